@@ -1,0 +1,1 @@
+"""Assay: nothing goes in until the hardware proves it."""

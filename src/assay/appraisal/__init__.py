@@ -1,0 +1,1 @@
+"""Policy over Claims, Reference Values and context; out comes an Attestation Result."""

@@ -1,0 +1,1 @@
+"""The append-only log: tiles, signed checkpoints, export, offline verification."""

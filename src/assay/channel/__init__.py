@@ -1,0 +1,1 @@
+"""Binding, framing and attested TLS, both ends."""

@@ -1,0 +1,184 @@
+"""The check ledger: every check by name, with its outcome, never a bool.
+
+A format declares its checks as ``CheckSpec`` constants, in the order in which they are made. A ``LedgerBuilder``
+records one outcome for each; closing it turns every check that was not reached into ``not_checked`` with the
+check that stopped the verification, so that no check can be silently absent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from assay.errors import EvidenceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+
+class Outcome(StrEnum):
+    """What became of one check."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_APPLICABLE = "not_applicable"
+    NOT_CHECKED = "not_checked"
+
+
+class CheckSpec:
+    """One check that a verifier makes.
+
+    Attributes:
+        id: Stable name, unique in the project: ``dcap.quote.signature``.
+        title: What is known once it passed, as a clause: ``the attestation key signed header and body``.
+        source: Specification and section that ask for it.
+        passed: The ready-made ``Check`` for success; shared, because a passed check carries nothing else.
+    """
+
+    __slots__ = ("id", "passed", "source", "title")
+
+    def __init__(self, id: str, title: str, source: str) -> None:  # noqa: A002 - the field's own name
+        self.id = id
+        self.title = title
+        self.source = source
+        self.passed = Check(self, Outcome.PASSED)
+
+    def __repr__(self) -> str:
+        return f"CheckSpec({self.id!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The outcome of one check.
+
+    Attributes:
+        spec: Which check.
+        outcome: What became of it.
+        code: Stable error code when it failed or was not made; empty otherwise.
+        reason: A sentence for a person when it did not pass; empty otherwise.
+    """
+
+    spec: CheckSpec
+    outcome: Outcome
+    code: str = ""
+    reason: str = ""
+
+    @property
+    def id(self) -> str:
+        """The stable name of the check."""
+        return self.spec.id
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the check as JSON-ready values."""
+        found = {
+            "id": self.spec.id,
+            "outcome": self.outcome.value,
+            "title": self.spec.title,
+            "source": self.spec.source,
+        }
+        if self.code:
+            found["code"] = self.code
+        if self.reason:
+            found["reason"] = self.reason
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All checks of one verification, in the order in which they are made."""
+
+    checks: tuple[Check, ...]
+
+    def __iter__(self) -> Iterator[Check]:
+        return iter(self.checks)
+
+    def __len__(self) -> int:
+        return len(self.checks)
+
+    def __getitem__(self, check_id: str) -> Check:
+        for check in self.checks:
+            if check.spec.id == check_id:
+                return check
+        raise KeyError(check_id)
+
+    def __add__(self, other: Ledger) -> Ledger:
+        return Ledger(self.checks + other.checks)
+
+    def unmet(self) -> tuple[Check, ...]:
+        """Return the checks that neither passed nor were not applicable."""
+        return tuple(
+            check for check in self.checks if check.outcome in (Outcome.FAILED, Outcome.NOT_CHECKED)
+        )
+
+    def failed(self) -> tuple[Check, ...]:
+        """Return the checks that were made and failed."""
+        return tuple(check for check in self.checks if check.outcome is Outcome.FAILED)
+
+
+class CheckFailedError(EvidenceError):
+    """Stops a verification at the check that failed; the ledger already holds it."""
+
+
+class LedgerBuilder:
+    """Records the outcome of each declared check exactly once.
+
+    Args:
+        specs: Every check of the format, in the order in which they are made.
+    """
+
+    __slots__ = ("_found", "_specs")
+
+    def __init__(self, specs: Sequence[CheckSpec]) -> None:
+        self._specs = specs
+        self._found: dict[CheckSpec, Check] = {}
+
+    def _record(self, check: Check) -> None:
+        spec = check.spec
+        if spec in self._found:
+            raise AssertionError(f"check {spec.id} was recorded twice")
+        self._found[spec] = check
+
+    def passed(self, *specs: CheckSpec) -> None:
+        """Record that these checks were made and passed."""
+        for spec in specs:
+            self._record(spec.passed)
+
+    def extend(self, checks: Iterable[Check]) -> None:
+        """Record outcomes that were established elsewhere, such as those of a cached verified fact."""
+        for check in checks:
+            self._record(check)
+
+    def failed(self, spec: CheckSpec, code: str, reason: str) -> None:
+        """Record a failure and carry on with the checks that do not rest on it."""
+        self._record(Check(spec, Outcome.FAILED, code, reason))
+
+    def fail(self, spec: CheckSpec, code: str, reason: str) -> CheckFailedError:
+        """Record a failure that ends the verification: ``raise ledger.fail(...)``."""
+        self.failed(spec, code, reason)
+        return CheckFailedError(code, reason)
+
+    def not_applicable(self, spec: CheckSpec, reason: str) -> None:
+        """Record that the check has no meaning for this evidence, and why."""
+        self._record(Check(spec, Outcome.NOT_APPLICABLE, "", reason))
+
+    def not_checked(self, spec: CheckSpec, code: str, reason: str) -> None:
+        """Record that the check could not be made, and what is missing."""
+        self._record(Check(spec, Outcome.NOT_CHECKED, code, reason))
+
+    def __contains__(self, spec: CheckSpec) -> bool:
+        return spec in self._found
+
+    def close(self) -> Ledger:
+        """Return the ledger; every declared check that has no outcome becomes ``not_checked``."""
+        found = self._found
+        if len(found) == len(self._specs):
+            return Ledger(tuple([found[spec] for spec in self._specs]))
+        stopper = next((check for check in found.values() if check.outcome is Outcome.FAILED), None)
+        reason = f"not reached: {stopper.spec.id} failed" if stopper else "not reached"
+        return Ledger(
+            tuple(
+                found.get(spec) or Check(spec, Outcome.NOT_CHECKED, "ledger.not_reached", reason)
+                for spec in self._specs
+            )
+        )

@@ -1,0 +1,158 @@
+"""What every verifier of evidence is given, and what it gives back."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from assay.errors import EvidenceError
+from assay.evidence.ledger import Ledger, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ClaimsT = TypeVar("ClaimsT", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The bytes that evidence must carry to belong to this session.
+
+    Attributes:
+        value: The full report data, nonce or user data of the format; 64 bytes for TDX and SGX.
+    """
+
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unchecked:
+    """The caller's explicit word that the binding is not to be checked; the result can then never be accepted.
+
+    Attributes:
+        reason: Why, as a clause; it stands in the ledger.
+    """
+
+    reason: str
+
+
+Binding = Expected | Unchecked
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The root in which a chain ended.
+
+    Attributes:
+        fingerprint: SHA-256 of the root certificate's DER, 32 bytes.
+        name: Name of the pinned vendor root, or the name that the caller gave its own anchor.
+        simulated: True unless the fingerprint stands in the pinned vendor table.
+    """
+
+    fingerprint: bytes
+    name: str
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnsignedRegion:
+    """Bytes of the input that no signature covers and no claim rests on.
+
+    Attributes:
+        start: Offset of the first byte.
+        end: Offset behind the last byte.
+        name: What stands there.
+    """
+
+    start: int
+    end: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something that a further verification of the same evidence would have to be given.
+
+    Attributes:
+        kind: ``collateral``, ``binding``, ``event-log``, ...
+        key: What selects it, such as ``{"fmspc": "20a06f000000", "ca": "platform", "tee": "tdx"}``. These
+            values come from evidence that is not authenticated; they select, they prove nothing.
+        reason: A sentence for a person.
+    """
+
+    kind: str
+    key: Mapping[str, str]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceResult(Generic[ClaimsT]):
+    """The outcome of verifying one piece of evidence: a ledger, and the Claims that it authenticated.
+
+    Attributes:
+        platform: Lower-case name of the platform: ``tdx``, ``sgx``.
+        ledger: Every check of the format with its outcome, the binding's included.
+        binding_check: The id of the check that compares the binding; the only one that may be ``not_checked``
+            in authentic evidence.
+        anchor: The root in which the chain ended; None when it ended in none.
+        signed_digest: SHA-256 over the signed content, 32 bytes: names this evidence for logs and replay
+            detection. Two inputs that differ only in unsigned regions have the same one.
+        unsigned: Regions of the input that no signature covers.
+        needs: What is missing for the checks that were not made.
+        decoded: Fields as decoded, unauthenticated, for display and for finding collateral. Nothing decides
+            on them.
+    """
+
+    platform: str
+    ledger: Ledger
+    binding_check: str
+    anchor: Anchor | None
+    signed_digest: bytes
+    unsigned: tuple[UnsignedRegion, ...]
+    needs: tuple[Need, ...]
+    decoded: Mapping[str, Any]
+    _claims: ClaimsT | None = field(repr=False)
+
+    @property
+    def authentic(self) -> bool:
+        """True when every check passed or was not applicable, the binding's aside, and an anchor was reached."""
+        if self.anchor is None or self._claims is None:
+            return False
+        return all(
+            check.outcome is Outcome.PASSED
+            or check.outcome is Outcome.NOT_APPLICABLE
+            or (check.outcome is Outcome.NOT_CHECKED and check.spec.id == self.binding_check)
+            for check in self.ledger.checks
+        )
+
+    @property
+    def bound(self) -> bool:
+        """True when the binding was compared and equal."""
+        return self.ledger[self.binding_check].outcome is Outcome.PASSED
+
+    @property
+    def simulated(self) -> bool:
+        """True unless the chain ended in a pinned vendor root."""
+        return self.anchor is None or self.anchor.simulated
+
+    @property
+    def claims(self) -> ClaimsT:
+        """The authenticated Claims.
+
+        Raises:
+            EvidenceError: ``evidence.claims.unauthenticated`` when the evidence is not authentic.
+        """
+        if self._claims is None or not self.authentic:
+            first = next(iter(self.ledger.unmet()), None)
+            raise EvidenceError(
+                "evidence.claims.unauthenticated",
+                "These Claims cannot be read: the evidence is not authenticated"
+                + (f" ({first.code}: {first.reason})" if first else "."),
+            )
+        return self._claims
+
+
+def fingerprint(der: bytes) -> bytes:
+    """Return the SHA-256 of a certificate's DER, 32 bytes."""
+    return hashlib.sha256(der).digest()

@@ -1,0 +1,1 @@
+"""The agent inside the TEE: quoting devices, serving one owner."""

@@ -1,0 +1,1 @@
+"""The life of a lease: intent, deed, admission, start, run, release, recovery."""

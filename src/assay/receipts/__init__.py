@@ -1,0 +1,1 @@
+"""What was executed, signed by the guest."""

@@ -1,0 +1,1 @@
+"""Settings: built-in < user file < environment < flags; a repository can only tighten."""

@@ -1,0 +1,1 @@
+"""Simulated hardware: its own roots and fuses, genuine formats."""

@@ -1,0 +1,1 @@
+"""The state database: engine, transactions, fencing, migrations."""

@@ -1,0 +1,1 @@
+"""Manifest, bundle and sandbox of the user's program."""
