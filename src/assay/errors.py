@@ -37,7 +37,9 @@ class AssayError(Exception):
         **detail: Short values for ``--json``; never a secret, never unbounded peer data.
     """
 
-    def __init__(self, code: str, message: str, *, action: str = "", **detail: str | int | bool | None) -> None:
+    def __init__(
+        self, code: str, message: str, *, action: str = "", **detail: str | int | bool | None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

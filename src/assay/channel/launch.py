@@ -57,7 +57,12 @@ class LaunchConfig:
                 (size,) = struct.unpack_from(">I", data, offset)
                 slots.append(data[offset + 4 : offset + 4 + size])
                 offset += 4 + size
-        if len(slots) == 5 and offset == len(data) and slots[0] == DOMAIN and len(slots[3]) == len(slots[4]) == 8:
+        if (
+            len(slots) == 5
+            and offset == len(data)
+            and slots[0] == DOMAIN
+            and len(slots[3]) == len(slots[4]) == 8
+        ):
             try:
                 lease = slots[1].decode("ascii")
             except UnicodeDecodeError:

@@ -107,9 +107,7 @@ class Ledger:
 
     def unmet(self) -> tuple[Check, ...]:
         """Return the checks that neither passed nor were not applicable."""
-        return tuple(
-            check for check in self.checks if check.outcome in (Outcome.FAILED, Outcome.NOT_CHECKED)
-        )
+        return tuple(check for check in self.checks if check.outcome in (Outcome.FAILED, Outcome.NOT_CHECKED))
 
     def failed(self) -> tuple[Check, ...]:
         """Return the checks that were made and failed."""
