@@ -1,0 +1,348 @@
+"""The engine: SQLite in one private directory, every commit on the disk before it is said to be.
+
+Write-ahead log, ``synchronous=FULL``, foreign keys on, ``BEGIN IMMEDIATE``: a transaction has the write lock
+from its first statement, so that what it read is still true when it commits. One connection for each thread;
+a connection never crosses a fork.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from assay.errors import StoreError
+from assay.store import migrations as schema
+from assay.store.failures import explain, translated
+from assay.store.files import check_private, prepare_directory
+from assay.store.migrations import Migration
+from assay.store.paths import DATABASE_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+APPLICATION_ID = 0x41534159
+"""``ASAY``, in the header of the database file (offset 68, 4 bytes big-endian)."""
+
+BUSY_SECONDS = 15.0
+_NOW = "SELECT (julianday('now') - 2440587.5) * 86400.0"
+
+OWN_MIGRATIONS = (
+    Migration(
+        "store",
+        1,
+        (
+            "CREATE TABLE installation (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL) STRICT",
+            "INSERT INTO installation VALUES (1, lower(hex(randomblob(16))))",
+            """
+            CREATE TABLE fences (
+                name TEXT PRIMARY KEY,
+                token TEXT,
+                holder TEXT NOT NULL,
+                generation INTEGER NOT NULL,
+                until REAL NOT NULL
+            ) STRICT, WITHOUT ROWID
+            """,
+        ),
+    ),
+)
+
+
+class Reader:
+    """A consistent view of the database, alive inside one ``with`` block."""
+
+    __slots__ = ("_connection", "_path")
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection: sqlite3.Connection | None = connection
+        self._path = path
+
+    def execute(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> sqlite3.Cursor:
+        """Run one statement; rows answer to column names and to positions.
+
+        Raises:
+            StoreError: ``store.constraint`` when a row is refused (the transaction lives on);
+                ``store.transaction.closed`` after the block, or after a failure that undid everything; the
+                other codes of ``assay.store.failures``.
+        """
+        connection = self._alive()
+        try:
+            return connection.execute(sql, parameters)
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+
+    def one(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Any:
+        """Return the first row, or None. Raises as ``execute``."""
+        cursor = self.execute(sql, parameters)
+        try:
+            return cursor.fetchone()
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+        finally:
+            cursor.close()
+
+    def now(self) -> float:
+        """Return the database's clock: seconds since 1970-01-01 UTC, to about 0.1 ms."""
+        return float(self.one(_NOW)[0])
+
+    def _alive(self) -> sqlite3.Connection:
+        # SQLite ends a transaction by itself on a full disk: what came after would be committed statement by
+        # statement.
+        if self._connection is None or not self._connection.in_transaction:
+            raise StoreError(
+                "store.transaction.closed", "This transaction has ended; nothing more can be done in it."
+            )
+        return self._connection
+
+    def _close(self) -> None:
+        self._connection = None
+
+
+class Transaction(Reader):
+    """A change: all of it is durable when the ``with`` block ends, or none of it ever was."""
+
+    __slots__ = ("_hooks",)
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        super().__init__(connection, path)
+        self._hooks: list[Callable[[], None]] = []
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for each row. Raises as ``execute``."""
+        connection = self._alive()
+        try:
+            connection.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+
+    def after_commit(self, hook: Callable[[], None]) -> None:
+        """Call ``hook`` once the change is durable and the lock is free; never when it was undone.
+
+        Hooks run in order, each of them even when one before it raised; the first exception is then raised.
+        The change stands whatever a hook does.
+        """
+        self._alive()
+        self._hooks.append(hook)
+
+    def _run_hooks(self) -> None:
+        failures: list[Exception] = []
+        for hook in self._hooks:
+            try:
+                hook()
+            except Exception as error:  # noqa: BLE001 - no hook may keep the next one from running
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+
+class Database:
+    """The state database of one user; safe to share between threads, not across a fork.
+
+    Attributes:
+        directory: The private directory that holds the database.
+        path: The database file.
+        installation: 32 hexadecimal digits, drawn when the database was created.
+    """
+
+    def __init__(self, directory: Path, busy_seconds: float) -> None:
+        self.directory = directory
+        self.path = directory / DATABASE_NAME
+        self._busy_seconds = busy_seconds
+        self._pid = os.getpid()
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._connections_lock = threading.Lock()
+        self.installation = ""
+
+    @classmethod
+    def open(
+        cls, state_dir: Path, *, migrations: Sequence[Migration], busy_seconds: float = BUSY_SECONDS
+    ) -> Database:
+        """Open the database in ``state_dir``; directory, file and tables are made when they are missing.
+
+        Args:
+            state_dir: Absolute path; created 0700, or checked (``assay.store.files.prepare_directory``).
+            migrations: The steps of every room that will use it; this room's own come first by themselves.
+            busy_seconds: How long to wait for another process's transaction.
+
+        Raises:
+            StoreError: ``store.directory.*``, ``store.file.*``, ``store.schema.*``, ``store.database.*``,
+                ``store.disk.full``.
+        """
+        prepare_directory(state_dir)
+        database = cls(state_dir, busy_seconds)
+        database._prepare_file()
+        try:
+            database._prepare_schema(migrations)
+            with database.read() as view:
+                database.installation = str(view.one("SELECT id FROM installation")["id"])
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Yield a ``Transaction`` that commits when the block ends and is undone when the block raises.
+
+        Raises:
+            StoreError: ``store.database.locked`` when the lock was not had in time;
+            ``store.transaction.nested``
+                inside another block of the same thread; ``store.disk.full`` and the other codes of
+                ``assay.store.failures``: nothing was changed then, and the next transaction works.
+        """
+        with self._block("BEGIN IMMEDIATE") as connection:
+            tx = Transaction(connection, self.path)
+            try:
+                yield tx
+                tx._alive()  # noqa: SLF001 - the two classes are one mechanism
+                connection.execute("COMMIT")
+            finally:
+                tx._close()  # noqa: SLF001 - as above
+        tx._run_hooks()  # noqa: SLF001 - as above
+
+    @contextmanager
+    def read(self) -> Iterator[Reader]:
+        """Yield a ``Reader``: everything read in the block is of one moment. Raises as ``transaction``."""
+        with self._block("BEGIN") as connection:
+            view = Reader(connection, self.path)
+            try:
+                yield view
+            finally:
+                view._close()  # noqa: SLF001 - the two classes are one mechanism
+
+    def now(self) -> float:
+        """Return the database's clock: seconds since 1970-01-01 UTC, to about 0.1 ms."""
+        with translated(self.path):
+            return float(self._connection().execute(_NOW).fetchone()[0])
+
+    def flush(self) -> None:
+        """Empty the write-ahead log into the database file: bytes that were deleted are then in neither.
+
+        Raises:
+            StoreError: ``store.database.locked`` while another process still reads an older state.
+        """
+        with translated(self.path):
+            busy = self._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            raise StoreError("store.database.locked", "Another process still reads the state database.")
+
+    def close(self) -> None:
+        """Close the connections of all threads; the object is of no use afterwards."""
+        with self._connections_lock:
+            connections, self._connections = self._connections, []
+        if os.getpid() == self._pid:
+            for connection in connections:
+                connection.close()
+        self._local = threading.local()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _block(self, begin: str) -> Iterator[sqlite3.Connection]:
+        connection = self._connection()
+        if connection.in_transaction:
+            raise StoreError("store.transaction.nested", "A transaction was asked for inside another one.")
+        with translated(self.path):
+            connection.execute(begin)
+            try:
+                yield connection
+            finally:
+                _undo(connection)
+
+    def _connection(self) -> sqlite3.Connection:
+        if os.getpid() != self._pid:
+            raise StoreError(
+                "store.database.forked",
+                "The state database was opened by the parent process; open it again here.",
+            )
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            with translated(self.path):
+                found = self._connect()
+            self._local.connection = found
+            with self._connections_lock:
+                self._connections.append(found)
+        return found
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare_file(self) -> None:
+        with suppress(FileExistsError):
+            os.close(
+                os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            )
+        check_private(self.path)
+
+    def _prepare_schema(self, migrations: Sequence[Migration]) -> None:
+        steps = schema.ordered((*OWN_MIGRATIONS, *migrations))
+        with translated(self.path):
+            found = self._connection().execute("PRAGMA application_id").fetchone()[0]
+            mode = self._connection().execute("PRAGMA journal_mode").fetchone()[0]
+        if found == APPLICATION_ID and mode == "wal":
+            with self.read() as view:
+                due = schema.pending(view, steps)
+            if not due:
+                return
+        with self._creation_lock():
+            self._enter_wal_mode()
+            with self.transaction() as tx:
+                tx.execute(schema.VERSIONS)
+                schema.apply(tx, schema.pending(tx, steps))
+                tx.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+    def _enter_wal_mode(self) -> None:
+        with translated(self.path):
+            connection = self._connection()
+            found = connection.execute("PRAGMA application_id").fetchone()[0]
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if found != APPLICATION_ID and (found or tables):
+                raise StoreError(
+                    "store.database.foreign",
+                    f"{str(self.path)!r} is a database of another program; it was not touched.",
+                    action="Move it away, or choose another state directory (ASSAY_STATE_DIR).",
+                )
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise StoreError(
+                "store.database.journal",
+                f"The file system of {str(self.directory)!r} cannot keep a write-ahead log.",
+                action="Put the state directory on a local file system.",
+            )
+
+    @contextmanager
+    def _creation_lock(self) -> Iterator[None]:
+        # Two processes that turn a new file to WAL at once get "database is locked" without any wait.
+        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _undo(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
