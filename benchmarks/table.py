@@ -1,0 +1,81 @@
+"""One row of the benchmark table, and how a median is taken."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measured thing.
+
+    Attributes:
+        name: What was measured: ``tdx warm``.
+        seconds: Median time of one operation.
+        samples: How many measurements the median was taken of.
+        against: Name of the row in the same run that this one is compared with; empty for none.
+        at_most: The ratio to ``against`` that must not be exceeded; None for no bound of this kind.
+        at_least: How many times faster than ``against`` it must be; None for no bound of this kind.
+        limit: Seconds that must not be exceeded; None for no bound of this kind.
+        note: One short remark for the table: the size, the peer's version.
+    """
+
+    name: str
+    seconds: float
+    samples: int
+    against: str = ""
+    at_most: float | None = None
+    at_least: float | None = None
+    limit: float | None = None
+    note: str = ""
+
+
+def smoke() -> bool:
+    """Return whether this run only shows that the benchmarks work (``run.py --smoke``)."""
+    return os.environ.get("ASSAY_BENCHMARK_SMOKE") == "1"
+
+
+def median_of(operation: Callable[[], object], *, rounds: int = 15, inner: int = 1) -> tuple[float, int]:
+    """Time ``operation`` and return the median seconds of one call, and the number of rounds.
+
+    Args:
+        operation: What is timed; called ``rounds * inner`` times after one warm-up call.
+        rounds: Measurements; 3 in a smoke run.
+        inner: Calls within one measurement, for operations shorter than about 50 microseconds.
+    """
+    rounds = min(rounds, 3) if smoke() else rounds
+    operation()
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        for _ in range(inner):
+            operation()
+        times.append((time.perf_counter() - began) / inner)
+    return statistics.median(times), rounds
+
+
+def interleaved(
+    operations: dict[str, Callable[[], object]], *, rounds: int = 15, inner: int = 1
+) -> dict[str, tuple[float, int]]:
+    """Like ``median_of`` for several operations, taken in turn within each round.
+
+    A machine that is busy for a moment then slows all of them alike, so ratios stay true.
+    """
+    rounds = min(rounds, 3) if smoke() else rounds
+    times: dict[str, list[float]] = {name: [] for name in operations}
+    for operation in operations.values():
+        operation()
+    for _ in range(rounds):
+        for name, operation in operations.items():
+            began = time.perf_counter()
+            for _ in range(inner):
+                operation()
+            times[name].append((time.perf_counter() - began) / inner)
+    return {name: (statistics.median(found), rounds) for name, found in times.items()}

@@ -1,0 +1,187 @@
+"""The command line's entry: a table of verbs, each imported only when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from click.shell_completion import CompletionItem
+
+from assay.cli import exit_codes
+from assay.cli.output import emit_json, escape, progress, style
+from assay.errors import AssayError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROGRAM: Final = "assay"
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb: where its command is, and what the list of verbs says of it.
+
+    Attributes:
+        name: What is typed.
+        target: ``module:attribute`` of the click command; imported when the verb is called.
+        help: One line.
+    """
+
+    name: str
+    target: str
+    help: str
+
+    def load(self) -> click.Command:
+        """Import the verb's module and return its command."""
+        module, _, attribute = self.target.partition(":")
+        command = getattr(import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{self.target} is not a click command")
+        return command
+
+
+VERBS: Final = (
+    Verb("run", "assay.cli.run:run", "Lease a machine, make it prove itself, run a command, release it."),
+    Verb("plan", "assay.cli.plan:plan", "Show what would be leased and what that would and would not prove."),
+    Verb("lease", "assay.cli.lease:lease", "New, list, show, wait, logs, attach, keep, stop."),
+    Verb("cleanup", "assay.cli.cleanup:cleanup", "Finish what was interrupted; release what is overdue."),
+    Verb("verify", "assay.cli.verify:verify", "Verify evidence: every check by name, its outcome, and why."),
+    Verb("simulate", "assay.cli.simulate:simulate", "Make simulated evidence, attacks included."),
+    Verb("policy", "assay.cli.policy:policy", "Write, check and explain appraisal policies."),
+    Verb("audit", "assay.cli.audit:audit", "Export the log; verify an export offline."),
+    Verb("receipt", "assay.cli.receipt:receipt", "Show and verify receipts."),
+    Verb("doctor", "assay.cli.doctor:doctor", "Check that this machine has what Assay needs."),
+    Verb("completion", "assay.cli.completion:completion", "Print the completion script of a shell."),
+)
+
+
+class VerbGroup(click.Group):
+    """The root command: lists verbs from the table and imports only the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the verbs that are built, in the order of the table."""
+        return list(_built())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the same
+        """Import and return a verb's command; None for a verb that does not exist."""
+        verb = _built().get(cmd_name)
+        return verb.load() if verb else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same
+        """Write the list of verbs without importing any of them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb.name, verb.help) for verb in _built().values()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete verbs from the table, without importing any of them."""
+        verbs = [
+            CompletionItem(verb.name, help=verb.help)
+            for verb in _built().values()
+            if verb.name.startswith(incomplete)
+        ]
+        return verbs + click.Command.shell_complete(self, ctx, incomplete)
+
+
+def _built() -> dict[str, Verb]:
+    return {verb.name: verb for verb in VERBS if find_spec(verb.target.partition(":")[0])}
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"{PROGRAM} {version('assay')}")
+        ctx.exit(exit_codes.OK)
+
+
+@click.group(
+    cls=VerbGroup,
+    name=PROGRAM,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes, settings and policies: see the documentation's reference pages.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version and stop.",
+)
+def root() -> None:
+    """Lease confidential machines; nothing goes in until the hardware proves it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What stands behind the program's name; None takes those of the process.
+
+    Returns:
+        The exit code; see ``exit_codes``.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        answer = root.main(words, prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+    except AssayError as error:
+        return _report(error, as_json=_asked_for_json(words))
+    except click.ClickException as error:
+        error.show()
+        return exit_codes.USAGE
+    except BrokenPipeError:
+        _silence()
+        return exit_codes.BROKEN_PIPE
+    except (KeyboardInterrupt, click.Abort):
+        progress("Interrupted.")
+        return exit_codes.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last resort: a sentence instead of a traceback
+        return _defect(error)
+    return answer if isinstance(answer, int) else exit_codes.OK
+
+
+def _report(error: AssayError, *, as_json: bool) -> int:
+    """Say what failed, why, and what to do."""
+    progress(f"{style('error:', 'bad')} {escape(error.message)} [{escape(error.code)}]")
+    if error.action:
+        progress(f"{style('do:', 'strong')} {escape(error.action)}")
+    if as_json:
+        emit_json({"error": error.to_json()})
+    if _debugging():
+        traceback.print_exception(error)
+    return exit_codes.of_error(error)
+
+
+def _defect(error: Exception) -> int:
+    progress(
+        f"{style('error:', 'bad')} Assay itself failed:"
+        f" {type(error).__name__}: {escape(str(error), limit=300)} [cli.internal]"
+    )
+    if _debugging():
+        traceback.print_exception(error)
+    else:
+        progress(f"{style('do:', 'strong')} Run it again with ASSAY_DEBUG=1 and report what that prints.")
+    return exit_codes.INTERNAL
+
+
+def _debugging() -> bool:
+    return os.environ.get("ASSAY_DEBUG", "") not in ("", "0")
+
+
+def _asked_for_json(words: Sequence[str]) -> bool:
+    ours: Sequence[Any] = words[: words.index("--")] if "--" in words else words
+    return "--json" in ours
+
+
+def _silence() -> None:
+    """Point stdout at nothing, so that the interpreter's last flush has nobody to complain to."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
