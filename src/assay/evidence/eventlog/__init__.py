@@ -1,0 +1,28 @@
+"""Event logs: parsed within bounds, replayed, and their payloads bound to what was measured."""
+
+from __future__ import annotations
+
+from assay.evidence.eventlog.algorithms import Algorithm
+from assay.evidence.eventlog.ccel import CcelClaims, CcelEvent, CcelLog, parse_ccel, verify_ccel
+from assay.evidence.eventlog.payload import Coverage, PayloadBinding, binding
+from assay.evidence.eventlog.replay import extend, replay_rtmrs
+from assay.evidence.eventlog.result import LogResult
+from assay.evidence.eventlog.tcg import TcgEvent, TcgLog, parse
+
+__all__ = [
+    "Algorithm",
+    "CcelClaims",
+    "CcelEvent",
+    "CcelLog",
+    "Coverage",
+    "LogResult",
+    "PayloadBinding",
+    "TcgEvent",
+    "TcgLog",
+    "binding",
+    "extend",
+    "parse",
+    "parse_ccel",
+    "replay_rtmrs",
+    "verify_ccel",
+]
