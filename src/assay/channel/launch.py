@@ -1,7 +1,7 @@
 """What a guest is launched with: the only configuration that is measured before its first instruction.
 
-The launcher hands these bytes to the guest and puts their SHA-384 into MRCONFIGID, so a Verifier that knows the
-owner's key and the lease knows the value in advance. Nothing here is secret.
+The launcher hands these bytes to the guest and puts their SHA-384 into MRCONFIGID, so a Verifier that knows
+the owner's key and the lease knows the value in advance. Nothing here is secret.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Manifest, bundle and sandbox of the user's program."""
+"""Manifest, bundle and sandbox of a workload."""

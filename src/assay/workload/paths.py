@@ -1,0 +1,51 @@
+"""Paths below one root, as bytes, in their only accepted spelling."""
+
+from __future__ import annotations
+
+from assay.errors import WorkloadError
+
+MAX_PATH_BYTES = 4096
+MAX_NAME_BYTES = 255
+MAX_DEPTH = 64
+
+
+def check_relative(path: bytes) -> None:
+    """Refuse ``path`` unless it names something below a root, in its only spelling.
+
+    Raises:
+        WorkloadError: ``workload.path.unsafe`` for an absolute or empty path, ``.``, ``..``, an empty part, a
+            NUL byte, or more than ``MAX_PATH_BYTES``, ``MAX_NAME_BYTES`` or ``MAX_DEPTH``.
+    """
+    parts = path.split(b"/", MAX_DEPTH)
+    if (
+        not path
+        or len(path) > MAX_PATH_BYTES
+        or len(parts) > MAX_DEPTH
+        or b"\0" in path
+        or any(part in (b"", b".", b"..") or len(part) > MAX_NAME_BYTES for part in parts)
+    ):
+        raise WorkloadError("workload.path.unsafe", f"The path {path[:80]!r} does not stay below its root.")
+
+
+def check_link(path: bytes, target: bytes) -> None:
+    """Refuse the symbolic link ``path`` unless its ``target`` stays below the root, through whatever links.
+
+    ``..`` is accepted only at the front of the target, where every directory above the link is a real one:
+    behind another name it would step out of wherever that name, perhaps a link itself, leads.
+
+    Raises:
+        WorkloadError: ``workload.link.leaves_tree``.
+    """
+    parts = target.split(b"/")
+    climbs = 0
+    while climbs < len(parts) and parts[climbs] == b"..":
+        climbs += 1
+    if (
+        not target
+        or len(target) > MAX_PATH_BYTES
+        or b"\0" in target
+        or climbs > path.count(b"/")
+        or b".." in parts[climbs:]
+        or b"" in parts
+    ):
+        raise WorkloadError("workload.link.leaves_tree", f"The link {path[:80]!r} leads out of its tree.")
