@@ -1,14 +1,15 @@
 """What every provider of machines implements: small, typed, and safe to repeat.
 
-A provider never decides anything about trust. It creates, lists, describes, connects to and destroys machines;
-``leases`` keeps the state and ``evidence`` with ``appraisal`` judge what the machine proves.
+A provider never decides anything about trust. It creates, lists, describes, connects to and destroys
+machines; ``leases`` keeps the state and ``evidence`` with ``appraisal`` judge what the machine proves.
 
 Contract (checked for every provider by the conformance suite):
 
 * ``create`` is idempotent under the lease id: called again for the same lease it returns the same machine.
 * A definitive refusal raises ``ProviderError``; an answer that leaves open whether a machine exists raises
   ``AmbiguousError``. A time-out, an empty answer and an unknown error are ambiguous.
-* ``inventory`` returns every machine that carries one of our tags, or raises ``AmbiguousError``; never a part.
+* ``inventory`` returns every machine that carries one of our tags, or raises ``AmbiguousError``; never a
+  part.
 * ``destroy`` returns only when the machine is definitively gone; destroying one that is gone succeeds.
 * ``GoneError`` is raised only for the provider's own definitive word that the machine does not exist.
 * No call blocks longer than the deadline it is given.
@@ -149,7 +150,7 @@ class Provider(ABC):
 
     @abstractmethod
     def trust(self, request: CreateRequest) -> Trust:
-        """Return roots, collateral and Reference Values, computed on this side, never asked of the machine."""
+        """Return roots, collateral and Reference Values: computed here, never asked of the machine."""
 
 
 class SupportsExpiry(ABC):
