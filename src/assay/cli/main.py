@@ -61,8 +61,19 @@ VERBS: Final = (
 )
 
 
+class _ReaderGoneError(Exception):
+    """Whoever read the output closed it."""
+
+
 class VerbGroup(click.Group):
     """The root command: lists verbs from the table and imports only the one that is called."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; tell a reader of the output that went away from other failures, unlike click."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the verbs that are built, in the order of the table."""
@@ -136,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return exit_codes.USAGE
-    except BrokenPipeError:
+    except (_ReaderGoneError, BrokenPipeError):
         _silence()
         return exit_codes.BROKEN_PIPE
     except (KeyboardInterrupt, click.Abort):

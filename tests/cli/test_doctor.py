@@ -1,0 +1,95 @@
+"""The doctor says what is there, and answers 1 only for what is needed and broken."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from assay.cli import doctor, exit_codes
+from assay.cli import main as entry
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    path = tmp_path / "state"
+    monkeypatch.setenv("ASSAY_STATE_DIR", str(path))
+    return path
+
+
+def _examined(capsys):
+    code = entry.main(["doctor", "--json"])
+    answer = json.loads(capsys.readouterr().out)
+    return code, answer["healthy"], {finding["name"]: finding for finding in answer["findings"]}
+
+
+def test_a_machine_that_can_run_these_tests_is_healthy(state, capsys):
+    code, healthy, found = _examined(capsys)
+    assert (code, healthy) == (exit_codes.OK, True)
+    assert found["python"]["health"] == "ok"
+    assert "OpenSSL" in found["cryptography"]["text"]
+    assert not state.exists(), "the doctor changes nothing"
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])
+def test_a_state_directory_that_others_enter_fails(state, capsys, mode):
+    state.mkdir()
+    state.chmod(mode)
+    code, healthy, found = _examined(capsys)
+    assert (code, healthy) == (exit_codes.REFUSED, False)
+    assert found["state directory"]["health"] == "failed"
+    assert "chmod 700" in found["state directory"]["action"]
+    assert state.stat().st_mode & 0o777 == mode
+
+
+def test_a_private_state_directory_is_fine(state, capsys):
+    state.mkdir(mode=0o700)
+    assert _examined(capsys)[2]["state directory"] == {
+        "name": "state directory",
+        "health": "ok",
+        "text": str(state),
+    }
+
+
+def test_a_relative_state_directory_fails(monkeypatch, capsys):
+    monkeypatch.setenv("ASSAY_STATE_DIR", "here")
+    assert _examined(capsys)[0] == exit_codes.REFUSED
+
+
+@pytest.mark.parametrize(("free", "health"), [(1 << 20, "failed"), (100 << 20, "warning"), (1 << 40, "ok")])
+def test_disk_space(state, capsys, monkeypatch, free, health):
+    usage = doctor.shutil._ntuple_diskusage(0, 0, free)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage)
+    code, _, found = _examined(capsys)
+    assert found["disk"]["health"] == health
+    assert code == (exit_codes.REFUSED if health == "failed" else exit_codes.OK)
+
+
+def test_what_is_not_installed_is_a_warning_with_what_to_do(state, capsys, monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    code, _, found = _examined(capsys)
+    assert code == exit_codes.OK
+    assert found["bubblewrap"]["health"] == "warning"
+    assert "rung `none`" in found["bubblewrap"]["text"]
+    assert found["git"]["health"] == "warning"
+
+
+@pytest.mark.parametrize("failure", ["exit 3", "sleep 60"])
+def test_a_sandbox_that_does_not_work_is_told_from_one_that_does(
+    state, capsys, monkeypatch, tmp_path, failure
+):
+    tool = tmp_path / "bwrap"
+    tool.write_text(f"#!/bin/sh\necho 'no \x1b namespaces' >&2\n{failure}\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr(doctor, "PROBE_SECONDS", 1)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: str(tool))
+    found = _examined(capsys)[2]["bubblewrap"]
+    assert found["health"] == "warning"
+    assert "does not work" in found["text"]
+
+
+def test_people_read_a_line_for_each_finding(state, capsys):
+    assert entry.main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    assert "python" in shown
+    assert "\x1b" not in shown

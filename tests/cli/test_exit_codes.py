@@ -1,0 +1,139 @@
+"""Each way in which a verb can end has its number, its sentence, and its row in the documentation."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from assay.cli import exit_codes
+from assay.cli import main as entry
+from assay.errors import AssayError, EvidenceError, PolicyError, SettingsError, UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def ends_with(monkeypatch):
+    """Make ``assay probe`` do one thing, and return how the program ends."""
+
+    def install(action):
+        @click.command()
+        @click.option("--json", "as_json", is_flag=True)
+        @click.argument("words", nargs=-1)
+        def probe(as_json, words):
+            return action()
+
+        monkeypatch.setattr(entry.VerbGroup, "get_command", lambda self, ctx, name: probe)
+        return lambda *words: entry.main(["probe", *words])
+
+    return install
+
+
+def _raise(error):
+    def action():
+        raise error
+
+    return action
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (AssayError("a.b", "It failed."), exit_codes.REFUSED),
+        (EvidenceError("a.b", "It failed."), exit_codes.REFUSED),
+        (UsageError("a.b", "It failed."), exit_codes.USAGE),
+        (SettingsError("a.b", "It failed."), exit_codes.USAGE),
+        (PolicyError("a.b", "It failed."), exit_codes.USAGE),
+        (click.UsageError("It failed."), exit_codes.USAGE),
+        (KeyboardInterrupt(), exit_codes.INTERRUPTED),
+        (ZeroDivisionError("division"), exit_codes.INTERNAL),
+    ],
+)
+def test_an_error_gives_the_code_of_its_family(ends_with, error, code):
+    assert ends_with(_raise(error))() == code
+
+
+@pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (3, 3), (124, 124)])
+def test_a_verb_gives_its_own_code(ends_with, returned, code):
+    assert ends_with(lambda: returned)() == code
+
+
+def test_an_error_says_what_failed_why_and_what_to_do(ends_with, capsys):
+    error = AssayError("room.thing", "The thing is \x1b[31mred\u202e.", action="Paint it.")
+    assert ends_with(_raise(error))() == 1
+    assert capsys.readouterr() == (
+        "",
+        "error: The thing is \\x1b[31mred\\u202e. [room.thing]\ndo: Paint it.\n",
+    )
+
+
+def test_an_error_is_json_where_json_was_asked_for(ends_with, capsys):
+    run = ends_with(_raise(AssayError("room.thing", "No.", action="Wait.", limit=3)))
+    run("--json")
+    wanted = {"code": "room.thing", "message": "No.", "action": "Wait.", "detail": {"limit": 3}}
+    assert json.loads(capsys.readouterr().out) == {"error": wanted}
+    run("--", "--json")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_defect_is_one_sentence_and_a_traceback_on_request(ends_with, capsys, monkeypatch):
+    run = ends_with(_raise(RuntimeError("odd\x07")))
+    monkeypatch.delenv("ASSAY_DEBUG", raising=False)
+    run()
+    shown = capsys.readouterr().err
+    assert "RuntimeError: odd\\x07 [cli.internal]" in shown
+    assert "ASSAY_DEBUG=1" in shown
+    assert "Traceback" not in shown
+    monkeypatch.setenv("ASSAY_DEBUG", "1")
+    run()
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_defect():
+    program = (
+        "import sys, click; from assay.cli import main, output\n"
+        "def write(): [output.emit('x' * 9999) for _ in range(200)]\n"
+        "probe = click.Command('probe', callback=write)\n"
+        "main.VerbGroup.get_command = lambda self, ctx, name: probe\n"
+        "sys.exit(main.main(['probe']))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    with process.stderr as stream:
+        said = stream.read()
+    assert process.wait() == exit_codes.BROKEN_PIPE == 128 + signal.SIGPIPE
+    assert said == b""
+
+
+def test_an_unknown_verb_is_wrong_usage():
+    done = subprocess.run(
+        [sys.executable, "-m", "assay", "frobnicate"],
+        capture_output=True,
+        text=True,
+        env=os.environ,
+        check=False,
+    )
+    assert done.returncode == exit_codes.USAGE
+    assert "frobnicate" in done.stderr
+    assert done.stdout == ""
+
+
+def test_the_table_has_no_number_twice_for_one_verb():
+    shown = [(row.verb, row.text) for row in exit_codes.TABLE]
+    assert len(set(shown)) == len(shown)
+
+
+def test_the_documented_table_is_the_table():
+    page = (ROOT / "docs" / "reference" / "exit-codes.md").read_text()
+    documented = re.findall(r"^\| `(.+?)` \| `(.+?)` \| (.+) \|$", page, re.MULTILINE)
+    assert documented == [(row.verb, row.text, row.meaning) for row in exit_codes.TABLE]
