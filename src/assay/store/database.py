@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    Clock = Callable[[], float]
+
 APPLICATION_ID = 0x41534159
 """``ASAY``, in the header of the database file (offset 68, 4 bytes big-endian)."""
 
@@ -55,11 +57,12 @@ OWN_MIGRATIONS = (
 class Reader:
     """A consistent view of the database, alive inside one ``with`` block."""
 
-    __slots__ = ("_connection", "_path")
+    __slots__ = ("_clock", "_connection", "_path")
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock | None) -> None:
         self._connection: sqlite3.Connection | None = connection
         self._path = path
+        self._clock = clock
 
     def execute(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> sqlite3.Cursor:
         """Run one statement; rows answer to column names and to positions.
@@ -87,7 +90,7 @@ class Reader:
 
     def now(self) -> float:
         """Return the database's clock: seconds since 1970-01-01 UTC, to about 0.1 ms."""
-        return float(self.one(_NOW)[0])
+        return float(self.one(_NOW)[0]) if self._clock is None else self._clock()
 
     def _alive(self) -> sqlite3.Connection:
         # SQLite ends a transaction by itself on a full disk: what came after would be committed statement by
@@ -107,9 +110,9 @@ class Transaction(Reader):
 
     __slots__ = ("_hooks",)
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        super().__init__(connection, path)
-        self._hooks: list[Callable[[], None]] = []
+    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock | None) -> None:
+        super().__init__(connection, path, clock)
+        self._hooks: dict[object, Callable[[], None]] = {}
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each row. Raises as ``execute``."""
@@ -119,18 +122,22 @@ class Transaction(Reader):
         except sqlite3.Error as error:
             raise explain(error, self._path) from error
 
-    def after_commit(self, hook: Callable[[], None]) -> None:
+    def after_commit(self, hook: Callable[[], None], *, instead_of: object = None) -> None:
         """Call ``hook`` once the change is durable and the lock is free; never when it was undone.
 
         Hooks run in order, each of them even when one before it raised; the first exception is then raised.
         The change stands whatever a hook does.
+
+        Args:
+            hook: What to call, without arguments.
+            instead_of: A key; of several hooks with the same key only the newest is called.
         """
         self._alive()
-        self._hooks.append(hook)
+        self._hooks[hook if instead_of is None else instead_of] = hook
 
     def _run_hooks(self) -> None:
         failures: list[Exception] = []
-        for hook in self._hooks:
+        for hook in self._hooks.values():
             try:
                 hook()
             except Exception as error:  # noqa: BLE001 - no hook may keep the next one from running
@@ -148,10 +155,11 @@ class Database:
         installation: 32 hexadecimal digits, drawn when the database was created.
     """
 
-    def __init__(self, directory: Path, busy_seconds: float) -> None:
+    def __init__(self, directory: Path, busy_seconds: float, clock: Clock | None) -> None:
         self.directory = directory
         self.path = directory / DATABASE_NAME
         self._busy_seconds = busy_seconds
+        self._clock = clock
         self._pid = os.getpid()
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
@@ -160,21 +168,27 @@ class Database:
 
     @classmethod
     def open(
-        cls, state_dir: Path, *, migrations: Sequence[Migration], busy_seconds: float = BUSY_SECONDS
-    ) -> Database:
+        cls,
+        state_dir: Path,
+        *,
+        migrations: Sequence[Migration],
+        busy_seconds: float = BUSY_SECONDS,
+        clock: Clock | None = None,
+    ) -> Self:
         """Open the database in ``state_dir``; directory, file and tables are made when they are missing.
 
         Args:
             state_dir: Absolute path; created 0700, or checked (``assay.store.files.prepare_directory``).
             migrations: The steps of every room that will use it; this room's own come first by themselves.
             busy_seconds: How long to wait for another process's transaction.
+            clock: Seconds since 1970-01-01 UTC, in the place of the database's own clock.
 
         Raises:
             StoreError: ``store.directory.*``, ``store.file.*``, ``store.schema.*``, ``store.database.*``,
                 ``store.disk.full``.
         """
         prepare_directory(state_dir)
-        database = cls(state_dir, busy_seconds)
+        database = cls(state_dir, busy_seconds, clock)
         database._prepare_file()
         try:
             database._prepare_schema(migrations)
@@ -196,7 +210,7 @@ class Database:
                 ``assay.store.failures``: nothing was changed then, and the next transaction works.
         """
         with self._block("BEGIN IMMEDIATE") as connection:
-            tx = Transaction(connection, self.path)
+            tx = Transaction(connection, self.path, self._clock)
             try:
                 yield tx
                 tx._alive()  # noqa: SLF001 - the two classes are one mechanism
@@ -209,7 +223,7 @@ class Database:
     def read(self) -> Iterator[Reader]:
         """Yield a ``Reader``: everything read in the block is of one moment. Raises as ``transaction``."""
         with self._block("BEGIN") as connection:
-            view = Reader(connection, self.path)
+            view = Reader(connection, self.path, self._clock)
             try:
                 yield view
             finally:
@@ -217,6 +231,8 @@ class Database:
 
     def now(self) -> float:
         """Return the database's clock: seconds since 1970-01-01 UTC, to about 0.1 ms."""
+        if self._clock is not None:
+            return self._clock()
         with translated(self.path):
             return float(self._connection().execute(_NOW).fetchone()[0])
 

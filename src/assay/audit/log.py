@@ -1,0 +1,295 @@
+"""The log in the state database: append in the caller's transaction, sign only what is committed.
+
+One row says how the log stands; an append reads it under the write lock, so that two writers follow each
+other and never fork. A checkpoint leaves only after its state is committed and remembered outside of the
+database. When what is remembered there does not agree with the database (a restored backup, another database,
+another key), the log does not go on: it starts under a new origin whose first entry names the old one and how
+far it is known to reach.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assay.audit import entry as entries
+from assay.audit import salted as commitments
+from assay.audit.head import Head, HeadFile
+from assay.audit.merkle import HASH_BYTES, CompactRange, leaf_hash, root_at
+from assay.audit.note import Checkpoint
+from assay.audit.rows import RowTree
+from assay.errors import AuditError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+    from assay.audit.entry import Fact
+    from assay.audit.key import LogKey
+    from assay.store.database import Database, Reader, Transaction
+
+_ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,119}")
+_STATE = "SELECT number, origin, public, closed, size, nodes, last FROM audit_logs"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing to be recorded; see ``Log.append``."""
+
+    kind: str
+    lease: str
+    facts: Mapping[str, Fact]
+
+
+@dataclass(frozen=True, slots=True)
+class _Continued:
+    """Why a new log starts, and the last known state of the one before it, if there was one."""
+
+    installation: str
+    last: Head | None
+    reason: str
+
+    def first_entry(self) -> Event:
+        facts: dict[str, Fact] = {"installation": self.installation}
+        if self.last is None:
+            return Event("log.opened", "", facts)
+        facts["previous_origin"] = self.last.origin
+        facts["previous_root"] = self.last.root.hex()
+        facts["previous_size"] = self.last.size
+        facts["reason"] = self.reason
+        return Event("log.continued", "", facts)
+
+
+class Log:
+    """The log that this installation writes. Make it with ``open``.
+
+    Attributes:
+        origin: The full name of the log: what it was opened with, a slash, and 16 hexadecimal digits of its
+        own.
+    """
+
+    def __init__(self, db: Database, key: LogKey, number: int, origin: str) -> None:
+        self._db = db
+        self._key = key
+        self._number = number
+        self._head = HeadFile(db.directory)
+        self.origin = origin
+
+    @classmethod
+    def open(
+        cls, db: Database, key: LogKey, origin: str, *, draw: Callable[[], str] = lambda: secrets.token_hex(8)
+    ) -> Log:
+        """Return the log of this database; started when there is none or when the last one cannot go on.
+
+        Args:
+            db: Opened with ``assay.audit.MIGRATIONS`` among its migrations.
+            key: Signs the checkpoints.
+            origin: Name under which new logs start; one that exists keeps its own.
+            draw: Gives the part of a new log's name that no other log has.
+
+        Raises:
+            AuditError: ``audit.log.origin`` for a name with other characters than letters, digits, ``._/-``.
+            StoreError: as any transaction.
+        """
+        if not _ORIGIN.fullmatch(origin):
+            raise AuditError(
+                "audit.log.origin", f"{origin!r} cannot name a log: letters, digits and ._/- only."
+            )
+        head_file = HeadFile(db.directory)
+        head = head_file.read()  # before the database: what is read later can only be newer
+        with db.read() as view:
+            row = _current(view)
+            if row is not None and _judge(view, row, head, db.installation, key) is None:
+                return cls(db, key, row["number"], row["origin"])
+        with db.transaction() as tx:
+            head = head_file.read()
+            row = _current(tx)
+            reason = "database_replaced" if row is None else _judge(tx, row, head, db.installation, key)
+            if reason is not None:
+                last = head if head or row is None else _head(db.installation, row)
+                row = _start(tx, key.public, f"{origin}/{draw()}", _Continued(db.installation, last, reason))
+                begun = _head(db.installation, row)
+                tx.after_commit(lambda: head_file.replace(begun))
+        return cls(db, key, row["number"], row["origin"])
+
+    def append(
+        self,
+        tx: Transaction,
+        kind: str,
+        lease: str,
+        facts: Mapping[str, Fact],
+        *,
+        salted: Mapping[str, bytes] | None = None,
+    ) -> int:
+        """Append one entry in the caller's transaction and return its index.
+
+        Args:
+            tx: The transaction of the change that the entry records.
+            kind: Dotted, lower case: ``lease.intended``.
+            lease: The lease's id; empty when it concerns none.
+            facts: Digests, codes and counts; see ``assay.audit.entry`` for the limits.
+            salted: Guessable values by fact name: their salted digest becomes the fact, and the salt is kept.
+
+        Raises:
+            AuditError: ``audit.entry.*``; ``audit.log.superseded`` when another process started a new origin.
+        """
+        told = dict(facts)
+        salts: dict[str, bytes] = {}
+        for name, value in (salted or {}).items():
+            salts[name], digest = commitments.commit(value)
+            told[name] = f"salted-sha256:{digest.hex()}"
+        first = self.append_many(tx, (Event(kind, lease, told),))
+        tx.executemany(
+            "INSERT INTO audit_salts (log, seq, name, lease, salt) VALUES (?, ?, ?, ?, ?)",
+            [(self._number, first, name, lease, salt) for name, salt in salts.items()],
+        )
+        return first
+
+    def append_many(self, tx: Transaction, events: Iterable[Event]) -> int:
+        """Append several entries in order; return the index of the first. Raises as ``append``."""
+        row = tx.one(f"{_STATE} WHERE number = ? AND closed IS NULL", (self._number,))
+        if row is None:
+            raise AuditError(
+                "audit.log.superseded",
+                f"The log {self.origin!r} was closed by another process, which went on under a new origin.",
+                action="Run the command again.",
+            )
+        _append(tx, row, events)
+        tx.after_commit(self._remember, instead_of=self)
+        return int(row["size"])
+
+    def checkpoint(self) -> bytes:
+        """Return the signed checkpoint of the committed log, once it is remembered outside of the database.
+
+        Raises:
+            StoreError: ``store.transaction.nested`` inside a transaction of this thread; ``store.disk.full``.
+        """
+        with self._db.read() as view:
+            row = self._row(view)
+        state = _head(self._db.installation, row)
+        if row["closed"] is None:
+            self._head.advance(state, durable=True)
+        return self._key.sign(Checkpoint(state.origin, state.size, state.root))
+
+    def size(self) -> int:
+        """Return how many entries are committed."""
+        with self._db.read() as view:
+            return int(self._row(view)["size"])
+
+    def entry(self, index: int) -> bytes:
+        """Return the canonical bytes of one committed entry.
+
+        Raises:
+            AuditError: ``audit.proof.range``.
+        """
+        with self._db.read() as view:
+            return RowTree(view, self._number).entry(index)
+
+    def salt(self, index: int, name: str) -> bytes | None:
+        """Return the salt of a salted fact, 32 bytes; None when there is none or it was dropped."""
+        with self._db.read() as view:
+            row = view.one(
+                "SELECT salt FROM audit_salts WHERE log = ? AND seq = ? AND name = ?",
+                (self._number, index, name),
+            )
+        return None if row is None else bytes(row["salt"])
+
+    def redact(self, lease: str) -> int:
+        """Drop the salts of all entries of one lease, for good; return how many.
+
+        Their digests stay in the log and its proofs hold, but nobody can test a guess against them any more.
+        """
+        with self._db.transaction() as tx:
+            dropped = tx.execute(
+                "DELETE FROM audit_salts WHERE log = ? AND lease = ?", (self._number, lease)
+            ).rowcount
+        self._db.flush()
+        return dropped
+
+    def _row(self, view: Reader) -> Any:
+        row = view.one(f"{_STATE} WHERE number = ?", (self._number,))
+        if row is None:
+            raise AuditError("audit.log.damaged", f"The log {self.origin!r} is not in the state database.")
+        return row
+
+    def _remember(self) -> None:
+        # A head that stays behind is noticed as such and does no harm; the commit it follows must not seem to
+        # fail.
+        with suppress(StoreError, OSError), self._db.read() as view:
+            row = self._row(view)
+            if row["closed"] is None:
+                self._head.advance(_head(self._db.installation, row), durable=False)
+
+
+def _current(view: Reader) -> Any:
+    return view.one(f"{_STATE} ORDER BY number DESC LIMIT 1")
+
+
+def _range(row: Any) -> CompactRange:
+    nodes: bytes = row["nodes"]
+    return CompactRange(
+        row["size"], [nodes[place : place + HASH_BYTES] for place in range(0, len(nodes), HASH_BYTES)]
+    )
+
+
+def _head(installation: str, row: Any) -> Head:
+    return Head(installation, row["number"], row["origin"], row["size"], _range(row).root())
+
+
+def _judge(view: Reader, row: Any, head: Head | None, installation: str, key: LogKey) -> str | None:
+    """Return why the newest log of the database cannot go on, or None when it can."""
+    if head is None:
+        return "head_missing"
+    if row["public"] != key.public:
+        return "key_changed"
+    if head.installation != installation:
+        return "database_replaced"
+    if (head.number, head.size) > (row["number"], row["size"]):
+        return "restored_backup"
+    return None if _extends(view, row, head) else "log_rewritten"
+
+
+def _extends(view: Reader, row: Any, head: Head) -> bool:
+    known = view.one(f"{_STATE} WHERE number = ?", (head.number,))
+    if known is None or known["origin"] != head.origin:
+        return False
+    # Of a log that was closed the head may know more than the database: its successor says so.
+    return known["number"] < row["number"] or root_at(RowTree(view, head.number), head.size) == head.root
+
+
+def _start(tx: Transaction, public: bytes, origin: str, story: _Continued) -> Any:
+    newest = tx.one("SELECT max(number) FROM audit_logs")[0] or 0
+    number = 1 + max(newest, story.last.number if story.last else 0)
+    tx.execute("UPDATE audit_logs SET closed = ? WHERE closed IS NULL", (story.reason,))
+    tx.execute(
+        "INSERT INTO audit_logs (number, origin, public, size, nodes) VALUES (?, ?, ?, 0, x'')",
+        (number, origin, public),
+    )
+    _append(tx, _current(tx), (story.first_entry(),))
+    return _current(tx)
+
+
+def _append(tx: Transaction, row: Any, events: Iterable[Event]) -> None:
+    number: int = row["number"]
+    tree = _range(row)
+    last: bytes | None = row["last"]
+    now = tx.now()
+    rows: list[tuple[int, int, bytes]] = []
+    nodes: list[tuple[int, int, int, bytes]] = []
+    for event in events:
+        data = entries.encode(
+            seq=tree.size, prev=last, time=now, kind=event.kind, lease=event.lease, facts=event.facts
+        )
+        rows.append((number, tree.size, data))
+        last = leaf_hash(data)
+        nodes += [(number, *completed) for completed in tree.append_leaf(last)]
+    tx.executemany("INSERT INTO audit_entries VALUES (?, ?, ?)", rows)
+    if nodes:
+        tx.executemany("INSERT INTO audit_nodes VALUES (?, ?, ?, ?)", nodes)
+    tx.execute(
+        "UPDATE audit_logs SET size = ?, nodes = ?, last = ? WHERE number = ?",
+        (tree.size, b"".join(tree.nodes), last, number),
+    )

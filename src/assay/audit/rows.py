@@ -1,0 +1,75 @@
+"""The tree of one log as its rows in the database give it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assay.audit.merkle import leaf_hash, subtree_hash
+from assay.audit.tiles import HEIGHT
+from assay.errors import AuditError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assay.store.database import Reader
+
+
+class RowTree:
+    """Entries and hashes of one log; good as long as the reader it was made with."""
+
+    __slots__ = ("_number", "_view")
+
+    def __init__(self, view: Reader, number: int) -> None:
+        self._view = view
+        self._number = number
+
+    def entry(self, index: int) -> bytes:
+        """Return one entry.
+
+        Raises:
+            AuditError: ``audit.proof.range``.
+        """
+        found = self.entries(index, index + 1)
+        if not found:
+            raise AuditError("audit.proof.range", f"The log has no entry {index}.")
+        return found[0]
+
+    def entries(self, low: int, high: int) -> list[bytes]:
+        """Return the entries from ``low`` up to, not including, ``high``."""
+        rows = self._view.execute(
+            "SELECT entry FROM audit_entries WHERE log = ? AND seq >= ? AND seq < ? ORDER BY seq",
+            (self._number, low, high),
+        )
+        return [row[0] for row in rows]
+
+    def hashes(self, level: int, low: int, high: int) -> list[bytes]:
+        """Return the hashes of the subtrees of height ``8 * level`` from index ``low`` up to ``high``."""
+        if level == 0:
+            return [leaf_hash(entry) for entry in self.entries(low, high)]
+        rows = self._view.execute(
+            "SELECT hash FROM audit_nodes WHERE log = ? AND level = ? AND place >= ? AND place < ?"
+            " ORDER BY place",
+            (self._number, level, low, high),
+        )
+        return [row[0] for row in rows]
+
+    def bundles(self, size: int) -> Iterator[tuple[int, list[bytes]]]:
+        """Yield (index, entries) of each bundle of the first ``size`` entries."""
+        for index in range(0, size, 1 << HEIGHT):
+            yield index >> HEIGHT, self.entries(index, min(size, index + (1 << HEIGHT)))
+
+    def subtree(self, height: int, index: int) -> bytes:
+        """Return the hash of a complete subtree.
+
+        Raises:
+            AuditError: ``audit.log.damaged`` when rows of it are missing.
+        """
+        level, above = divmod(height, HEIGHT)
+        hashes = self.hashes(level, index << above, (index + 1) << above)
+        if len(hashes) != 1 << above:
+            raise AuditError(
+                "audit.log.damaged",
+                "Entries of the log are missing from the state database.",
+                action="Restore a backup: the log will go on under a new origin that names this one.",
+            )
+        return subtree_hash(hashes)
