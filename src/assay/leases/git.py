@@ -1,7 +1,7 @@
 """Asking git which files a working tree has, without letting the repository run anything.
 
 A repository's own configuration can name programs (``core.fsmonitor``, hooks, filters) and another working
-tree (``core.worktree``). The first are switched off for the commands that are run here, the second is refused.
+tree (``core.worktree``). The first are switched off for the commands run here; the second is refused.
 ``safe.directory`` is left to the user's own configuration: git refuses a repository of somebody else's.
 """
 

@@ -17,7 +17,7 @@ _NAMES: Final = (
     "*.kdbx", "*.ppk", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_*_sk", "*.ovpn", ".netrc",
     "_netrc", ".npmrc", ".pypirc", ".yarnrc.yml", ".pgpass", ".my.cnf", ".htpasswd", ".git-credentials",
     ".dockercfg", ".docker/config.json", "credentials", "credentials.json", "credentials.toml",
-    "credentials.yaml", "credentials.yml", "*_credentials.json", "client_secret*.json", 
+    "credentials.yaml", "credentials.yml", "*_credentials.json", "client_secret*.json",
     "service-account*.json", "service_account*.json", "application_default_credentials.json", "secrets.toml",
     "secrets.yaml", "secrets.yml", "secrets.json", "kubeconfig", "*.kubeconfig", ".kube/config",
     "*.tfstate", "*.tfstate.*", "*.tfvars", "terraform.rc", ".terraformrc", ".vault-token",

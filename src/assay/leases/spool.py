@@ -191,7 +191,7 @@ class Spool:
             self._file = -1
 
     @property
-    def bytes(self) -> int:
+    def filled(self) -> int:
         """Bytes that are in the spool."""
         return self._end
 

@@ -136,7 +136,7 @@ def _take(path: bytes, wanted: Wanted, spool: Spool, tree: Tree, *, trusted: boo
         return True
     if not stat.S_ISREG(status.st_mode):
         raise special(path)
-    left = wanted.max_bytes - spool.bytes
+    left = wanted.max_bytes - spool.filled
     suspicious = _unsuspicious if trusted else begins_like_a_secret
     return spool.copy(path, tree.open(path), left, suspicious) is not None
 
