@@ -1,0 +1,349 @@
+"""The kinds of value that a policy key can hold: each decodes strictly, and describes itself as JSON Schema.
+
+Every refusal names the key by its path in the file (``tdx.mr_td[0]``), what stands there and what must.
+"""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
+
+from assay.errors import PolicyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_LIST: Final = 4096
+"""Entries of one list, at most: a fleet's allow-list fits, a file of megabytes does not."""
+
+REFERENCE: Final = "reference"
+"""The word that takes the allowed values from the Reference Values given with the evidence."""
+
+_SHOWN: Final = 40
+
+
+def _shown(value: object) -> str:
+    """Return ``value`` as it may stand in a message: escaped, and short."""
+    text = ascii(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _kind(value: object) -> str:
+    names = {
+        str: "a string",
+        bool: "a boolean",
+        int: "an integer",
+        float: "a float",
+        list: "a list",
+        dict: "a table",
+    }
+    return names.get(type(value), "a date or time")
+
+
+def wrong_type(path: str, value: object, wanted: str) -> PolicyError:
+    """Return the error for a value of another type than ``wanted``."""
+    return PolicyError(
+        "policy.type", f"{path} must be {wanted}, not {_kind(value)} ({_shown(value)}).", path=path
+    )
+
+
+def wrong_value(path: str, value: object, wanted: str) -> PolicyError:
+    """Return the error for a value of the right type that is not allowed."""
+    return PolicyError("policy.value", f"{path} must be {wanted}, not {_shown(value)}.", path=path)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known word nearest to ``word``, or nothing when none is near."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)), "")
+
+
+class Kind(ABC):
+    """What a key holds."""
+
+    __slots__ = ()
+
+    def decode(self, value: object, path: str) -> Any:
+        """Return the value as the policy uses it.
+
+        Raises:
+            PolicyError: ``policy.type``, ``policy.value``, ``policy.hex`` or ``policy.list``, with the path.
+        """
+        return self._decode(value, path)
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema (2020-12) of the value as it stands in the file."""
+        return self._schema()
+
+    @abstractmethod
+    def _decode(self, value: object, path: str) -> Any: ...
+
+    @abstractmethod
+    def _schema(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Kind):
+    """One line of printable ASCII."""
+
+    longest: int
+
+    def _decode(self, value: object, path: str) -> str:
+        if not isinstance(value, str):
+            raise wrong_type(path, value, "a string")
+        if not 1 <= len(value) <= self.longest or not value.isascii() or not value.isprintable():
+            raise wrong_value(path, value, f"1 to {self.longest} printable ASCII characters")
+        return value
+
+    def _schema(self) -> dict[str, Any]:
+        return {"type": "string", "minLength": 1, "maxLength": self.longest, "pattern": "^[ -~]+$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Integer(Kind):
+    """A whole number in a range, both ends included."""
+
+    least: int
+    most: int
+
+    def _decode(self, value: object, path: str) -> int:
+        if type(value) is not int:
+            raise wrong_type(path, value, "an integer")
+        if not self.least <= value <= self.most:
+            raise wrong_value(path, value, f"{self.least} to {self.most}")
+        return value
+
+    def _schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.least, "maximum": self.most}
+
+
+@dataclass(frozen=True, slots=True)
+class Flag(Kind):
+    """True or false."""
+
+    def _decode(self, value: object, path: str) -> bool:
+        if not isinstance(value, bool):
+            raise wrong_type(path, value, "true or false")
+        return value
+
+    def _schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Kind):
+    """One word of a closed vocabulary."""
+
+    words: tuple[str, ...]
+
+    def _decode(self, value: object, path: str) -> str:
+        if not isinstance(value, str):
+            raise wrong_type(path, value, "a string")
+        if value not in self.words:
+            hint = nearest(value, self.words)
+            wanted = f"{_either(self.words)}" + (f" (did you mean {hint!r}?)" if hint else "")
+            raise wrong_value(path, value, wanted)
+        return value
+
+    def _schema(self) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.words)}
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf(Kind):
+    """A list of distinct values of one kind.
+
+    Attributes:
+        item: What each entry holds.
+        least: Entries, at least; an empty allow-list would allow nothing, so it is a mistake.
+    """
+
+    item: Kind
+    least: int = 1
+
+    def _decode(self, value: object, path: str) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise wrong_type(path, value, "a list")
+        if not self.least <= len(value) <= MAX_LIST:
+            raise PolicyError(
+                "policy.list",
+                f"{path} must have {self.least} to {MAX_LIST} entries, not {len(value)}.",
+                path=path,
+            )
+        found: dict[Any, None] = {}
+        for index, entry in enumerate(value):
+            decoded = self.item.decode(entry, f"{path}[{index}]")
+            if decoded in found:
+                raise wrong_value(f"{path}[{index}]", entry, "different from the entries before it")
+            found[decoded] = None
+        return tuple(found)
+
+    def _schema(self) -> dict[str, Any]:
+        return {
+            "type": "array",
+            "items": self.item.schema(),
+            "minItems": self.least,
+            "maxItems": MAX_LIST,
+            "uniqueItems": True,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Hex(Kind):
+    """Exactly ``size`` bytes, as hexadecimal digits without prefix or separators."""
+
+    size: int
+
+    def _decode(self, value: object, path: str) -> bytes:
+        if not isinstance(value, str):
+            raise wrong_type(path, value, "a string of hexadecimal digits")
+        if len(value) != 2 * self.size or not value.isascii() or not value.isalnum():
+            raise self._refuse(value, path)
+        try:
+            return bytes.fromhex(value)
+        except ValueError:
+            raise self._refuse(value, path) from None
+
+    def _refuse(self, value: str, path: str) -> PolicyError:
+        return PolicyError(
+            "policy.hex",
+            f"{path} must be {self.size} bytes ({2 * self.size} hexadecimal digits),"
+            f" not {_shown(value)} of {len(value)} characters.",
+            path=path,
+        )
+
+    def _schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^[0-9a-fA-F]{{{2 * self.size}}}$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned(Kind):
+    """A word, a colon and any number of bytes up to a bound, as hexadecimal digits: ``kms:3059...``."""
+
+    words: tuple[str, ...]
+    most: int
+
+    def _decode(self, value: object, path: str) -> tuple[str, bytes]:
+        if not isinstance(value, str):
+            raise wrong_type(path, value, "a string")
+        word, _, digits = value.partition(":")
+        try:
+            found = bytes.fromhex(digits) if digits.isalnum() or not digits else None
+        except ValueError:
+            found = None
+        if word not in self.words or ":" not in value or found is None or len(found) > self.most:
+            raise wrong_value(
+                path, value, f"{_either(self.words)}, a colon and up to {self.most} bytes in hexadecimal"
+            )
+        return word, found
+
+    def _schema(self) -> dict[str, Any]:
+        return {
+            "type": "string",
+            "pattern": f"^({'|'.join(self.words)}):([0-9a-fA-F]{{2}}){{0,{self.most}}}$",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """The values that one register may hold.
+
+    Attributes:
+        values: The values; empty when they are taken from the Reference Values.
+        by_reference: True when they are.
+    """
+
+    values: frozenset[bytes]
+    by_reference: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Register(Kind):
+    """A list of values of ``size`` bytes, or the word ``reference``."""
+
+    size: int
+
+    def _decode(self, value: object, path: str) -> Allowed:
+        if value == REFERENCE:
+            return Allowed(frozenset(), by_reference=True)
+        if not isinstance(value, list):
+            raise wrong_type(path, value, f'a list of hexadecimal strings, or "{REFERENCE}"')
+        return Allowed(frozenset(ListOf(Hex(self.size)).decode(value, path)))
+
+    def _schema(self) -> dict[str, Any]:
+        return {"oneOf": [{"const": REFERENCE}, ListOf(Hex(self.size)).schema()]}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What loader and schema know of one key; stands in the ``Annotated`` type of its dataclass field.
+
+    Attributes:
+        kind: What the key holds.
+        doc: What it means, for the schema and the reference.
+    """
+
+    kind: Kind
+    doc: str
+
+
+def keys_of(table: type[Any]) -> dict[str, Key]:
+    """Return the keys of a table by name, in the order in which the dataclass declares them."""
+    hints = get_type_hints(table, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Kind):
+    """A table whose keys are the fields of a dataclass, each ``Annotated`` with its ``Key``.
+
+    Attributes:
+        of: The dataclass.
+        required: Names of the keys that must be there.
+    """
+
+    of: type[Any]
+    required: tuple[str, ...] = ()
+
+    def _decode(self, value: object, path: str) -> Any:
+        if not isinstance(value, dict):
+            raise wrong_type(path or "the policy", value, "a table")
+        known = keys_of(self.of)
+        prefix = f"{path}." if path else ""
+        for name in value:
+            if name not in known:
+                raise _unknown(f"{prefix}{_plain(name)}", name, known, prefix)
+        for name in self.required:
+            if name not in value:
+                raise PolicyError(
+                    "policy.missing", f"The policy does not say {prefix}{name}.", path=f"{prefix}{name}"
+                )
+        return self.of(
+            **{name: known[name].kind.decode(entry, f"{prefix}{name}") for name, entry in value.items()}
+        )
+
+    def _schema(self) -> dict[str, Any]:
+        properties = {
+            name: {"description": key.doc, **key.kind.schema()} for name, key in keys_of(self.of).items()
+        }
+        found: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": properties}
+        if self.required:
+            found["required"] = list(self.required)
+        return found
+
+
+def _unknown(path: str, name: str, known: Iterable[str], prefix: str) -> PolicyError:
+    hint = nearest(name, known)
+    action = f"Did you mean {prefix}{hint}?" if hint else f"Known here: {', '.join(sorted(known))}."
+    return PolicyError("policy.unknown_key", f"{path} is not a key of a policy.", action=action, path=path)
+
+
+def _plain(name: str) -> str:
+    """Return a key as it may stand in a path."""
+    return name if name.isascii() and name.isprintable() and 0 < len(name) <= _SHOWN else _shown(name)
+
+
+def _either(words: tuple[str, ...]) -> str:
+    quoted = [f'"{word}"' for word in words]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"

@@ -1,0 +1,79 @@
+"""What a result does not establish, in plain sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from assay.appraisal.vocabulary import WEAKNESSES
+from assay.evidence.ledger import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assay.appraisal.result import AttestationResult
+
+_MEASURED: Final = {
+    "tdx": {
+        "mr_td": "the firmware it started from",
+        "rtmr0": "its virtual machine's shape",
+        "rtmr1": "its boot loader or kernel",
+        "rtmr2": "its command line and initrd",
+        "rtmr3": "what it extended at run time",
+        "mr_config_id": "its configuration",
+        "mr_owner": "its owner",
+        "mr_owner_config": "its owner's configuration",
+    },
+    "sgx": {"mr_enclave": "its code", "config_id": "its configuration"},
+}
+
+
+def sentences(result: AttestationResult) -> tuple[str, ...]:
+    """Return what the result does not establish, the most consequential first."""
+    return tuple(_sentences(result))
+
+
+def _sentences(result: AttestationResult) -> Iterator[str]:
+    evidence = result.evidence
+    if not evidence.authentic:
+        yield "Anything: the evidence is not authenticated, and every value shown is only what its bytes say."
+        return
+    if not evidence.bound:
+        reason = evidence.ledger[evidence.binding_check].reason
+        yield f"That it is fresh, or meant for you: the binding was not checked ({reason or 'unsaid why'})."
+    for word in result.admitted:
+        yield f"{WEAKNESSES[word].meaning} The policy admits it ({word})."
+    yield from _measurements(result)
+    yield from _event_log(result)
+    if result.context.isolation is None:
+        yield "What isolates the workload from the agent beside it: nothing here says."
+    since = evidence.claims.tcb.collateral_valid_from
+    yield (
+        f"Vulnerabilities published after the collateral ({since:%Y-%m-%d}): patches are judged by what was"
+        " known then."
+    )
+    yield "That nobody tapped the memory bus: physical interposers leave no trace in evidence."
+
+
+def _measurements(result: AttestationResult) -> Iterator[str]:
+    platform = result.platform
+    if platform == "sgx" and result.passed("sgx.mr_signer"):
+        return
+    left = [
+        f"{name} ({meaning})"
+        for name, meaning in _MEASURED[platform].items()
+        if Outcome.PASSED not in result.outcomes(f"{platform}.{name}")
+    ]
+    if len(left) == len(_MEASURED[platform]):
+        yield "What code runs: its measurements are shown, and compared with nothing."
+    elif left:
+        yield f"Shown, and compared with nothing: {', '.join(left)}."
+
+
+def _event_log(result: AttestationResult) -> Iterator[str]:
+    if result.platform != "tdx":
+        return
+    if result.workload_log is None:
+        if not result.passed("tdx.rtmr1"):
+            yield "Which image booted, and that it is a production image: no event log was given."
+        return
+    yield from result.workload_log.not_proven

@@ -1,0 +1,144 @@
+"""Reading a policy file: TOML in, a ``Document`` out, every mistake refused by path.
+
+Besides types and values, contradictions are refused: a line that has no effect, or less effect than it seems
+to have, would deceive its author.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Final
+
+from assay.appraisal.document import DOCUMENT, Attributes, Document, Grace, Sgx, Tcb
+from assay.appraisal.vocabulary import GRACE_NEEDS, WEAKNESSES, component_needs
+from assay.errors import PolicyError
+
+MAX_BYTES: Final = 1 << 20
+"""Bytes of a policy file, at most; the largest allow-lists of ours are a tenth of it."""
+
+
+def read(toml: bytes) -> Document:
+    """Return what a policy file says.
+
+    Args:
+        toml: The file's bytes, at most 1 MiB.
+
+    Raises:
+        PolicyError: ``policy.size``, ``policy.toml``, ``policy.empty``, ``policy.unknown_key``,
+            ``policy.missing``, ``policy.type``, ``policy.value``, ``policy.hex``, ``policy.list``,
+            ``policy.contradiction``.
+    """
+    if len(toml) > MAX_BYTES:
+        raise PolicyError("policy.size", f"The policy has {len(toml)} bytes; {MAX_BYTES} is the limit.")
+    try:
+        found = tomllib.loads(toml.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PolicyError(
+            "policy.toml", f"The policy is not TOML: {ascii(str(error))[1:-1][:200]}."
+        ) from None
+    if not found:
+        raise PolicyError(
+            "policy.empty",
+            "The policy is empty, and an empty policy accepts nothing.",
+            action='Say at least: version = 1 and platforms = ["tdx"].',
+        )
+    document: Document = DOCUMENT.decode(found, "")
+    _refuse_contradictions(document)
+    return document
+
+
+def _contradiction(path: str, message: str, action: str) -> PolicyError:
+    return PolicyError("policy.contradiction", message, action=action, path=path)
+
+
+def _needs_word(path: str, says: str, words: frozenset[str], accepted: frozenset[str]) -> None:
+    missing = sorted(words - accepted)
+    if missing:
+        raise _contradiction(
+            path,
+            f"{path} {says}, but accept does not name the weakness.",
+            "Add to accept: " + ", ".join(f'"{word}"' for word in missing) + ".",
+        )
+
+
+def _refuse_contradictions(document: Document) -> None:
+    """Refuse what would surprise its author."""
+    accepted = frozenset(document.accept or ())
+    if document.simulated == "only":
+        _needs_word("simulated", 'is "only"', frozenset({"simulated"}), accepted)
+    elif "simulated" in accepted:
+        raise _contradiction(
+            "accept", 'accept names "simulated", which has no effect.', 'Say simulated = "only" as well.'
+        )
+    for word in sorted(accepted):
+        if not set(WEAKNESSES[word].platforms) & set(document.platforms):
+            raise _contradiction(
+                "accept",
+                f'accept names "{word}", which cannot occur on {" or ".join(document.platforms)}.',
+                f'Remove "{word}".',
+            )
+    for section, platform in (("tdx", "tdx"), ("dstack", "tdx"), ("sgx", "sgx")):
+        if getattr(document, section) is not None and platform not in document.platforms:
+            raise _contradiction(
+                section,
+                f"[{section}] is about {platform}, which is not among the platforms.",
+                f'Add "{platform}" to platforms, or remove [{section}].',
+            )
+    _refuse_tcb_contradictions(document.tcb or Tcb(), accepted)
+    _refuse_attribute_contradictions(document.attributes or Attributes(), accepted)
+    _refuse_sgx_contradictions(document.sgx or Sgx())
+
+
+def _refuse_tcb_contradictions(tcb: Tcb, accepted: frozenset[str]) -> None:
+    for component in GRACE_NEEDS:
+        for status in getattr(tcb, component) or ():
+            needs = component_needs(component, status)
+            if needs is None:
+                raise AssertionError(f"{status} is in the vocabulary but no word admits it")
+            _needs_word(f"tcb.{component}", f"lists {status}", needs, accepted)
+        if getattr(tcb.grace or Grace(), component) is not None:
+            words = frozenset({GRACE_NEEDS[component]})
+            _needs_word(f"tcb.grace.{component}", "limits how long it may be out of date", words, accepted)
+    both = sorted(set(tcb.rejected_advisories or ()) & set(tcb.accepted_advisories or ()))
+    if both:
+        raise _contradiction(
+            "tcb.rejected_advisories",
+            f"{ascii(both[0])[1:-1]} is both rejected and accepted.",
+            "Remove it from one of the two lists.",
+        )
+
+
+def _refuse_attribute_contradictions(attributes: Attributes, accepted: frozenset[str]) -> None:
+    for name, weak, word in (
+        ("debug", True, "debug"),
+        ("sept_ve_disable", False, "sept-ve-enabled"),
+        ("migratable", True, "migratable"),
+        ("perfmon", True, "perfmon"),
+    ):
+        if getattr(attributes, name) is weak:
+            says = f"is {str(weak).lower()}"
+            _needs_word(f"attributes.{name}", says, frozenset({word}), accepted)
+    if any(any(value) for value in attributes.mr_service_td or ()):
+        _needs_word("attributes.mr_service_td", "allows a service TD", frozenset({"service-td"}), accepted)
+
+
+def _refuse_sgx_contradictions(sgx: Sgx) -> None:
+    signed = (sgx.mr_signer, sgx.isv_prod_id, sgx.min_isv_svn)
+    if sgx.mr_signer is not None and None in signed:
+        raise _contradiction(
+            "sgx.mr_signer",
+            "sgx.mr_signer alone would admit every enclave that this signer ever signed, old ones too.",
+            "Say sgx.isv_prod_id and sgx.min_isv_svn as well.",
+        )
+    if (sgx.attributes is None) != (sgx.attributes_mask is None):
+        raise _contradiction(
+            "sgx.attributes", "sgx.attributes and sgx.attributes_mask need each other.", "Say both, or none."
+        )
+    if sgx.attributes is not None and sgx.attributes_mask is not None:
+        for value, mask in zip(sgx.attributes, sgx.attributes_mask, strict=True):
+            if value & ~mask:
+                raise _contradiction(
+                    "sgx.attributes",
+                    "sgx.attributes has bits outside sgx.attributes_mask, so nothing could pass.",
+                    "Clear them, or widen the mask.",
+                )

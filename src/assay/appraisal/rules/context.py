@@ -1,0 +1,146 @@
+"""Rules about what surrounds the evidence: platform, anchor, ages, isolation."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from assay.appraisal.document import Freshness, Isolation
+from assay.appraisal.rules.subject import Rule, Subject, Workshop, failed
+from assay.appraisal.vocabulary import RUNGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assay.evidence.ledger import Check
+
+
+def rules(shop: Workshop) -> Iterator[Rule]:
+    """Return the rules that hold on every platform: anchor, then ages, then isolation."""
+    yield _only_simulated(shop) if shop.document.simulated == "only" else _no_simulated(shop)
+    freshness = shop.document.freshness or Freshness()
+    if freshness.collateral_max_age_hours is not None:
+        yield _collateral_age(shop, freshness.collateral_max_age_hours)
+    if freshness.evidence_max_age_seconds is not None:
+        yield _evidence_age(shop, freshness.evidence_max_age_seconds)
+    least = (shop.document.isolation or Isolation()).min
+    if least is not None:
+        yield _isolation(shop, least)
+
+
+def _no_simulated(shop: Workshop) -> Rule:
+    spec = shop.spec("simulated", "the chain ended in a pinned vendor root: real hardware")
+    passed = spec.passed
+
+    def judge(subject: Subject) -> Check:
+        anchor = subject.evidence.anchor
+        if anchor is not None and anchor.simulated is False:
+            return passed
+        name = ascii(anchor.name)[1:-1] if anchor else "none"
+        return failed(
+            spec,
+            "simulated",
+            "refused",
+            f"The hardware is simulated: the chain ended in {name}, which is no vendor's root."
+            " Only the policy local admits it.",
+        )
+
+    return Rule(spec, judge)
+
+
+def _only_simulated(shop: Workshop) -> Rule:
+    spec = shop.spec("simulated", "the chain ended in this installation's own root: simulated hardware")
+    passed = spec.passed
+
+    def judge(subject: Subject) -> Check:
+        anchor = subject.evidence.anchor
+        own = subject.context.installation_root
+        if anchor is None or not anchor.simulated:
+            return failed(
+                spec,
+                "simulated",
+                "hardware",
+                "The policy is for simulated hardware alone; this is real hardware.",
+            )
+        if own is None:
+            return failed(
+                spec,
+                "simulated",
+                "no_root",
+                "This installation has no root of its own, so none can be trusted.",
+            )
+        if anchor.fingerprint != own:
+            return failed(
+                spec,
+                "simulated",
+                "foreign_root",
+                "The simulated hardware belongs to another installation: its root is"
+                f" {anchor.fingerprint.hex()}, this one's is {own.hex()}.",
+            )
+        subject.admitted.append("simulated")
+        return passed
+
+    return Rule(spec, judge)
+
+
+def _collateral_age(shop: Workshop, hours: int) -> Rule:
+    key = "freshness.collateral_max_age_hours"
+    spec = shop.spec(key, f"the newest part of the collateral is at most {hours} hours old")
+    passed = spec.passed
+    limit = timedelta(hours=hours)
+
+    def judge(subject: Subject) -> Check:
+        age = subject.now - subject.tcb.collateral_valid_from
+        if age <= limit:
+            return passed
+        found = age // timedelta(hours=1)
+        return failed(spec, key, "too_old", f"The collateral is {found} hours old; {hours} are allowed.")
+
+    return Rule(spec, judge)
+
+
+def _evidence_age(shop: Workshop, seconds: int) -> Rule:
+    key = "freshness.evidence_max_age_seconds"
+    spec = shop.spec(key, f"the nonce that the evidence answers is at most {seconds} seconds old")
+    passed = spec.passed
+    limit = timedelta(seconds=seconds)
+
+    def judge(subject: Subject) -> Check:
+        made = subject.context.nonce_made_at
+        if made is None or not subject.evidence.bound:
+            return failed(
+                spec,
+                key,
+                "unknown",
+                "The age of the evidence is not known: it answers no nonce of known age.",
+            )
+        age = subject.now - made
+        if timedelta(0) <= age <= limit:
+            return passed
+        found = int(age.total_seconds())
+        return failed(
+            spec,
+            key,
+            "too_old",
+            f"The nonce was made {found} seconds before now; 0 to {seconds} are allowed.",
+        )
+
+    return Rule(spec, judge)
+
+
+def _isolation(shop: Workshop, least: str) -> Rule:
+    key = "isolation.min"
+    spec = shop.spec(key, f"the workload is isolated from its agent by {least} or stronger")
+    passed = spec.passed
+    enough = frozenset(RUNGS[RUNGS.index(least) :])
+
+    def judge(subject: Subject) -> Check:
+        found = subject.context.isolation
+        if found in enough:
+            return passed
+        if found is None:
+            return failed(spec, key, "unknown", "Nothing says what isolates the workload from its agent.")
+        shown = found if found in RUNGS else f"{ascii(found)[:40]}, which is no known rung"
+        return failed(spec, key, "too_weak", f"The isolation is {shown}; {least} or stronger is required.")
+
+    return Rule(spec, judge)

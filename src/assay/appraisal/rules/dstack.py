@@ -1,0 +1,1 @@
+"""Rules about a dstack guest, over the Claims of its event log."""

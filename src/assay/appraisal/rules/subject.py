@@ -1,0 +1,138 @@
+"""What a rule looks at, and how rules are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.evidence.ledger import Check, CheckSpec, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from assay.appraisal.document import Document
+    from assay.evidence.dcap.tcb import TcbClaims
+    from assay.evidence.verification import EvidenceResult
+
+ROOT_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the Relying Party knows besides the evidence, from its own side alone.
+
+    Attributes:
+        isolation: The rung of isolation between workload and agent, as the launcher set it up; None when
+            it is not known.
+        installation_root: SHA-256 of the DER of this installation's own root, 32 bytes: the only anchor
+            under which simulated evidence can be admitted. None when there is none.
+        nonce_made_at: When the nonce that the evidence answers was made; None when it is not known.
+    """
+
+    isolation: str | None = None
+    installation_root: bytes | None = None
+    nonce_made_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Subject:
+    """One piece of authentic evidence under appraisal, with everything that a rule may look at.
+
+    Attributes:
+        evidence: The verified evidence.
+        claims: Its Claims: ``TdxClaims`` or ``SgxClaims``, as the rules of that platform expect.
+        tcb: The platform's Claims.
+        now: The time of the appraisal.
+        references: Reference Values by register.
+        context: What the Relying Party knows besides.
+        workload_log: Claims of a verified event log, or None.
+        admitted: Weaknesses that a rule found and the policy admits, in the order in which they were found.
+    """
+
+    evidence: EvidenceResult[Any]
+    claims: Any
+    tcb: TcbClaims
+    now: datetime
+    references: Mapping[str, frozenset[bytes]]
+    context: Context
+    workload_log: Any
+    admitted: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One requirement of a policy, compiled.
+
+    Attributes:
+        spec: The check that it makes.
+        judge: Makes the check.
+    """
+
+    spec: CheckSpec
+    judge: Callable[[Subject], Check]
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Makes the checks of one policy.
+
+    Attributes:
+        document: What the policy says.
+        accepted: The words of its ``accept``.
+        prefix: First part of every check id: ``policy``, or ``policy.added`` for a policy applied as well.
+        name: The policy's name.
+    """
+
+    document: Document
+    accepted: frozenset[str]
+    prefix: str
+    name: str
+
+    def spec(self, key: str, title: str) -> CheckSpec:
+        """Return the check of one policy key.
+
+        Args:
+            key: Path of the key: ``tcb.platform``.
+            title: What is known once it passed, as a clause.
+        """
+        return CheckSpec(f"{self.prefix}.{key}", title, f"policy {self.name}: {key}")
+
+
+def failed(spec: CheckSpec, key: str, what: str, reason: str) -> Check:
+    """Return a failed check; its code is the same whether or not the policy was applied as well.
+
+    Args:
+        spec: The check.
+        key: Path of the policy key: ``tcb.platform``.
+        what: Last part of the code: ``mismatch``.
+        reason: A sentence for a person.
+    """
+    return Check(spec, Outcome.FAILED, f"policy.{key}.{what}", reason)
+
+
+def admit(
+    subject: Subject,
+    accepted: frozenset[str],
+    needs: frozenset[str],
+    spec: CheckSpec,
+    *,
+    key: str,
+    found: str,
+) -> Check:
+    """Return a passed check, noting the weaknesses, if the policy admits all of them; else a failed one.
+
+    Args:
+        subject: The evidence under appraisal.
+        accepted: The words of the policy's ``accept``.
+        needs: Words that must all be among them.
+        spec: The check.
+        key: Path of the policy key.
+        found: What was found, as a sentence.
+    """
+    missing = sorted(needs - accepted)
+    if missing:
+        words = ", ".join(f'"{word}"' for word in missing)
+        return failed(spec, key, "weak", f"{found} To admit it, name {words} in accept.")
+    subject.admitted.extend(sorted(needs.difference(subject.admitted)))
+    return spec.passed

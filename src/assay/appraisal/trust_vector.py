@@ -1,0 +1,176 @@
+"""The trustworthiness vector of draft-ietf-rats-ar4si-10: eight claims about the Attester, small integers.
+
+The tier follows from the value: 2 to 31 affirming, 32 to 95 warning, 96 and above contraindicated, 0 nothing
+claimed. A vector never says more than the ledger does: a claim is affirming only when its checks passed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.evidence.ledger import Outcome
+
+if TYPE_CHECKING:
+    from assay.appraisal.result import AttestationResult as Appraised
+
+NO_CLAIM: Final = 0
+CRYPTO_FAILED: Final = 99
+
+INSTANCE_RECOGNIZED: Final = 2
+INSTANCE_NOT_RECOGNIZED: Final = 97
+CONFIGURATION_SAFE: Final = 3
+CONFIGURATION_VULNERABLE: Final = 32
+CONFIGURATION_UNSUPPORTABLE: Final = 96
+EXECUTABLES_RUNTIME_APPROVED: Final = 2
+EXECUTABLES_BOOT_APPROVED: Final = 3
+EXECUTABLES_VULNERABLE: Final = 32
+EXECUTABLES_UNRECOGNIZED: Final = 33
+HARDWARE_GENUINE: Final = 2
+HARDWARE_VULNERABLE: Final = 32
+HARDWARE_CONTRAINDICATED: Final = 96
+HARDWARE_UNRECOGNIZED: Final = 97
+RUNTIME_ENCRYPTED: Final = 2
+RUNTIME_VISIBLE: Final = 96
+
+_CONFIGURATION_WORDS: Final = frozenset(
+    {"migratable", "sept-ve-enabled", "service-td", "perfmon", "unknown-attributes", "configuration-needed"}
+)
+_HARDWARE_WORDS: Final = frozenset(
+    {
+        "sw-hardening-needed",
+        "configuration-needed",
+        "out-of-date-platform",
+        "out-of-date-module",
+        "out-of-date-qe",
+        "td-relaunch-advised",
+    }
+)
+
+NAMES: Final = (
+    "instance-identity",
+    "configuration",
+    "executables",
+    "file-system",
+    "hardware",
+    "runtime-opaque",
+    "storage-opaque",
+    "sourced-data",
+)
+"""The claims, in the order of the draft (section 2.3.4)."""
+
+
+def tier(value: int) -> str:
+    """Return the tier of a value (draft-ietf-rats-ar4si, 2.3.2)."""
+    if -1 <= value <= 1:
+        return "none"
+    if -32 <= value <= 31:
+        return "affirming"
+    return "warning" if -96 <= value <= 95 else "contraindicated"
+
+
+@dataclass(frozen=True, slots=True)
+class TrustClaim:
+    """One claim of the vector.
+
+    Attributes:
+        value: The value of the draft.
+        reason: Why, as a sentence.
+    """
+
+    value: int
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return value, tier and reason."""
+        return {"value": self.value, "tier": tier(self.value), "reason": self.reason}
+
+
+def vector(subject: Appraised) -> dict[str, TrustClaim]:
+    """Return the eight claims about what was appraised, in the order of the draft."""
+    if not subject.evidence.authentic:
+        return _unauthenticated(subject)
+    found = {
+        "instance-identity": _instance(subject),
+        "configuration": _configuration(subject),
+        "executables": _executables(subject),
+        "hardware": _hardware(subject),
+        "runtime-opaque": _runtime(subject),
+    }
+    nothing = TrustClaim(NO_CLAIM, "The evidence says nothing about this.")
+    return {name: found.get(name, nothing) for name in NAMES}
+
+
+def _unauthenticated(subject: Appraised) -> dict[str, TrustClaim]:
+    if subject.evidence.ledger.failed():
+        claim = TrustClaim(CRYPTO_FAILED, "The evidence failed a check of authenticity.")
+    else:
+        claim = TrustClaim(NO_CLAIM, "Something is missing to authenticate the evidence.")
+    return dict.fromkeys(NAMES, claim)
+
+
+def _instance(subject: Appraised) -> TrustClaim:
+    outcomes = subject.outcomes("hardware.ppids", "hardware.platform_instance_ids")
+    if not outcomes:
+        return TrustClaim(NO_CLAIM, "The policy names no machines.")
+    if all(outcome is Outcome.PASSED for outcome in outcomes):
+        return TrustClaim(INSTANCE_RECOGNIZED, "The machine is on the policy's list.")
+    return TrustClaim(INSTANCE_NOT_RECOGNIZED, "The machine is not on the policy's list.")
+
+
+def _configuration(subject: Appraised) -> TrustClaim:
+    if subject.any_failed("attributes."):
+        return TrustClaim(CONFIGURATION_UNSUPPORTABLE, "An attribute has a value that the policy refuses.")
+    if "debug" in subject.admitted:
+        return TrustClaim(CONFIGURATION_UNSUPPORTABLE, "Debug mode is on; the policy admits it.")
+    if _CONFIGURATION_WORDS & set(subject.admitted):
+        return TrustClaim(CONFIGURATION_VULNERABLE, "A weak attribute is set; the policy admits it.")
+    return TrustClaim(CONFIGURATION_SAFE, "No attribute is set that is known to be weak.")
+
+
+def _executables(subject: Appraised) -> TrustClaim:
+    if subject.any_failed("tdx.", "sgx.", "dstack."):
+        return TrustClaim(EXECUTABLES_UNRECOGNIZED, "A measurement is not one that the Relying Party named.")
+    if "development-image" in subject.admitted:
+        return TrustClaim(EXECUTABLES_VULNERABLE, "A development image runs; the policy admits it.")
+    return _enclave(subject) if subject.evidence.platform == "sgx" else _domain(subject)
+
+
+def _enclave(subject: Appraised) -> TrustClaim:
+    if subject.passed("sgx.mr_enclave") or subject.passed("sgx.mr_signer"):
+        return TrustClaim(EXECUTABLES_BOOT_APPROVED, "The enclave is one that the Relying Party named.")
+    return TrustClaim(NO_CLAIM, "The policy names no enclave.")
+
+
+def _domain(subject: Appraised) -> TrustClaim:
+    registers = subject.evidence.claims.rtmrs
+    booted = all(subject.passed(f"tdx.rtmr{index}") or not any(registers[index]) for index in (1, 2))
+    if not subject.passed("tdx.mr_td") or not booted:
+        return TrustClaim(NO_CLAIM, "The policy does not name everything that was booted.")
+    if subject.passed("tdx.rtmr3"):
+        return TrustClaim(
+            EXECUTABLES_RUNTIME_APPROVED, "What was booted and what was extended later are named."
+        )
+    return TrustClaim(EXECUTABLES_BOOT_APPROVED, "What was booted is named.")
+
+
+def _hardware(subject: Appraised) -> TrustClaim:
+    if subject.evidence.simulated:
+        return TrustClaim(HARDWARE_UNRECOGNIZED, "The hardware is simulated.")
+    if subject.any_failed("tcb."):
+        return TrustClaim(HARDWARE_CONTRAINDICATED, "The platform's patches are not what the policy demands.")
+    if subject.any_failed("hardware."):
+        return TrustClaim(HARDWARE_CONTRAINDICATED, "The machine is not one that the policy accepts.")
+    if _HARDWARE_WORDS & set(subject.admitted):
+        return TrustClaim(HARDWARE_VULNERABLE, "The platform has known weaknesses; the policy admits them.")
+    return TrustClaim(
+        HARDWARE_GENUINE, "The chain ended in the vendor's root and every component is up to date."
+    )
+
+
+def _runtime(subject: Appraised) -> TrustClaim:
+    if subject.evidence.simulated:
+        return TrustClaim(RUNTIME_VISIBLE, "The hardware is simulated: the host sees everything.")
+    if "debug" in subject.admitted or subject.any_failed("attributes.debug"):
+        return TrustClaim(RUNTIME_VISIBLE, "Debug mode lets the host see everything.")
+    return TrustClaim(RUNTIME_ENCRYPTED, "The processor encrypts the TEE's memory.")

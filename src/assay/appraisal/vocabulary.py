@@ -1,0 +1,150 @@
+"""The words of the policy language: platforms, TCB statuses, rungs of isolation, and weaknesses.
+
+The vocabulary of ``accept`` is closed. Each word names one weakness that is refused unless a policy names it,
+and carries the sentence that a result shows when the evidence has the weakness and the policy let it pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PLATFORMS: Final = ("tdx", "sgx")
+
+UP_TO_DATE: Final = "UpToDate"
+"""The one TCB status that needs no word in ``accept``."""
+
+PLATFORM_STATUSES: Final = (
+    UP_TO_DATE,
+    "SWHardeningNeeded",
+    "ConfigurationNeeded",
+    "ConfigurationAndSWHardeningNeeded",
+    "OutOfDate",
+    "OutOfDateConfigurationNeeded",
+)
+"""What a policy may say of a platform. ``Revoked`` and ``NotSupported`` are missing: nothing admits them."""
+
+COMPONENT_STATUSES: Final = (UP_TO_DATE, "OutOfDate")
+"""What a policy may say of the TDX module and of the quoting enclave."""
+
+RUNGS: Final = ("none", "bubblewrap", "gvisor", "qemu", "firecracker")
+"""Rungs of isolation between workload and agent, weakest first."""
+
+SGX_TYPES: Final = ("standard", "scalable", "scalable-with-integrity")
+"""Values 0, 1 and 2 of SGXType in the PCK extension (Intel SGX PCK Certificate and CRL Profile, 1.3.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weakness:
+    """One weakness that evidence can have and a policy can admit by name.
+
+    Attributes:
+        word: What stands in ``accept``.
+        meaning: What is weak about it, as a sentence for a person; it stands in every result that admits it.
+        platforms: Where the weakness can occur.
+    """
+
+    word: str
+    meaning: str
+    platforms: tuple[str, ...] = PLATFORMS
+
+
+_TDX: Final = ("tdx",)
+
+_WEAKNESSES: Final = (
+    Weakness(
+        "simulated",
+        "The hardware is simulated: nothing physical protects the workload.",
+    ),
+    Weakness(
+        "debug",
+        "The TEE runs in debug mode: whoever controls the host reads and writes its memory.",
+    ),
+    Weakness(
+        "sw-hardening-needed",
+        "The platform needs mitigations in the software of the TEE, and nothing shows that they are there.",
+    ),
+    Weakness(
+        "configuration-needed",
+        "The platform is configured in a way that exposes known vulnerabilities, such as hyper-threading.",
+    ),
+    Weakness(
+        "out-of-date-platform", "The platform's microcode or firmware has known, published vulnerabilities."
+    ),
+    Weakness("out-of-date-module", "The TDX module has known, published vulnerabilities.", _TDX),
+    Weakness(
+        "out-of-date-qe", "The quoting enclave, which signs the quotes, has known, published vulnerabilities."
+    ),
+    Weakness(
+        "td-relaunch-advised",
+        "The TDX module was updated under the running TD; it still carries what it was launched under.",
+        _TDX,
+    ),
+    Weakness(
+        "differing-evaluation-numbers",
+        "TCB info and QE identity come from different TCB recoveries: one may judge by older knowledge.",
+    ),
+    Weakness(
+        "migratable",
+        "The TD can be moved to another machine; this evidence says nothing about where it runs later.",
+        _TDX,
+    ),
+    Weakness(
+        "sept-ve-enabled",
+        "The host can inject exceptions into the TD by removing its pages (SEPT_VE_DISABLE is not set).",
+        _TDX,
+    ),
+    Weakness(
+        "service-td",
+        "A service TD is bound to the TD and can, for example, migrate it.",
+        _TDX,
+    ),
+    Weakness("perfmon", "Performance counters are on in the TD, which sharpens side channels.", _TDX),
+    Weakness(
+        "unknown-attributes",
+        "Attribute or XFAM bits are set that this version of Assay does not know.",
+        _TDX,
+    ),
+    Weakness(
+        "development-image",
+        "The guest runs a development image of dstack: whoever deployed it can log in as root.",
+        _TDX,
+    ),
+)
+
+WEAKNESSES: Final[Mapping[str, Weakness]] = MappingProxyType({found.word: found for found in _WEAKNESSES})
+
+GRACE_NEEDS: Final[Mapping[str, str]] = MappingProxyType(
+    {"platform": "out-of-date-platform", "module": "out-of-date-module", "qe": "out-of-date-qe"}
+)
+"""Component of the TCB to the word whose admission a grace period limits."""
+
+STATUS_NEEDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        UP_TO_DATE: frozenset(),
+        "SWHardeningNeeded": frozenset({"sw-hardening-needed"}),
+        "ConfigurationNeeded": frozenset({"configuration-needed"}),
+        "ConfigurationAndSWHardeningNeeded": frozenset({"sw-hardening-needed", "configuration-needed"}),
+        "OutOfDate": frozenset({"out-of-date-platform"}),
+        "OutOfDateConfigurationNeeded": frozenset({"out-of-date-platform", "configuration-needed"}),
+    }
+)
+"""Status of the platform to the words that must all be in ``accept`` for it."""
+
+
+def component_needs(component: str, status: str) -> frozenset[str] | None:
+    """Return the words that admit ``status`` of a component, or None when no policy can admit it.
+
+    Args:
+        component: ``platform``, ``module`` or ``qe``.
+        status: Intel's spelling, such as ``OutOfDate``.
+    """
+    if component == "platform":
+        return STATUS_NEEDS.get(status)
+    if status == UP_TO_DATE:
+        return frozenset()
+    return frozenset({GRACE_NEEDS[component]}) if status == "OutOfDate" else None
