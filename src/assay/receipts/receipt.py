@@ -223,9 +223,8 @@ class Receipt:
                 )
 
     def stated(self) -> dict[str, Any]:
-        """Return what the verified receipt establishes, on the word of the agent that its Evidence
-        measures.""" return {name: value for name, value in _to_json(self).items() if name not in
-        SELF_ASSERTED}
+        """Return what the receipt establishes on the word of the agent that its Evidence measures."""
+        return {name: value for name, value in _to_json(self).items() if name not in SELF_ASSERTED}
 
     def self_asserted(self) -> dict[str, Any]:
         """Return what nothing vouches for: times by a clock that belongs to the guest's host."""
