@@ -109,7 +109,7 @@ class Trust:
     Attributes:
         roots: The anchors in which a chain may end.
         collateral: Endorsements for the platform, or None when they must be found elsewhere.
-        references: Reference Values by register: ``{"mrtd": {bytes}, "mrconfigid": {bytes}}``.
+        references: Reference Values by register: ``{"mr_td": {bytes}, "mr_config_id": {bytes}}``.
         policy: Name of the provider's default appraisal policy.
     """
 
