@@ -1,17 +1,25 @@
 """The newest state of the log known outside of the database: how a restored backup is noticed.
 
-The file ``log.head`` has two slots of 1,024 bytes, used in turn: one line of JSON (installation, number,
-origin, size, root), one line with its SHA-256, zero bytes. A crash can spoil one slot only. The slot with the
-greatest (number, size) counts. The head never goes back, and is behind the database between a commit and its
-hook.
+The file ``log.head`` has two slots of 512 bytes, used in turn. A slot, all numbers big-endian:
+
+    number        8 bytes    which log of the database
+    size          8 bytes    its number of entries
+    root         32 bytes    its root hash
+    installation 16 bytes    of the database
+    length        2 bytes    of the origin
+    origin      414 bytes    UTF-8, zero bytes after it
+    checksum     32 bytes    SHA-256 of the 480 bytes before
+
+A crash can spoil one slot only. The slot with the greatest (number, size) counts. The head never goes back;
+between a commit and its hook it is behind the database.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
+import struct
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,8 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_SLOT = 1024
 NAME = "log.head"
+
+_LAYOUT = struct.Struct(">QQ32s16sH414s")
+_ORDER = struct.Struct(">QQ")
+_SLOT = _LAYOUT.size + 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +43,7 @@ class Head:
     """What the log was when it was last looked at.
 
     Attributes:
-        installation: Of the database that the log is in.
+        installation: Of the database that the log is in, 32 hexadecimal digits.
         number: Which log of that database: each new origin has the next.
         origin: Its name.
         size: Number of entries.
@@ -46,41 +57,34 @@ class Head:
     root: bytes
 
     def encode(self) -> bytes:
-        """Return the content of one slot, 1,024 bytes."""
-        line = json.dumps(
-            {
-                "installation": self.installation,
-                "number": self.number,
-                "origin": self.origin,
-                "root": self.root.hex(),
-                "size": self.size,
-            }
-        ).encode()
-        return (line + b"\n" + hashlib.sha256(line).hexdigest().encode() + b"\n").ljust(_SLOT, b"\0")
+        """Return the content of one slot, 512 bytes."""
+        name = self.origin.encode()
+        installation = bytes.fromhex(self.installation)
+        data = _LAYOUT.pack(self.number, self.size, self.root, installation, len(name), name)
+        return data + hashlib.sha256(data).digest()
 
     @classmethod
     def decode(cls, slot: bytes) -> Head | None:
         """Return what a slot holds, or None when it was never written or is spoilt."""
-        line, _, rest = slot.partition(b"\n")
-        if rest.rstrip(b"\0") != hashlib.sha256(line).hexdigest().encode() + b"\n":
+        data, checksum = slot[: _LAYOUT.size], slot[_LAYOUT.size :]
+        if hashlib.sha256(data).digest() != checksum:
             return None
-        plain = json.loads(line)
-        return cls(
-            plain["installation"],
-            plain["number"],
-            plain["origin"],
-            plain["size"],
-            bytes.fromhex(plain["root"]),
-        )
+        number, size, root, installation, length, name = _LAYOUT.unpack(data)
+        return cls(installation.hex(), number, name[:length].decode(), size, root)
 
 
 class HeadFile:
-    """The file that remembers; several processes may write it."""
+    """The file that remembers; several processes may write it. It stays open from the first use on."""
 
-    __slots__ = ("_path",)
+    __slots__ = ("_descriptor", "_path")
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / NAME
+        self._descriptor: int | None = None
+
+    def __del__(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
 
     def read(self) -> Head | None:
         """Return the newest state known, or None when there is no file or nothing whole in it.
@@ -89,61 +93,65 @@ class HeadFile:
             StoreError: ``store.file.*``.
         """
         try:
-            with self._locked(fcntl.LOCK_SH) as descriptor:
-                return _newest(descriptor)
+            check_private(self._path)
         except StoreError as error:
             if error.code == "store.file.missing":
                 return None
             raise
+        with self._locked() as descriptor:
+            data = os.pread(descriptor, 2 * _SLOT, 0)
+        slots = (Head.decode(data[:_SLOT]), Head.decode(data[_SLOT:]))
+        return max((head for head in slots if head), key=lambda head: (head.number, head.size), default=None)
 
     def advance(self, head: Head, *, durable: bool) -> None:
         """Remember ``head`` unless something newer is known; ``durable`` waits until it is on the disk.
 
         Raises:
-            StoreError: ``store.file.*``, ``store.disk.full``.
+            OSError: when it cannot be written.
         """
-        if not self._path.exists():
-            create_first(self._path)
-        with self._locked(fcntl.LOCK_EX) as descriptor:
-            known = _newest(descriptor)
-            if known is None or (known.number, known.size) < (head.number, head.size):
-                self._put(descriptor, head)
+        with self._locked() as descriptor:
+            data = os.pread(descriptor, 2 * _SLOT, 0)
+            if not _is_newer(data[:_SLOT], head) and not _is_newer(data[_SLOT:], head):
+                os.pwrite(descriptor, head.encode(), _SLOT * (head.size % 2))
             if durable:
                 os.fsync(descriptor)
 
     def replace(self, head: Head) -> None:
-        """Forget everything known before and remember ``head``, durably."""
+        """Forget everything known before and remember ``head``, durably.
+
+        Raises:
+            StoreError: ``store.file.*``, ``store.disk.full``.
+            OSError: when it cannot be written.
+        """
         if not self._path.exists():
-            create_first(self._path)
-        with self._locked(fcntl.LOCK_EX) as descriptor:
-            self._put(descriptor, head)
-            os.pwrite(descriptor, bytes(_SLOT), _SLOT * (1 - head.size % 2))
+            self._create()
+        with self._locked() as descriptor:
+            slots = [bytes(_SLOT), bytes(_SLOT)]
+            slots[head.size % 2] = head.encode()
+            os.pwrite(descriptor, b"".join(slots), 0)
             os.fsync(descriptor)
 
-    @staticmethod
-    def _put(descriptor: int, head: Head) -> None:
-        os.pwrite(descriptor, head.encode(), _SLOT * (head.size % 2))
+    def _create(self) -> None:
+        try:
+            create_private(
+                self._path, bytes(2 * _SLOT)
+            )  # whole, so that later writes need no room on the disk
+        except StoreError as error:
+            if error.code != "store.file.exists":
+                raise
 
     @contextmanager
-    def _locked(self, how: int) -> Iterator[int]:
-        check_private(self._path)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    def _locked(self) -> Iterator[int]:
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         try:
-            fcntl.flock(descriptor, how)
-            yield descriptor
+            yield self._descriptor
         finally:
-            os.close(descriptor)
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
 
-def create_first(path: Path) -> None:
-    """Make the file with both slots empty, so that later writes need no room on the disk."""
-    try:
-        create_private(path, bytes(2 * _SLOT))
-    except StoreError as error:
-        if error.code != "store.file.exists":
-            raise
-
-
-def _newest(descriptor: int) -> Head | None:
-    slots = (Head.decode(os.pread(descriptor, _SLOT, place)) for place in (0, _SLOT))
-    return max((head for head in slots if head), key=lambda head: (head.number, head.size), default=None)
+def _is_newer(slot: bytes, head: Head) -> bool:
+    number, size = _ORDER.unpack_from(slot) if len(slot) == _SLOT else (0, 0)
+    # The checksum only matters to a slot that would win: of a spoilt one the numbers may be anything.
+    return (number, size) >= (head.number, head.size) and Head.decode(slot) is not None

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from assay.audit import entry as entries
 from assay.audit import salted as commitments
 from assay.audit.head import Head, HeadFile
-from assay.audit.merkle import HASH_BYTES, CompactRange, leaf_hash, root_at
+from assay.audit.merkle import CompactRange, leaf_hash, root_at
 from assay.audit.note import Checkpoint
 from assay.audit.rows import RowTree
-from assay.errors import AuditError, StoreError
+from assay.errors import AuditError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,7 +32,12 @@ if TYPE_CHECKING:
     from assay.store.database import Database, Reader, Transaction
 
 _ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,119}")
-_STATE = "SELECT number, origin, public, closed, size, nodes, last FROM audit_logs"
+_LOGS = "SELECT number, origin, public, closed FROM audit_logs"
+_INSERT = "INSERT INTO audit_entries VALUES (?, ?, ?, ?)"
+_STATE = (
+    "SELECT l.closed, e.seq, e.leaf FROM audit_logs AS l LEFT JOIN audit_entries AS e ON e.log = l.number"
+    " WHERE l.number = ? ORDER BY e.seq DESC LIMIT 1"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,14 @@ class Event:
     kind: str
     lease: str
     facts: Mapping[str, Fact]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tip:
+    """Where the log ends: its compact range, not to be changed, and the leaf hash of its last entry."""
+
+    tree: CompactRange
+    last: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,7 @@ class Log:
         self._key = key
         self._number = number
         self._head = HeadFile(db.directory)
+        self._tip: _Tip | None = None
         self.origin = origin
 
     @classmethod
@@ -109,9 +123,9 @@ class Log:
             row = _current(tx)
             reason = "database_replaced" if row is None else _judge(tx, row, head, db.installation, key)
             if reason is not None:
-                last = head if head or row is None else _head(db.installation, row)
+                last = head if head or row is None else _head(tx, db.installation, row)
                 row = _start(tx, key.public, f"{origin}/{draw()}", _Continued(db.installation, last, reason))
-                begun = _head(db.installation, row)
+                begun = _head(tx, db.installation, row)
                 tx.after_commit(lambda: head_file.replace(begun))
         return cls(db, key, row["number"], row["origin"])
 
@@ -142,42 +156,46 @@ class Log:
             salts[name], digest = commitments.commit(value)
             told[name] = f"salted-sha256:{digest.hex()}"
         first = self.append_many(tx, (Event(kind, lease, told),))
-        tx.executemany(
-            "INSERT INTO audit_salts (log, seq, name, lease, salt) VALUES (?, ?, ?, ?, ?)",
-            [(self._number, first, name, lease, salt) for name, salt in salts.items()],
-        )
+        if salts:
+            tx.executemany(
+                "INSERT INTO audit_salts (log, seq, name, lease, salt) VALUES (?, ?, ?, ?, ?)",
+                [(self._number, first, name, lease, salt) for name, salt in salts.items()],
+            )
         return first
 
     def append_many(self, tx: Transaction, events: Iterable[Event]) -> int:
         """Append several entries in order; return the index of the first. Raises as ``append``."""
-        row = tx.one(f"{_STATE} WHERE number = ? AND closed IS NULL", (self._number,))
-        if row is None:
-            raise AuditError(
-                "audit.log.superseded",
-                f"The log {self.origin!r} was closed by another process, which went on under a new origin.",
-                action="Run the command again.",
-            )
-        _append(tx, row, events)
-        tx.after_commit(self._remember, instead_of=self)
-        return int(row["size"])
+        row = tx.one(_STATE, (self._number,))
+        if row is None or row["closed"] is not None:
+            raise self._superseded()
+        size = 0 if row["seq"] is None else row["seq"] + 1
+        tip = self._tip
+        if tip is None or tip.tree.size != size or tip.last != row["leaf"]:
+            tip = _Tip(
+                RowTree(tx, self._number).compact(size), row["leaf"]
+            )  # another writer, or an undone change
+        self._tip = grown = _append(tx, self._number, tip, events)
+        tx.after_commit(lambda: self._remember(grown), instead_of=self)
+        return size
 
     def checkpoint(self) -> bytes:
         """Return the signed checkpoint of the committed log, once it is remembered outside of the database.
 
         Raises:
-            StoreError: ``store.transaction.nested`` inside a transaction of this thread; ``store.disk.full``.
+            StoreError: ``store.transaction.nested`` inside a transaction of this thread.
+            AuditError: ``audit.log.superseded``; ``audit.log.head`` when it cannot be remembered.
         """
         with self._db.read() as view:
-            row = self._row(view)
-        state = _head(self._db.installation, row)
-        if row["closed"] is None:
-            self._head.advance(state, durable=True)
-        return self._key.sign(Checkpoint(state.origin, state.size, state.root))
+            row = view.one(f"{_LOGS} WHERE number = ?", (self._number,))
+            if row is None or row["closed"] is not None:
+                raise self._superseded()
+            state = _head(view, self._db.installation, row)
+        return self._sign(state)
 
     def size(self) -> int:
         """Return how many entries are committed."""
         with self._db.read() as view:
-            return int(self._row(view)["size"])
+            return RowTree(view, self._number).size()
 
     def entry(self, index: int) -> bytes:
         """Return the canonical bytes of one committed entry.
@@ -209,34 +227,39 @@ class Log:
         self._db.flush()
         return dropped
 
-    def _row(self, view: Reader) -> Any:
-        row = view.one(f"{_STATE} WHERE number = ?", (self._number,))
-        if row is None:
-            raise AuditError("audit.log.damaged", f"The log {self.origin!r} is not in the state database.")
-        return row
+    def _sign(self, state: Head) -> bytes:
+        try:
+            self._head.advance(state, durable=True)
+        except OSError as error:
+            raise AuditError(
+                "audit.log.head",
+                f"The log's state cannot be remembered outside of the database: {error.strerror}.",
+                action="Free some space, or correct the rights of log.head, then run the command again.",
+            ) from error
+        return self._key.sign(Checkpoint(state.origin, state.size, state.root))
 
-    def _remember(self) -> None:
-        # A head that stays behind is noticed as such and does no harm; the commit it follows must not seem to
-        # fail.
-        with suppress(StoreError, OSError), self._db.read() as view:
-            row = self._row(view)
-            if row["closed"] is None:
-                self._head.advance(_head(self._db.installation, row), durable=False)
+    def _superseded(self) -> AuditError:
+        return AuditError(
+            "audit.log.superseded",
+            f"The log {self.origin!r} was closed by another process, which went on under a new origin.",
+            action="Run the command again.",
+        )
+
+    def _remember(self, tip: _Tip) -> None:
+        # A head that stays behind does no harm; the commit that it follows must not seem to have failed.
+        with suppress(OSError):
+            state = Head(self._db.installation, self._number, self.origin, tip.tree.size, tip.tree.root())
+            self._head.advance(state, durable=False)
 
 
 def _current(view: Reader) -> Any:
-    return view.one(f"{_STATE} ORDER BY number DESC LIMIT 1")
+    return view.one(f"{_LOGS} ORDER BY number DESC LIMIT 1")
 
 
-def _range(row: Any) -> CompactRange:
-    nodes: bytes = row["nodes"]
-    return CompactRange(
-        row["size"], [nodes[place : place + HASH_BYTES] for place in range(0, len(nodes), HASH_BYTES)]
-    )
-
-
-def _head(installation: str, row: Any) -> Head:
-    return Head(installation, row["number"], row["origin"], row["size"], _range(row).root())
+def _head(view: Reader, installation: str, row: Any) -> Head:
+    tree = RowTree(view, row["number"])
+    size = tree.size()
+    return Head(installation, row["number"], row["origin"], size, root_at(tree, size))
 
 
 def _judge(view: Reader, row: Any, head: Head | None, installation: str, key: LogKey) -> str | None:
@@ -247,13 +270,13 @@ def _judge(view: Reader, row: Any, head: Head | None, installation: str, key: Lo
         return "key_changed"
     if head.installation != installation:
         return "database_replaced"
-    if (head.number, head.size) > (row["number"], row["size"]):
+    if (head.number, head.size) > (row["number"], RowTree(view, row["number"]).size()):
         return "restored_backup"
     return None if _extends(view, row, head) else "log_rewritten"
 
 
 def _extends(view: Reader, row: Any, head: Head) -> bool:
-    known = view.one(f"{_STATE} WHERE number = ?", (head.number,))
+    known = view.one(f"{_LOGS} WHERE number = ?", (head.number,))
     if known is None or known["origin"] != head.origin:
         return False
     # Of a log that was closed the head may know more than the database: its successor says so.
@@ -264,32 +287,27 @@ def _start(tx: Transaction, public: bytes, origin: str, story: _Continued) -> An
     newest = tx.one("SELECT max(number) FROM audit_logs")[0] or 0
     number = 1 + max(newest, story.last.number if story.last else 0)
     tx.execute("UPDATE audit_logs SET closed = ? WHERE closed IS NULL", (story.reason,))
-    tx.execute(
-        "INSERT INTO audit_logs (number, origin, public, size, nodes) VALUES (?, ?, ?, 0, x'')",
-        (number, origin, public),
-    )
-    _append(tx, _current(tx), (story.first_entry(),))
+    tx.execute("INSERT INTO audit_logs (number, origin, public) VALUES (?, ?, ?)", (number, origin, public))
+    _append(tx, number, _Tip(CompactRange(), None), (story.first_entry(),))
     return _current(tx)
 
 
-def _append(tx: Transaction, row: Any, events: Iterable[Event]) -> None:
-    number: int = row["number"]
-    tree = _range(row)
-    last: bytes | None = row["last"]
+def _append(tx: Transaction, number: int, tip: _Tip, events: Iterable[Event]) -> _Tip:
+    tree, last = tip.tree.copy(), tip.last
     now = tx.now()
-    rows: list[tuple[int, int, bytes]] = []
+    rows: list[tuple[int, int, bytes, bytes]] = []
     nodes: list[tuple[int, int, int, bytes]] = []
     for event in events:
         data = entries.encode(
             seq=tree.size, prev=last, time=now, kind=event.kind, lease=event.lease, facts=event.facts
         )
-        rows.append((number, tree.size, data))
         last = leaf_hash(data)
+        rows.append((number, tree.size, last, data))
         nodes += [(number, *completed) for completed in tree.append_leaf(last)]
-    tx.executemany("INSERT INTO audit_entries VALUES (?, ?, ?)", rows)
+    if len(rows) == 1:
+        tx.execute(_INSERT, rows[0])
+    else:
+        tx.executemany(_INSERT, rows)
     if nodes:
         tx.executemany("INSERT INTO audit_nodes VALUES (?, ?, ?, ?)", nodes)
-    tx.execute(
-        "UPDATE audit_logs SET size = ?, nodes = ?, last = ? WHERE number = ?",
-        (tree.size, b"".join(tree.nodes), last, number),
-    )
+    return _Tip(tree, last)

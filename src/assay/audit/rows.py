@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assay.audit.merkle import leaf_hash, subtree_hash
+from assay.audit.merkle import CompactRange, subtree_hash
 from assay.audit.tiles import HEIGHT
 from assay.errors import AuditError
 
@@ -45,13 +45,29 @@ class RowTree:
     def hashes(self, level: int, low: int, high: int) -> list[bytes]:
         """Return the hashes of the subtrees of height ``8 * level`` from index ``low`` up to ``high``."""
         if level == 0:
-            return [leaf_hash(entry) for entry in self.entries(low, high)]
-        rows = self._view.execute(
-            "SELECT hash FROM audit_nodes WHERE log = ? AND level = ? AND place >= ? AND place < ?"
-            " ORDER BY place",
-            (self._number, level, low, high),
-        )
+            rows = self._view.execute(
+                "SELECT leaf FROM audit_entries WHERE log = ? AND seq >= ? AND seq < ? ORDER BY seq",
+                (self._number, low, high),
+            )
+        else:
+            rows = self._view.execute(
+                "SELECT hash FROM audit_nodes WHERE log = ? AND level = ? AND place >= ? AND place < ?"
+                " ORDER BY place",
+                (self._number, level, low, high),
+            )
         return [row[0] for row in rows]
+
+    def size(self) -> int:
+        """Return the number of entries."""
+        row = self._view.one(
+            "SELECT seq FROM audit_entries WHERE log = ? ORDER BY seq DESC LIMIT 1", (self._number,)
+        )
+        return 0 if row is None else int(row[0]) + 1
+
+    def compact(self, size: int) -> CompactRange:
+        """Return the compact range of the first ``size`` entries. Raises as ``subtree``."""
+        bits = [height for height in range(size.bit_length() - 1, -1, -1) if size >> height & 1]
+        return CompactRange(size, [self.subtree(height, (size >> height) - 1) for height in bits])
 
     def bundles(self, size: int) -> Iterator[tuple[int, list[bytes]]]:
         """Yield (index, entries) of each bundle of the first ``size`` entries."""

@@ -1,9 +1,8 @@
 """The tables of the log.
 
 ``audit_logs`` has one row for each origin: the newest (greatest number) is written to, the others are closed.
-``nodes`` is the compact range: 32 bytes for each bit set in ``size``. ``audit_nodes`` holds the complete
-subtrees of height ``8 * level``, one for each 256 of the level below: with them a proof needs no more than
-256 entries.
+``audit_entries`` holds entries and their leaf hashes, ``audit_nodes`` the complete subtrees of height
+``8 * level`` above them: with these a root or a proof needs at most 256 hashes of each level.
 """
 
 from __future__ import annotations
@@ -21,9 +20,6 @@ MIGRATIONS = (
                 origin TEXT NOT NULL UNIQUE,
                 public BLOB NOT NULL,
                 closed TEXT,
-                size INTEGER NOT NULL,
-                nodes BLOB NOT NULL,
-                last BLOB,
                 exported INTEGER NOT NULL DEFAULT 0
             ) STRICT
             """,
@@ -31,6 +27,7 @@ MIGRATIONS = (
             CREATE TABLE audit_entries (
                 log INTEGER NOT NULL REFERENCES audit_logs,
                 seq INTEGER NOT NULL,
+                leaf BLOB NOT NULL,
                 entry BLOB NOT NULL,
                 PRIMARY KEY (log, seq)
             ) STRICT, WITHOUT ROWID

@@ -11,6 +11,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,6 +25,7 @@ from assay.store.paths import DATABASE_NAME
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
+    from types import TracebackType
 
     Clock = Callable[[], float]
 
@@ -31,7 +33,6 @@ APPLICATION_ID = 0x41534159
 """``ASAY``, in the header of the database file (offset 68, 4 bytes big-endian)."""
 
 BUSY_SECONDS = 15.0
-_NOW = "SELECT (julianday('now') - 2440587.5) * 86400.0"
 
 OWN_MIGRATIONS = (
     Migration(
@@ -57,24 +58,43 @@ OWN_MIGRATIONS = (
 class Reader:
     """A consistent view of the database, alive inside one ``with`` block."""
 
-    __slots__ = ("_clock", "_connection", "_path")
+    __slots__ = ("_clock", "_connection", "_ended", "_path")
+    _begin = "BEGIN"
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock | None) -> None:
-        self._connection: sqlite3.Connection | None = connection
+    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
+        self._connection = connection
         self._path = path
         self._clock = clock
+        self._ended = True
+
+    def __enter__(self) -> Self:
+        if self._connection.in_transaction:
+            raise StoreError("store.transaction.nested", "A transaction was asked for inside another one.")
+        try:
+            self._connection.execute(self._begin)
+        except sqlite3.Error as error:
+            raise explain(error, self._path) from error
+        self._ended = False
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._undo()
+        if isinstance(error, sqlite3.Error):  # from a cursor that the caller iterated
+            raise explain(error, self._path) from error
 
     def execute(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> sqlite3.Cursor:
         """Run one statement; rows answer to column names and to positions.
 
         Raises:
             StoreError: ``store.constraint`` when a row is refused (the transaction lives on);
-                ``store.transaction.closed`` after the block, or after a failure that undid everything; the
-                other codes of ``assay.store.failures``.
+                ``store.transaction.closed`` after the block, or after a failure that undid everything;
+                the other codes of ``assay.store.failures``.
         """
-        connection = self._alive()
+        self._check_alive()
         try:
-            return connection.execute(sql, parameters)
+            return self._connection.execute(sql, parameters)
         except sqlite3.Error as error:
             raise explain(error, self._path) from error
 
@@ -89,36 +109,54 @@ class Reader:
             cursor.close()
 
     def now(self) -> float:
-        """Return the database's clock: seconds since 1970-01-01 UTC, to about 0.1 ms."""
-        return float(self.one(_NOW)[0]) if self._clock is None else self._clock()
+        """Return the database's clock: seconds since 1970-01-01 UTC."""
+        return self._clock()
 
-    def _alive(self) -> sqlite3.Connection:
+    def _check_alive(self) -> None:
         # SQLite ends a transaction by itself on a full disk: what came after would be committed statement by
         # statement.
-        if self._connection is None or not self._connection.in_transaction:
+        if self._ended or not self._connection.in_transaction:
             raise StoreError(
                 "store.transaction.closed", "This transaction has ended; nothing more can be done in it."
             )
-        return self._connection
 
-    def _close(self) -> None:
-        self._connection = None
+    def _undo(self) -> None:
+        self._ended = True
+        if self._connection.in_transaction:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
 
 
 class Transaction(Reader):
     """A change: all of it is durable when the ``with`` block ends, or none of it ever was."""
 
     __slots__ = ("_hooks",)
+    _begin = "BEGIN IMMEDIATE"
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock | None) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
         super().__init__(connection, path, clock)
         self._hooks: dict[object, Callable[[], None]] = {}
 
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            super().__exit__(kind, error, trace)
+            return
+        try:
+            self._check_alive()
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as failure:
+            raise explain(failure, self._path) from failure
+        finally:
+            self._undo()
+        self._run_hooks()
+
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each row. Raises as ``execute``."""
-        connection = self._alive()
+        self._check_alive()
         try:
-            connection.executemany(sql, rows)
+            self._connection.executemany(sql, rows)
         except sqlite3.Error as error:
             raise explain(error, self._path) from error
 
@@ -132,7 +170,7 @@ class Transaction(Reader):
             hook: What to call, without arguments.
             instead_of: A key; of several hooks with the same key only the newest is called.
         """
-        self._alive()
+        self._check_alive()
         self._hooks[hook if instead_of is None else instead_of] = hook
 
     def _run_hooks(self) -> None:
@@ -155,7 +193,7 @@ class Database:
         installation: 32 hexadecimal digits, drawn when the database was created.
     """
 
-    def __init__(self, directory: Path, busy_seconds: float, clock: Clock | None) -> None:
+    def __init__(self, directory: Path, busy_seconds: float, clock: Clock) -> None:
         self.directory = directory
         self.path = directory / DATABASE_NAME
         self._busy_seconds = busy_seconds
@@ -173,7 +211,7 @@ class Database:
         *,
         migrations: Sequence[Migration],
         busy_seconds: float = BUSY_SECONDS,
-        clock: Clock | None = None,
+        clock: Clock = time.time,
     ) -> Self:
         """Open the database in ``state_dir``; directory, file and tables are made when they are missing.
 
@@ -181,7 +219,7 @@ class Database:
             state_dir: Absolute path; created 0700, or checked (``assay.store.files.prepare_directory``).
             migrations: The steps of every room that will use it; this room's own come first by themselves.
             busy_seconds: How long to wait for another process's transaction.
-            clock: Seconds since 1970-01-01 UTC, in the place of the database's own clock.
+            clock: The database's clock, seconds since 1970-01-01 UTC. SQLite has none but the host's.
 
         Raises:
             StoreError: ``store.directory.*``, ``store.file.*``, ``store.schema.*``, ``store.database.*``,
@@ -199,42 +237,23 @@ class Database:
             raise
         return database
 
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        """Yield a ``Transaction`` that commits when the block ends and is undone when the block raises.
+    def transaction(self) -> Transaction:
+        """Return a change, for a ``with`` block: committed when the block ends, undone when the block raises.
 
         Raises:
             StoreError: ``store.database.locked`` when the lock was not had in time;
-            ``store.transaction.nested``
-                inside another block of the same thread; ``store.disk.full`` and the other codes of
-                ``assay.store.failures``: nothing was changed then, and the next transaction works.
+                ``store.transaction.nested`` inside another block of the same thread; ``store.disk.full`` and
+                the other codes of ``assay.store.failures``: nothing was changed then, and the next one works.
         """
-        with self._block("BEGIN IMMEDIATE") as connection:
-            tx = Transaction(connection, self.path, self._clock)
-            try:
-                yield tx
-                tx._alive()  # noqa: SLF001 - the two classes are one mechanism
-                connection.execute("COMMIT")
-            finally:
-                tx._close()  # noqa: SLF001 - as above
-        tx._run_hooks()  # noqa: SLF001 - as above
+        return Transaction(self._connection(), self.path, self._clock)
 
-    @contextmanager
-    def read(self) -> Iterator[Reader]:
-        """Yield a ``Reader``: everything read in the block is of one moment. Raises as ``transaction``."""
-        with self._block("BEGIN") as connection:
-            view = Reader(connection, self.path, self._clock)
-            try:
-                yield view
-            finally:
-                view._close()  # noqa: SLF001 - the two classes are one mechanism
+    def read(self) -> Reader:
+        """Return a view, for a ``with`` block: everything read in it is of one moment. Raises as above."""
+        return Reader(self._connection(), self.path, self._clock)
 
     def now(self) -> float:
-        """Return the database's clock: seconds since 1970-01-01 UTC, to about 0.1 ms."""
-        if self._clock is not None:
-            return self._clock()
-        with translated(self.path):
-            return float(self._connection().execute(_NOW).fetchone()[0])
+        """Return the database's clock: seconds since 1970-01-01 UTC."""
+        return self._clock()
 
     def flush(self) -> None:
         """Empty the write-ahead log into the database file: bytes that were deleted are then in neither.
@@ -261,18 +280,6 @@ class Database:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @contextmanager
-    def _block(self, begin: str) -> Iterator[sqlite3.Connection]:
-        connection = self._connection()
-        if connection.in_transaction:
-            raise StoreError("store.transaction.nested", "A transaction was asked for inside another one.")
-        with translated(self.path):
-            connection.execute(begin)
-            try:
-                yield connection
-            finally:
-                _undo(connection)
 
     def _connection(self) -> sqlite3.Connection:
         if os.getpid() != self._pid:
@@ -356,9 +363,3 @@ class Database:
             yield
         finally:
             os.close(descriptor)
-
-
-def _undo(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
