@@ -120,9 +120,16 @@ class Trust:
 
 
 class Provider(ABC):
-    """Where machines come from; see the module for the contract."""
+    """Where machines come from; see the module for the contract.
+
+    Attributes:
+        name: Name of the provider.
+        settle_seconds: How long after the death of the client that called ``create`` the call may still take
+            effect; before that, an inventory without the machine does not prove that there is none.
+    """
 
     name: ClassVar[str]
+    settle_seconds: ClassVar[float] = 300.0
 
     @abstractmethod
     def offers(self) -> tuple[Offer, ...]:
