@@ -45,6 +45,7 @@ REASONS = frozenset(
         "output_limit",
         "memory_limit",
         "disk_limit",
+        "process_limit",
         "client_gone",
         "stopped",
         "deadline",
