@@ -305,6 +305,9 @@ class _Version(Kind):
             raise wrong_value(path, value, f"{VERSION}, the only version that this Assay reads")
         return value
 
+    def __str__(self) -> str:
+        return f"`{VERSION}`"
+
     def _schema(self) -> dict[str, Any]:
         return {"const": VERSION}
 
@@ -345,7 +348,7 @@ class Document:
     attributes: Annotated[
         Attributes | None, Key(Table(Attributes), "Properties with which the TEE was launched.")
     ] = None
-    hardware: Annotated[Hardware | None, Key(Table(Hardware), "Which machines.")] = None
+    hardware: Annotated[Hardware | None, Key(Table(Hardware), "Which machines may sign.")] = None
     tdx: Annotated[Tdx | None, Key(Table(Tdx), "Measurements of a TD.")] = None
     sgx: Annotated[
         Sgx | None,

@@ -82,6 +82,10 @@ class Kind(ABC):
     @abstractmethod
     def _schema(self) -> dict[str, Any]: ...
 
+    @abstractmethod
+    def __str__(self) -> str:
+        """Return what the reference says of the values, in Markdown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Text(Kind):
@@ -95,6 +99,9 @@ class Text(Kind):
         if not 1 <= len(value) <= self.longest or not value.isascii() or not value.isprintable():
             raise wrong_value(path, value, f"1 to {self.longest} printable ASCII characters")
         return value
+
+    def __str__(self) -> str:
+        return f"up to {self.longest} characters of ASCII"
 
     def _schema(self) -> dict[str, Any]:
         return {"type": "string", "minLength": 1, "maxLength": self.longest, "pattern": "^[ -~]+$"}
@@ -114,6 +121,9 @@ class Integer(Kind):
             raise wrong_value(path, value, f"{self.least} to {self.most}")
         return value
 
+    def __str__(self) -> str:
+        return f"{self.least} to {self.most}"
+
     def _schema(self) -> dict[str, Any]:
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
 
@@ -126,6 +136,9 @@ class Flag(Kind):
         if not isinstance(value, bool):
             raise wrong_type(path, value, "true or false")
         return value
+
+    def __str__(self) -> str:
+        return "`true`, `false`"
 
     def _schema(self) -> dict[str, Any]:
         return {"type": "boolean"}
@@ -145,6 +158,9 @@ class Choice(Kind):
             wanted = f"{_either(self.words)}" + (f" (did you mean {hint!r}?)" if hint else "")
             raise wrong_value(path, value, wanted)
         return value
+
+    def __str__(self) -> str:
+        return ", ".join(f"`{word}`" for word in self.words)
 
     def _schema(self) -> dict[str, Any]:
         return {"type": "string", "enum": list(self.words)}
@@ -178,6 +194,9 @@ class ListOf(Kind):
                 raise wrong_value(f"{path}[{index}]", entry, "different from the entries before it")
             found[decoded] = None
         return tuple(found)
+
+    def __str__(self) -> str:
+        return f"list of: {self.item}"
 
     def _schema(self) -> dict[str, Any]:
         return {
@@ -213,6 +232,9 @@ class Hex(Kind):
             path=path,
         )
 
+    def __str__(self) -> str:
+        return f"{self.size} bytes, hexadecimal"
+
     def _schema(self) -> dict[str, Any]:
         return {"type": "string", "pattern": f"^[0-9a-fA-F]{{{2 * self.size}}}$"}
 
@@ -237,6 +259,9 @@ class Pinned(Kind):
                 path, value, f"{_either(self.words)}, a colon and up to {self.most} bytes in hexadecimal"
             )
         return word, found
+
+    def __str__(self) -> str:
+        return ", ".join(f"`{word}:`" for word in self.words) + f" and up to {self.most} bytes, hexadecimal"
 
     def _schema(self) -> dict[str, Any]:
         return {
@@ -270,6 +295,9 @@ class Register(Kind):
         if not isinstance(value, list):
             raise wrong_type(path, value, f'a list of hexadecimal strings, or "{REFERENCE}"')
         return Allowed(frozenset(ListOf(Hex(self.size)).decode(value, path)))
+
+    def __str__(self) -> str:
+        return f'{ListOf(Hex(self.size))}; or `"{REFERENCE}"`'
 
     def _schema(self) -> dict[str, Any]:
         return {"oneOf": [{"const": REFERENCE}, ListOf(Hex(self.size)).schema()]}
@@ -322,6 +350,9 @@ class Table(Kind):
         return self.of(
             **{name: known[name].kind.decode(entry, f"{prefix}{name}") for name, entry in value.items()}
         )
+
+    def __str__(self) -> str:
+        return f"table of {', '.join(keys_of(self.of))}"
 
     def _schema(self) -> dict[str, Any]:
         properties = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from assay.appraisal.document import Document, Sgx, Tdx
 from assay.appraisal.fields import nearest
 from assay.appraisal.reading import read
-from assay.appraisal.rules import context, hardware, sgx, tcb, tdx
+from assay.appraisal.rules import context, dstack, hardware, sgx, tcb, tdx
 from assay.appraisal.rules.subject import Workshop
 from assay.errors import PolicyError
 from assay.evidence.ledger import Check, CheckSpec, Outcome
@@ -154,7 +154,7 @@ def _compiled(document: Document, name: str, digest: bytes, prefix: str) -> Poli
     compiled = {}
     for chosen in document.platforms:
         rules = [*context.rules(shop), *tcb.rules(shop, chosen), *hardware.rules(shop)]
-        rules += [*tdx.rules(shop)] if chosen == "tdx" else [*sgx.rules(shop)]
+        rules += [*tdx.rules(shop), *dstack.rules(shop)] if chosen == "tdx" else [*sgx.rules(shop)]
         compiled[chosen] = CompiledPlatform(
             tuple(rules),
             tuple(
