@@ -3,8 +3,8 @@
 Three processes, from the outside in:
 
     client      ``LocalProvider``: makes the machine's directory, starts the machine, connects to its guest
-    machine     ``python -m assay.providers.local.machine DIRECTORY``: the simulated hardware and the launcher;
-                its own session, outlives the client, ends itself and the guest at the deadline
+    machine     ``python -m assay.providers.local.machine``: the simulated hardware and the launcher, in a
+                session of its own; outlives the client, ends itself and the guest at the deadline
     guest       the agent, from the measured image, in a sandbox without network; knows neither keys nor files
                 of the two others
 
@@ -16,8 +16,8 @@ The guest's interpreter runs that memfd::
     python -I -S /proc/self/fd/IMAGE --dependencies PATH --listen-fd N --device-fd N --config-fd N
            --isolation NAME --storage PATH
 
-* ``__main__.py`` in the image takes ``--dependencies`` (a directory that holds ``cryptography`` and
-  ``rfc8785``; bound read-only and not measured), appends it to ``sys.path`` and calls
+* ``__main__.py`` in the image takes ``--dependencies`` (directories, joined by ``:``, that hold
+  ``cryptography`` and ``rfc8785``; bound read-only and not measured), appends them to ``sys.path`` and calls
   ``assay.guest.__main__.main(argv)`` with the remaining arguments; what that returns is the exit status.
 * ``--listen-fd``: a listening Unix stream socket, on which the owner's connections arrive.
 * ``--device-fd``: a connected Unix stream socket to the quoting device, outside the sandbox. Each message is

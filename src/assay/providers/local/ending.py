@@ -1,0 +1,126 @@
+"""Ending a machine from outside, and proving that nothing of it is left.
+
+Only two kinds of processes are ever killed: those whose command line says that they are the machine of this
+directory, and those that hold its lock. What the files in the directory name is waited for, never killed:
+they may have been changed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.errors import AmbiguousError
+from assay.providers.local import directory as files
+from assay.providers.local.processes import ProcessIdentity, kill, wait_ended
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MODULE = "assay.providers.local.machine"
+PAUSE_SECONDS = 0.01
+
+
+def machine_processes(home: Path) -> dict[Path, list[ProcessIdentity]]:
+    """Return every machine process of a home directory by the directory it serves, existing or not."""
+    found: dict[Path, list[ProcessIdentity]] = {}
+    for identity in _processes():
+        with suppress(OSError):
+            words = Path(f"/proc/{identity.pid}/cmdline").read_bytes().split(b"\0")
+            if MODULE.encode() in words[:-1]:
+                path = Path(os.fsdecode(words[words.index(MODULE.encode()) + 1]))
+                if path.parent == home:
+                    found.setdefault(path, []).append(identity)
+    return found
+
+
+def end(path: Path, deadline: float) -> int | None:
+    """Kill whatever belongs to a machine's directory, and wait until nothing does.
+
+    Args:
+        path: The directory.
+        deadline: On ``time.monotonic``.
+
+    Returns:
+        The descriptor of the directory's lock: nothing of it is alive, nothing can start while it is held.
+        None when there is no directory, and no process either.
+
+    Raises:
+        AmbiguousError: ``provider.local.ambiguous`` when the deadline comes first.
+    """
+    named = _named(path)
+    while True:
+        lock = files.take_lock(path)
+        alive = machine_processes(path.parent).get(path, [])
+        if lock is not None:
+            # The first process of a sandbox lets go of the lock an instant before its namespace has ended.
+            for identity in named:
+                _wait(identity, deadline)
+            return lock
+        if not alive and not path.exists():
+            return None
+        for identity in (*alive, *_holders(path / files.LOCK)):
+            _kill(identity)
+        if time.monotonic() >= deadline:
+            raise ambiguous("end")
+        time.sleep(PAUSE_SECONDS)
+
+
+def ambiguous(what: str) -> AmbiguousError:
+    """Return the error for a deadline that came before an answer."""
+    return AmbiguousError(
+        "provider.local.ambiguous",
+        f"It is not known whether the local machine did {what}: the time for finding out is over.",
+        action="Repeat the command; it continues where this one stopped.",
+    )
+
+
+def _named(path: Path) -> tuple[ProcessIdentity, ...]:
+    record = files.Record.decode(files.read(path, files.RECORD) or b"")
+    return record.identities() if record else ()
+
+
+def _processes() -> Iterator[ProcessIdentity]:
+    """Yield the processes of this user; root's view holds those of its guests as well."""
+    own, user = os.getpid(), os.geteuid()
+    for place in Path("/proc").iterdir():
+        if not place.name.isdigit() or int(place.name) == own:
+            continue
+        with suppress(OSError):
+            if user in (0, place.stat().st_uid) and (identity := ProcessIdentity.of(int(place.name))):
+                yield identity
+
+
+def _holders(lock: Path) -> Iterator[ProcessIdentity]:
+    """Yield the processes that have the lock file open."""
+    try:
+        wanted = lock.stat(follow_symlinks=False)
+    except OSError:
+        return
+    for identity in _processes():
+        with suppress(OSError):
+            for descriptor in Path(f"/proc/{identity.pid}/fd").iterdir():
+                with suppress(OSError):
+                    found = descriptor.stat()
+                    if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+                        yield identity
+                        break
+
+
+def _kill(identity: ProcessIdentity) -> None:
+    pidfd = identity.hold()
+    if pidfd is not None:
+        kill(pidfd)
+        os.close(pidfd)
+
+
+def _wait(identity: ProcessIdentity, deadline: float) -> None:
+    pidfd = identity.hold()
+    if pidfd is not None:
+        ended = wait_ended(pidfd, deadline)
+        os.close(pidfd)
+        if not ended:
+            raise ambiguous("end")
