@@ -153,8 +153,8 @@ class ProviderConformance:
 
     def test_trust_is_known_before_the_machine_and_does_not_change_with_it(self, provider, request_):
         before = provider.trust(request_)
-        assert before.references["mrconfigid"] == frozenset({request_.config.digest()})
-        assert before.references["mrtd"]
+        assert before.references["mr_config_id"] == frozenset({request_.config.digest()})
+        assert before.references["mr_td"]
         assert before.policy
         provider.create(request_, timeout=TIMEOUT)
         assert provider.trust(request_).references == before.references

@@ -205,7 +205,7 @@ def describe(record: Record) -> dict[str, Any]:
 
 def no_trust(request: CreateRequest) -> Trust:
     """Return what is known of a cloud that proves nothing, its launch configuration aside."""
-    references = {"mrtd": frozenset({bytes(48)}), "mrconfigid": frozenset({request.config.digest()})}
+    references = {"mr_td": frozenset({bytes(48)}), "mr_config_id": frozenset({request.config.digest()})}
     return Trust(Roots.vendor(), None, references, "strict")
 
 
