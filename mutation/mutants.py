@@ -2,7 +2,7 @@
 
 An edit replaces the text of one node by other text on as many lines, so that line numbers stay those of the
 original and coverage tells which tests reach it. Left alone, because no test should notice: docstrings,
-messages for people, values of enumerations, annotations, ``__all__``, ``__slots__``, blocks for type checkers.
+messages for people, values of enumerations, annotations, ``__all__``, ``__slots__``, blocks for typing.
 """
 
 from __future__ import annotations
