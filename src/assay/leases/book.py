@@ -32,7 +32,15 @@ _CHANGEABLE: Final = frozenset({
 class Entries(Protocol):
     """What the book needs of the audit log."""
 
-    def append(self, tx: Transaction, kind: str, lease: str, facts: Mapping[str, Fact]) -> int:
+    def append(
+        self,
+        tx: Transaction,
+        kind: str,
+        lease: str,
+        facts: Mapping[str, Fact],
+        *,
+        salted: Mapping[str, bytes] | None = None,
+    ) -> int:
         """Append one entry in the caller's transaction and return its index."""
 
 
@@ -234,6 +242,7 @@ class Book:
         hold: Hold,
         *,
         facts: Mapping[str, Fact] = MappingProxyType({}),
+        salted: Mapping[str, bytes] | None = None,
         also: Callable[[Transaction], None] | None = None,
         **changes: Any,
     ) -> Lease:
@@ -244,6 +253,7 @@ class Book:
             event: What happened.
             hold: The hold of this process.
             facts: What the log entry says besides; digests and small values, never a secret.
+            salted: Guessable values of the log entry, which holds their salted digests.
             also: Further statements of the same transaction.
             **changes: Columns that change with it.
 
@@ -273,7 +283,7 @@ class Book:
                 )
             if also is not None:
                 also(tx)
-            self._log.append(tx, event.value, lease.id, facts)
+            self._log.append(tx, event.value, lease.id, facts, salted=salted)
             if following is State.RELEASED:
                 tx.execute("DELETE FROM nonces WHERE lease = ?", (lease.id,))
                 fence.forget(tx, hold.name)

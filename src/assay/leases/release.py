@@ -36,14 +36,13 @@ def _check_ours(provider: Provider, lease: Lease, machine_id: str) -> bool:
 
 
 def _destroy(provider: Provider, lease: Lease, now: float) -> None:
-    if lease.machine_id is not None:
-        if _check_ours(provider, lease, lease.machine_id):
-            provider.destroy(lease.machine_id, timeout=DESTROY_SECONDS)
-        return
-    machines = [item for item in provider.inventory(timeout=DESTROY_SECONDS) if item.lease == lease.id]
-    for machine in machines:
-        provider.destroy(machine.id, timeout=DESTROY_SECONDS)
-    if not machines and lease.settles_at is not None and now < lease.settles_at:
+    machines = {item.id for item in provider.inventory(timeout=DESTROY_SECONDS) if item.lease == lease.id}
+    named = lease.machine_id
+    if named is not None and named not in machines and _check_ours(provider, lease, named):
+        machines.add(named)
+    for machine_id in sorted(machines):
+        provider.destroy(machine_id, timeout=DESTROY_SECONDS)
+    if named is None and not machines and lease.settles_at is not None and now < lease.settles_at:
         raise AmbiguousError(
             "lease.create.unsettled",
             "The creation was never answered and may still take effect:"

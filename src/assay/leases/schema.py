@@ -46,11 +46,12 @@ MIGRATIONS: Final = (
                 sequence INTEGER NOT NULL,
                 manifest BLOB NOT NULL,
                 bundle BLOB NOT NULL,
+                isolation TEXT NOT NULL,
                 started_at REAL NOT NULL,
                 admission BLOB NOT NULL,
                 start BLOB NOT NULL,
-                exit_kind TEXT,
-                exit_number INTEGER,
+                session TEXT NOT NULL,
+                outcome TEXT,
                 receipt BLOB,
                 problem TEXT,
                 PRIMARY KEY (lease, sequence)
@@ -61,7 +62,8 @@ MIGRATIONS: Final = (
                 nonce BLOB PRIMARY KEY,
                 lease TEXT NOT NULL,
                 purpose TEXT NOT NULL,
-                expires_at REAL NOT NULL
+                expires_at REAL NOT NULL,
+                spent_at REAL
             ) STRICT, WITHOUT ROWID
             """,
             """

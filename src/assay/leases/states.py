@@ -55,7 +55,6 @@ class Event(StrEnum):
     RECEIPT = "receipt.issued"
     RECEIPT_MISSING = "receipt.missing"
     KEPT = "lease.kept"
-    TOUCHED = "lease.touched"
     RELEASING = "lease.releasing"
     DESTROY_FAILED = "destroy.failed"
     RELEASED = "lease.released"
@@ -73,6 +72,7 @@ TRANSITIONS: Final = MappingProxyType(
         (_S.CREATED, _E.REFUSED): _S.RELEASING,
         (_S.CREATED, _E.UNVERIFIABLE): _S.RELEASING,
         (_S.CREATED, _E.RELEASING): _S.RELEASING,
+        (_S.ADMITTED, _E.ADMITTED): _S.ADMITTED,
         (_S.ADMITTED, _E.SENT): _S.ADMITTED,
         (_S.ADMITTED, _E.STARTED): _S.RUNNING,
         (_S.ADMITTED, _E.REFUSED): _S.RELEASING,
@@ -90,7 +90,6 @@ TRANSITIONS: Final = MappingProxyType(
         (_S.KEPT, _E.ADMITTED): _S.ADMITTED,
         (_S.KEPT, _E.REFUSED): _S.RELEASING,
         (_S.KEPT, _E.UNVERIFIABLE): _S.RELEASING,
-        (_S.KEPT, _E.TOUCHED): _S.KEPT,
         (_S.KEPT, _E.RELEASING): _S.RELEASING,
         (_S.RELEASING, _E.DESTROY_FAILED): _S.RELEASING,
         (_S.RELEASING, _E.RELEASED): _S.RELEASED,

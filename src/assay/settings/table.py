@@ -131,6 +131,24 @@ SETTINGS: Final = (
         ceiling=1 << 40,
     ),
     Setting(
+        "limits.disk",
+        Kind.SIZE,
+        8 << 30,
+        Repository.LOWERS,
+        "limit",
+        "Bytes that the workload may write into its work directory.",
+        ceiling=1 << 42,
+    ),
+    Setting(
+        "limits.processes",
+        Kind.COUNT,
+        512,
+        Repository.LOWERS,
+        "limit",
+        "Processes and threads of the workload at one time.",
+        ceiling=1 << 16,
+    ),
+    Setting(
         "sync.include",
         Kind.NAMES,
         (),
@@ -248,6 +266,7 @@ NEVER_IN_A_REPOSITORY: Final = {
 
 # Variables that begin with ASSAY_ and are not settings: read by other rooms.
 OTHER_VARIABLES: Final = {
+    "ASSAY_DEBUG": "With any value but 0, errors come with where they were raised.",
     "ASSAY_CONFIG": "Path of the user's settings file, instead of the one under the XDG directory.",
     "ASSAY_STATE_DIR": "Directory of the state database, keys and evidence, instead of the XDG one.",
     "ASSAY_VECTORS": "Directory of recorded evidence that the test suite uses.",

@@ -1,0 +1,264 @@
+"""How a visit ends: output counted, receipt checked, outputs fetched, machine kept or given back."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.errors import AssayError, ChannelError, LeaseError
+from assay.leases import moments, release, runs
+from assay.leases.states import TRANSITIONS, Care, Event, Reason, State, stays
+from assay.receipts.receipt import Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from assay.channel.messages import Exit
+    from assay.leases.book import Book, Lease
+    from assay.leases.desk import Desk
+    from assay.leases.moments import Moment
+    from assay.leases.visit import Visit
+    from assay.store import Hold
+    from assay.workload.bundle import BundleLimits
+
+OVERTIME_SECONDS: Final = 30.0
+"""How long after the workload's time limit a guest may take to say how it ended."""
+
+
+class Received:
+    """What this client received of one execution, counted and hashed as it came: the client's own view.
+
+    Args:
+        on_output: Given the stream's name and each piece.
+        limit: Most bytes of both streams together.
+        offsets: Where stdout and stderr begin for this client; a view that begins later has no digest.
+    """
+
+    def __init__(
+        self, on_output: Callable[[str, bytes], None], limit: int, offsets: tuple[int, int] = (0, 0)
+    ) -> None:
+        self._on_output = on_output
+        self._limit = limit
+        self._begun = dict(zip(("stdout", "stderr"), offsets, strict=True))
+        self._next = dict(self._begun)
+        self._digests = {name: hashlib.sha256() for name in self._next}
+
+    def take(self, stream: str, offset: int, data: bytes) -> None:
+        """Take one piece.
+
+        Raises:
+            ChannelError: ``lease.output.gap`` when it does not follow the piece before it;
+                ``lease.output.limit`` beyond the limit that the manifest sets.
+        """
+        if offset != self._next[stream]:
+            raise ChannelError(
+                "lease.output.gap",
+                f"The guest sent {stream} from byte {offset} where byte {self._next[stream]} follows.",
+            )
+        self._next[stream] += len(data)
+        if sum(self._next.values()) > self._limit:
+            raise ChannelError(
+                "lease.output.limit", "The guest sent more output than the manifest lets a workload write."
+            )
+        self._digests[stream].update(data)
+        self._on_output(stream, data)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Where stdout and stderr stand."""
+        return self._next["stdout"], self._next["stderr"]
+
+    def digest(self, stream: str) -> bytes | None:
+        """Return the SHA-256 of a stream, or None when its beginning was not seen."""
+        return None if self._begun[stream] else self._digests[stream].digest()
+
+    def agrees(self, receipt: Receipt) -> bool | None:
+        """Return whether the receipt names the same output; None when it was not seen whole."""
+        seen = [self.digest("stdout"), self.digest("stderr")]
+        if None in seen:
+            return None
+        return seen == [receipt.stdout.sha256, receipt.stderr.sha256]
+
+
+class Overtime:
+    """Hangs up on a guest that says nothing long after its workload's time limit. A context manager."""
+
+    def __init__(self, visit: Visit, seconds: float) -> None:
+        self._timer = threading.Timer(seconds + OVERTIME_SECONDS, visit.hang_up)
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+
+def note_exit(visit: Visit, run: runs.Run, found: Exit, received: Received) -> None:
+    """Record how the workload ended, as the guest says it, beside what this client received."""
+    outcome: dict[str, Any] = {"reason": found.reason, "code": found.code, "signal": found.signal}
+    salted = {
+        f"client_{name}": digest
+        for name in ("stdout", "stderr")
+        if (digest := received.digest(name)) is not None
+    }
+    visit.lease = visit.desk.book.step(
+        visit.lease,
+        Event.EXITED,
+        visit.hold,
+        facts={"sequence": run.sequence, "reason": found.reason, "succeeded": found.code == 0},
+        salted=salted,
+        also=lambda tx: runs.ended(tx, run, outcome),
+        care=Care.CLIENT.value,
+        succeeded=int(found.code == 0),
+        used_at=visit.desk.db.now(),
+    )
+
+
+def fetch_receipt(
+    visit: Visit, run: runs.Run, received: Received | None, report: Callable[[Moment], None]
+) -> Path | None:
+    """Ask for the receipt, check it against the start evidence, and record it; return where it is kept.
+
+    Returns:
+        None when there is none that verifies: the log has an entry that says so.
+    """
+    if visit.session is None:
+        raise LeaseError("lease.session.missing", "No session with the machine is open.")
+    try:
+        data = visit.session.receipt()
+        receipt = Receipt.verify(data, key=run.binding.receipt_key)
+        receipt.require_session(
+            admission=run.admission_binding,
+            admission_evidence=visit.desk.vault.get(run.admission),
+            start=run.binding,
+            start_evidence=visit.desk.vault.get(run.start),
+            bundle=run.bundle,
+        )
+    except AssayError as error:
+        miss_receipt(visit, run, error, report)
+        return None
+    digest = visit.desk.vault.put(data)
+    agrees = received.agrees(receipt) if received is not None else None
+    visit.lease = visit.desk.book.step(
+        visit.lease,
+        Event.RECEIPT,
+        visit.hold,
+        facts={
+            "receipt": digest.hex(),
+            "sequence": run.sequence,
+            "isolation": receipt.isolation,
+            "client_agrees": agrees,
+        },
+        also=lambda tx: runs.receipted(tx, run, digest, None),
+    )
+    path = visit.desk.vault.path(digest)
+    report(moments.Receipted(receipt, path))
+    if agrees is False:
+        report(moments.Noted("The receipt names other output than what arrived here."))
+    return path
+
+
+def miss_receipt(visit: Visit, run: runs.Run, error: AssayError, report: Callable[[Moment], None]) -> None:
+    """Record that an execution has no receipt that verifies."""
+    problem = f"{error.code}: {error.message}"[:500]
+    visit.lease = visit.desk.book.step(
+        visit.lease,
+        Event.RECEIPT_MISSING,
+        visit.hold,
+        facts={"sequence": run.sequence, "code": error.code},
+        also=lambda tx: runs.receipted(tx, run, None, problem),
+        care=Care.CLIENT.value,
+    )
+    report(moments.Unreceipted(problem))
+
+
+def download(
+    visit: Visit, target: Path, limits: BundleLimits, receipt: Path | None, report: Callable[[Moment], None]
+) -> None:
+    """Fetch the wanted outputs into the new directory ``target`` and compare them with the receipt.
+
+    Raises:
+        ChannelError: The guest refused, or the connection failed.
+        WorkloadError: ``workload.bundle.*``: nothing is left then.
+        LeaseError: ``lease.download.differs`` when the receipt names other outputs.
+    """
+    if visit.session is None:
+        raise LeaseError("lease.session.missing", "No session with the machine is open.")
+    listing = visit.session.download(target, limits)
+    report(moments.Downloaded(target, len(listing.entries), listing.total_bytes()))
+    if receipt is not None:
+        named = Receipt.unverified(receipt.read_bytes()).artefacts.sha256
+        if named != listing.digest():
+            raise LeaseError(
+                "lease.download.differs",
+                f"The receipt names other outputs than those that arrived in {target}.",
+                action="Treat the directory as not proven.",
+            )
+
+
+def keep_or_release(
+    visit: Visit, report: Callable[[Moment], None], *, insist: bool, reason: Reason = Reason.DONE
+) -> None:
+    """Keep the machine if that was asked for, else have the guest wipe itself and give the machine back."""
+    book = visit.desk.book
+    now = visit.desk.db.now()
+    if not insist and stays(visit.lease.standing(now)) and visit.session is not None:
+        visit.close()
+        visit.lease = book.step(visit.lease, Event.KEPT, visit.hold, used_at=now, care=Care.CLIENT.value)
+        report(moments.Kept(visit.lease))
+        return
+    if visit.session is not None:
+        try:
+            visit.session.release()
+        except ChannelError as error:
+            report(moments.Noted(f"The guest did not confirm that it wiped itself: {error.message}"))
+    visit.close()
+    visit.lease = give_back(visit.desk, visit.lease, visit.hold, reason, report)
+
+
+def give_back(
+    desk: Desk, lease: Lease, hold: Hold, reason: Reason, report: Callable[[Moment], None]
+) -> Lease:
+    """Destroy the machine and record it; on failure leave and report a recovery record."""
+    report(moments.Releasing(lease))
+    lease = settle(desk, lease, hold, reason)
+    if lease.state is State.RELEASED:
+        report(moments.Released(lease))
+    else:
+        report(moments.Stuck(lease, lease.problem or ""))
+    return lease
+
+
+def settle(desk: Desk, lease: Lease, hold: Hold, reason: Reason) -> Lease:
+    """Take a lease, wherever it stands, to ``released``; or leave it ``releasing`` with a recovery record."""
+    lease = release.begin(desk.book, lease, hold, reason)
+    try:
+        provider = desk.provider(lease.provider)
+    except AssayError as error:
+        return release.failed(desk.book, lease, hold, error)
+    return release.finish(desk.book, desk.keys, provider, lease, hold)
+
+
+def refuse(book: Book, lease: Lease, hold: Hold, error: AssayError, evidence: bytes) -> Lease:
+    """Record that a machine was refused; it can only be released from here.
+
+    Args:
+        book: Where it stands.
+        lease: The lease as it is.
+        hold: This process's hold.
+        error: Why.
+        evidence: SHA-256 of the evidence that was refused; empty when there was none.
+    """
+    event = Event.UNVERIFIABLE if error.code == "gate.unverifiable" else Event.REFUSED
+    if (lease.state, event) not in TRANSITIONS:
+        return lease
+    cause = error.detail.get("cause")
+    facts = {
+        "code": error.code,
+        "cause": cause if isinstance(cause, str) else None,
+        "evidence": evidence.hex() or None,
+    }
+    return book.step(lease, event, hold, facts=facts, reason=Reason.REFUSED.value)

@@ -1,0 +1,207 @@
+"""The gate: what a machine presented is verified and appraised, and nothing is sent unless all of it holds.
+
+Every value that decides is this side's own: the binding, the roots and Reference Values of the provider's
+``Trust``, the policy, the launch configuration, the history of the runtime register as the book recorded it.
+The guest's words only say where to look. To the checks of the evidence and of the policy the gate adds those
+that belong to a lease, in the same ledger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from assay.appraisal.appraiser import appraise
+from assay.appraisal.result import AttestationResult, Verdict
+from assay.appraisal.rules.subject import Context
+from assay.channel import runtime
+from assay.channel.binding import Purpose, SessionBinding
+from assay.errors import GateError
+from assay.evidence.dcap import verify_quote
+from assay.evidence.ledger import Check, CheckSpec, Ledger, LedgerBuilder, Outcome
+from assay.evidence.verification import Expected
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from assay.appraisal.policy import Policy
+    from assay.channel.offer import Offered
+    from assay.evidence.facts import FactCache
+    from assay.providers.interface import Trust
+
+_SOURCE: Final = "Assay design, Two appraisals, one binding"
+LAUNCH_CONFIG: Final = CheckSpec(
+    "gate.launch_config", "the guest was launched for this lease and this owner's key (MRCONFIGID)", _SOURCE
+)
+RUNTIME_REGISTER: Final = CheckSpec(
+    "gate.runtime_register", "the runtime register holds exactly what was sent to this guest (RTMR3)", _SOURCE
+)
+REQUIRED: Final = CheckSpec(
+    "gate.required_checks",
+    "the checks that settings require were made and passed",
+    "settings: require.checks",
+)
+CHECKS: Final = (LAUNCH_CONFIG, RUNTIME_REGISTER, REQUIRED)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Evidence that passed the gate.
+
+    Attributes:
+        purpose: What it was for.
+        result: The Attestation Result, its ledger with the gate's own checks.
+        binding: The binding that it carries.
+        offered: What the guest presented.
+    """
+
+    purpose: Purpose
+    result: AttestationResult
+    binding: SessionBinding
+    offered: Offered
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Appraises what one machine presents.
+
+    Attributes:
+        trust: Roots, collateral and Reference Values of this provider's machines.
+        policy: What admits a machine; every policy that applies is part of it.
+        required: Ids of further checks that must have passed.
+        launch: SHA-384 of the launch configuration, 48 bytes.
+        facts: Verified facts, shared between appraisals.
+        root: SHA-256 of this installation's own simulated root, or None.
+    """
+
+    trust: Trust
+    policy: Policy
+    required: tuple[str, ...]
+    launch: bytes
+    facts: FactCache
+    root: bytes | None
+
+    def judge(
+        self,
+        offered: Offered,
+        binding: SessionBinding,
+        *,
+        history: Sequence[runtime.RuntimeEvent],
+        now: datetime,
+        nonce_made_at: datetime,
+    ) -> AttestationResult:
+        """Return the Attestation Result, accepted or not.
+
+        Args:
+            offered: What the guest presented.
+            binding: The binding that the evidence must carry, from our own values.
+            history: Every event of the runtime register since the launch, as this side knows them.
+            now: The time of the appraisal.
+            nonce_made_at: When the nonce was made.
+        """
+        evidence = verify_quote(
+            offered.evidence,
+            platform=cast("Any", binding.platform),
+            collateral=self.trust.collateral,
+            roots=self.trust.roots,
+            now=now,
+            binding=Expected(binding.report_data()),
+            facts=self.facts,
+        )
+        register = runtime.replay(tuple(history))
+        references = {
+            **self.trust.references,
+            "mr_config_id": frozenset({self.launch}),
+            "rtmr3": frozenset({register}),
+        }
+        context = Context(
+            isolation=offered.isolation, installation_root=self.root, nonce_made_at=nonce_made_at
+        )
+        result = appraise(
+            evidence, self.policy, now=now, references=references, context=context, workload_log=None
+        )
+        return self._with_own_checks(result, register)
+
+    def _with_own_checks(self, result: AttestationResult, register: bytes) -> AttestationResult:
+        ledger = LedgerBuilder(CHECKS)
+        if result.evidence.authentic:
+            claims = result.evidence.claims
+            _compare(
+                ledger,
+                LAUNCH_CONFIG,
+                claims.mr_config_id,
+                self.launch,
+                "The guest was launched with another configuration: for another lease, owner or deadline.",
+            )
+            _compare(
+                ledger,
+                RUNTIME_REGISTER,
+                claims.rtmrs[runtime.REGISTER],
+                register,
+                "The guest measured something else than what was sent: its runtime register does not replay.",
+            )
+        else:
+            for spec in (LAUNCH_CONFIG, RUNTIME_REGISTER):
+                ledger.not_checked(
+                    spec, "gate.unauthenticated", "not reached: the evidence is not authenticated"
+                )
+        self._require_named(ledger, result.ledger)
+        own = ledger.close()
+        met = all(check.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE) for check in own)
+        return replace(result, ledger=result.ledger + own, verdict=result.verdict if met else Verdict.REFUSED)
+
+    def _require_named(self, ledger: LedgerBuilder, made: Ledger) -> None:
+        outcomes = {check.id: check.outcome for check in made}
+        missing = [name for name in self.required if outcomes.get(name) is not Outcome.PASSED]
+        words = f"Not passed: {', '.join(missing)[:300]}."
+        if not self.required:
+            ledger.not_applicable(REQUIRED, "settings require none")
+        elif not missing:
+            ledger.passed(REQUIRED)
+        elif all(outcomes.get(name) is Outcome.NOT_CHECKED for name in missing):
+            ledger.not_checked(REQUIRED, "gate.required_checks.not_checked", words)
+        else:
+            ledger.failed(REQUIRED, "gate.required_checks.missing", words)
+
+
+def _compare(ledger: LedgerBuilder, spec: CheckSpec, found: bytes, expected: bytes, reason: str) -> None:
+    if found == expected:
+        ledger.passed(spec)
+    else:
+        ledger.failed(
+            spec, f"{spec.id}.mismatch", f"{reason} It is {found.hex()[:24]}..., not {expected.hex()[:24]}..."
+        )
+
+
+def first_unmet(result: AttestationResult) -> Check:
+    """Return the check that decided a refusal: the first that failed, else the first that was not made."""
+    return next(iter(result.ledger.failed() or result.ledger.unmet()))
+
+
+def require(result: AttestationResult, purpose: Purpose) -> None:
+    """Return when the result is accepted; raise what refuses the machine otherwise.
+
+    Raises:
+        GateError: ``gate.refused``, with the failed check's id, code and reason; ``gate.unverifiable`` when
+            nothing failed but a check could not be made.
+    """
+    if result.accepted:
+        return
+    check = first_unmet(result)
+    stage = "Nothing was sent to it" if purpose is Purpose.ADMISSION else "The workload was not started"
+    if result.indeterminate:
+        raise GateError(
+            "gate.unverifiable",
+            f"The machine could not be verified: {check.reason} {stage}.",
+            check=check.id,
+            cause=check.code,
+            purpose=purpose.value,
+        )
+    raise GateError(
+        "gate.refused",
+        f"The machine was refused: {check.reason} {stage}.",
+        check=check.id,
+        cause=check.code,
+        purpose=purpose.value,
+    )
