@@ -1,0 +1,240 @@
+"""The certificates of a DCAP verification: the PCK chain, the signers of documents, and their revocation lists.
+
+Each function records the checks that it makes and returns what they establish; it stops at the first that fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assay.evidence.dcap import checks
+from assay.evidence.dcap.pck import (
+    OID_SGX_EXTENSION,
+    PCK_CA_ROLE,
+    PCK_ROLE,
+    ROOT_ROLE,
+    TCB_SIGNER_ROLE,
+    PckExtension,
+)
+from assay.evidence.decoding.der import DerError
+from assay.evidence.decoding.pem import PemError, certificates
+from assay.evidence.facts import Window
+from assay.evidence.x509.certificate import Certificate, verifies
+from assay.evidence.x509.crl import RevocationList
+from assay.evidence.x509.roles import issued
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from assay.evidence.facts import FactCache
+    from assay.evidence.ledger import CheckSpec, LedgerBuilder
+    from assay.evidence.roots import Root
+    from assay.evidence.x509.roles import Role
+
+
+@dataclass(frozen=True, slots=True)
+class PckChain:
+    """What a verified PCK chain establishes.
+
+    Attributes:
+        root: The root it ended in.
+        root_window: When the root's certificate is valid.
+        authority: The CA's certificate.
+        leaf: The PCK certificate.
+        key: The PCK key.
+        extension: What the certificate says of the platform.
+        window: When the whole chain is valid.
+    """
+
+    root: Root
+    root_certificate: Certificate
+    authority: Certificate
+    leaf: Certificate
+    key: ec.EllipticCurvePublicKey
+    extension: PckExtension
+    window: Window
+
+
+@contextmanager
+def decoding(ledger: LedgerBuilder, spec: CheckSpec, code: str) -> Iterator[None]:
+    """Record what a decoder refuses as the failure of ``spec`` under ``code``, and stop."""
+    try:
+        yield
+    except (DerError, PemError) as error:
+        raise ledger.fail(spec, code, error.message) from None
+
+
+def describe(window: Window, now: datetime) -> str:
+    """Return a window and a time as words."""
+    return f"valid {_stamp(window.start)} to {_stamp(window.end)}, the given time is {_stamp(now)}"
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_pck_chain(ledger: LedgerBuilder, text: bytes) -> tuple[Certificate, Certificate, bytes]:
+    """Decode leaf and CA of a chain of exactly three, and return them with the root's DER."""
+    with decoding(ledger, checks.PCK_LAYOUT, "dcap.pck.malformed"):
+        leaf, authority, root = certificates(text, count=3)
+        found = Certificate.parse(leaf), Certificate.parse(authority), root
+    ledger.passed(checks.PCK_LAYOUT)
+    return found
+
+
+def verify_pck_chain(ledger: LedgerBuilder, text: bytes, roots: tuple[Root, ...], now: datetime) -> PckChain:
+    """Verify the chain of a quote, by role, to a root of trust.
+
+    Args:
+        ledger: Receives ``PCK_CHECKS``.
+        text: The chain as PEM: leaf, CA, root.
+        roots: The roots that it may end in.
+        now: The time at which it must be valid.
+
+    Raises:
+        CheckFailedError: A check failed on which the others rest.
+    """
+    leaf, authority, root_der = read_pck_chain(ledger, text)
+    root = next((entry for entry in roots if entry.der == root_der), None)
+    if root is None:
+        mark = hashlib.sha256(root_der).hexdigest()
+        raise ledger.fail(
+            checks.ROOT_PINNED,
+            "dcap.root.not_pinned",
+            f"The chain's root, SHA-256 {mark}, is none of those given.",
+        )
+    ledger.passed(checks.ROOT_PINNED)
+    with decoding(ledger, checks.PCK_CHAIN, "dcap.pck.chain"):
+        top = Certificate.parse(root_der)
+        _demand(ledger, checks.PCK_CHAIN, "dcap.pck.chain", issued(authority, top, "PCK CA certificate"))
+        _demand(ledger, checks.PCK_CHAIN, "dcap.pck.chain", issued(leaf, authority, "PCK certificate"))
+        key = leaf.key()
+    ledger.passed(checks.PCK_CHAIN)
+    with decoding(ledger, checks.PCK_ROLE, "dcap.pck.role"):
+        for role, certificate in ((ROOT_ROLE, top), (PCK_CA_ROLE, authority), (PCK_ROLE, leaf)):
+            _demand(ledger, checks.PCK_ROLE, "dcap.pck.role", role.defect(certificate))
+    ledger.passed(checks.PCK_ROLE)
+    window = top.window & authority.window & leaf.window
+    if now in window:
+        ledger.passed(checks.PCK_VALIDITY)
+    else:
+        ledger.failed(checks.PCK_VALIDITY, "dcap.pck.validity", f"The PCK chain is {describe(window, now)}.")
+    with decoding(ledger, checks.PCK_EXTENSION, "dcap.pck.extension"):
+        extension = PckExtension.parse(leaf.extensions[OID_SGX_EXTENSION][1])
+    ledger.passed(checks.PCK_EXTENSION)
+    return PckChain(root, top, authority, leaf, key, extension, window)
+
+
+def verify_crl_authority(
+    ledger: LedgerBuilder, text: bytes, pck: PckChain, now: datetime, facts: FactCache
+) -> Certificate:
+    """Verify the issuer chain of the PCK CRL: a PCK CA, then the pinned root."""
+    spec, code = checks.PCK_CRL_CHAIN, "dcap.pck_crl.chain"
+    found = _two(ledger, spec, code, text, PCK_CA_ROLE, pck, now, facts)
+    with decoding(ledger, spec, code):
+        _demand(ledger, spec, code, PCK_CA_ROLE.defect(found))
+    if now not in found.window:
+        raise ledger.fail(
+            spec, "dcap.pck_crl.chain_validity", f"The PCK CRL's CA is {describe(found.window, now)}."
+        )
+    ledger.passed(spec)
+    return found
+
+
+def verify_signers(
+    ledger: LedgerBuilder, texts: tuple[bytes, bytes], pck: PckChain, now: datetime, facts: FactCache
+) -> tuple[Certificate, Certificate]:
+    """Verify the signers of TCB info and QE identity: certified by the pinned root directly, for that role."""
+    spec, code = checks.TCB_SIGNER_CHAIN, "dcap.tcb_signer.chain"
+    first = _two(ledger, spec, code, texts[0], TCB_SIGNER_ROLE, pck, now, facts)
+    second = first
+    if texts[1] != texts[0]:
+        second = _two(ledger, spec, code, texts[1], TCB_SIGNER_ROLE, pck, now, facts)
+    ledger.passed(spec)
+    with decoding(ledger, checks.TCB_SIGNER_ROLE, "dcap.tcb_signer.role"):
+        for certificate in {first.der: first, second.der: second}.values():
+            _demand(
+                ledger, checks.TCB_SIGNER_ROLE, "dcap.tcb_signer.role", TCB_SIGNER_ROLE.defect(certificate)
+            )
+    ledger.passed(checks.TCB_SIGNER_ROLE)
+    window = first.window & second.window
+    if now in window:
+        ledger.passed(checks.TCB_SIGNER_VALIDITY)
+    else:
+        ledger.failed(
+            checks.TCB_SIGNER_VALIDITY,
+            "dcap.tcb_signer.validity",
+            f"The TCB signing certificate is {describe(window, now)}.",
+        )
+    return first, second
+
+
+def _two(
+    ledger: LedgerBuilder,
+    spec: CheckSpec,
+    code: str,
+    text: bytes,
+    role: Role,
+    pck: PckChain,
+    now: datetime,
+    facts: FactCache,
+) -> Certificate:
+    """Verify that a chain is one certificate issued by the pinned root, and that root."""
+    with decoding(ledger, spec, code):
+        der, root = certificates(text, count=2)
+        if root != pck.root.der:
+            raise ledger.fail(spec, code, "The chain does not end in the root of the PCK chain.")
+        if der == pck.authority.der:
+            return pck.authority
+        key = (pck.root.anchor.fingerprint, hashlib.sha256(der).digest())
+        known: Certificate | None = facts.certificates.get(key, now)
+        if known is not None:
+            return known
+        found = Certificate.parse(der)
+        _demand(ledger, spec, code, issued(found, pck.root_certificate, role.title))
+    facts.certificates.put(key, found.window & pck.root_certificate.window, found)
+    return found
+
+
+def read_crl(ledger: LedgerBuilder, der: bytes, spec: CheckSpec, code: str) -> RevocationList:
+    """Decode a CRL and record ``spec``."""
+    with decoding(ledger, spec, code):
+        found = RevocationList.parse(der)
+    ledger.passed(spec)
+    return found
+
+
+def crl_is_of(crl: RevocationList, issuer: Certificate) -> bool:
+    """Return whether a CRL names ``issuer`` and its key."""
+    return crl.issuer == issuer.subject and crl.authority == issuer.key_identifier()
+
+
+def verify_crl(
+    ledger: LedgerBuilder,
+    crl: RevocationList,
+    issuer: Certificate,
+    *,
+    signature: CheckSpec,
+    time: CheckSpec,
+    now: datetime,
+) -> None:
+    """Verify signature and time of a CRL; the check ids are the codes."""
+    if verifies(issuer.key(), crl.signature, crl.signed):
+        ledger.passed(signature)
+    else:
+        ledger.failed(signature, signature.id, "The signature of the CRL is not its issuer's.")
+    if now in crl.window:
+        ledger.passed(time)
+    else:
+        ledger.failed(time, time.id, f"The CRL is {describe(crl.window, now)}.")
+
+
+def _demand(ledger: LedgerBuilder, spec: CheckSpec, code: str, defect: str | None) -> None:
+    if defect is not None:
+        raise ledger.fail(spec, code, defect)

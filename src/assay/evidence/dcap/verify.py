@@ -1,0 +1,576 @@
+"""The one verification of an SGX or TDX quote.
+
+Everything that vouches for the attestation key, apart from the quote's own signature, is one fact about signed
+bytes and is remembered as such: a second quote of the same platform costs one signature. The remembered fact and
+the fresh one take the same way from there on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from assay.errors import EvidenceError
+from assay.evidence.dcap import checks
+from assay.evidence.dcap.chains import PckChain, describe, verify_pck_chain
+from assay.evidence.dcap.decoded import DecodedQuote, collateral_need
+from assay.evidence.dcap.endorsed import Endorsed, verify_collateral
+from assay.evidence.dcap.levels import earliest, isv_level, merge, module_level, platform_level, relaunch
+from assay.evidence.dcap.quote import Quote, QuoteDefect, parse_quote
+from assay.evidence.dcap.tcb import TcbClaims
+from assay.evidence.decoding.der import DerError
+from assay.evidence.ledger import Check, CheckFailedError, Ledger, LedgerBuilder, Outcome
+from assay.evidence.sgx.claims import SgxClaims
+from assay.evidence.sgx.report import SgxReport
+from assay.evidence.tdx.claims import TdxClaims
+from assay.evidence.tdx.report import TdReport
+from assay.evidence.verification import EvidenceResult, Expected, Need, Unchecked, UnsignedRegion
+from assay.evidence.x509.certificate import load_point, raw_signature, verifies
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from assay.evidence.dcap.collateral import Collateral
+    from assay.evidence.dcap.quote import Platform
+    from assay.evidence.facts import FactCache, Window
+    from assay.evidence.ledger import CheckSpec
+    from assay.evidence.roots import Roots
+    from assay.evidence.verification import Anchor, Binding
+
+_SPECS = {"tdx": checks.TDX_CHECKS, "sgx": checks.SGX_CHECKS}
+_BINDING = {"tdx": checks.TDX_BINDING, "sgx": checks.SGX_BINDING}
+_HASHED = ec.ECDSA(Prehashed(SHA256()))
+_ZERO_8, _ZERO_32 = bytes(8), bytes(32)
+_BINDING_NEED = Need("binding", {}, "The report data was not compared with anything.")
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """Everything that was established about a quote besides its own signature and binding.
+
+    Attributes:
+        key: The attestation key.
+        tcb: The platform.
+        anchor: The root in which the chain ended.
+        checks: The outcomes of all checks before the quote's signature.
+        signed: The same and a passed signature.
+        bound: The same and a passed binding: the whole ledger of the common case.
+    """
+
+    key: ec.EllipticCurvePublicKey
+    tcb: TcbClaims
+    anchor: Anchor
+    checks: tuple[Check, ...]
+    signed: tuple[Check, ...]
+    bound: Ledger
+
+
+@overload
+def verify_quote(
+    quote: bytes,
+    *,
+    platform: Literal["tdx"],
+    collateral: Collateral | None,
+    roots: Roots,
+    now: datetime,
+    binding: Binding,
+    facts: FactCache,
+) -> EvidenceResult[TdxClaims]: ...
+
+
+@overload
+def verify_quote(
+    quote: bytes,
+    *,
+    platform: Literal["sgx"],
+    collateral: Collateral | None,
+    roots: Roots,
+    now: datetime,
+    binding: Binding,
+    facts: FactCache,
+) -> EvidenceResult[SgxClaims]: ...
+
+
+def verify_quote(
+    quote: bytes,
+    *,
+    platform: Platform,
+    collateral: Collateral | None,
+    roots: Roots,
+    now: datetime,
+    binding: Binding,
+    facts: FactCache,
+) -> EvidenceResult[TdxClaims] | EvidenceResult[SgxClaims]:
+    """Verify a quote of format 3, 4 or 5 and return every check with its outcome.
+
+    Bad evidence is never an exception: each defect stands in the ledger under its own code.
+
+    Args:
+        quote: The quote, with or without zero padding behind it.
+        platform: The kind of TEE that the caller demands.
+        collateral: Intel's documents; None leaves the checks that need them unmade, and the result says what to get.
+        roots: The roots of trust.
+        now: The time at which everything must be valid; aware.
+        binding: The 64 bytes that the report data must be, or the caller's word that they are not checked.
+        facts: Where verified facts are remembered between calls.
+
+    Raises:
+        EvidenceError: ``evidence.call.time`` for a naive ``now``, ``evidence.call.platform`` for an unknown
+            platform, ``evidence.call.type`` when quote or binding are of another type: errors of the caller.
+    """
+    if now.tzinfo is None:
+        raise EvidenceError("evidence.call.time", "The time of a verification needs a time zone.")
+    if platform not in _SPECS:
+        raise EvidenceError("evidence.call.platform", "The platform is neither tdx nor sgx.")
+    if type(quote) is not bytes or not isinstance(binding, (Expected, Unchecked)):
+        raise EvidenceError("evidence.call.type", "A quote is bytes; a binding is Expected or Unchecked.")
+    try:
+        parsed = parse_quote(quote, platform)
+    except QuoteDefect as defect:
+        return _unreadable(quote, platform, defect, binding)
+    if collateral is None:
+        return _fresh(parsed, platform, None, roots, now, binding, facts, None)
+    body = parsed.body
+    key = (
+        hashlib.sha256(parsed.endorsed).digest(),
+        collateral.digest,
+        roots.digest,
+        parsed.version,
+        (body.tee_tcb_svn, body.mr_signer_seam, body.seam_attributes, body.tee_tcb_svn_2)
+        if isinstance(body, TdReport)
+        else None,
+    )
+    vouched: Vouched | None = facts.platforms.get(key, now)
+    if vouched is None:
+        return _fresh(parsed, platform, collateral, roots, now, binding, facts, key)
+    return _conclude(parsed, platform, vouched, binding)
+
+
+def _conclude(
+    quote: Quote, platform: Platform, vouched: Vouched, binding: Binding
+) -> EvidenceResult[TdxClaims] | EvidenceResult[SgxClaims]:
+    """Finish the verification of a quote whose attestation key is vouched for."""
+    digest = hashlib.sha256(quote.signed).digest()
+    needs: tuple[Need, ...] = ()
+    try:
+        vouched.key.verify(raw_signature(quote.signature), digest, _HASHED)
+    except InvalidSignature:
+        ledger = Ledger((*vouched.checks, *_broken_signature(platform)))
+        return _result(quote, platform, ledger, vouched.anchor, digest, (), None)
+    check = _bind(platform, quote.body.report_data, binding)
+    if check.outcome is Outcome.PASSED:
+        ledger = vouched.bound
+    else:
+        ledger = Ledger((*vouched.signed, check))
+        needs = (_BINDING_NEED,) if check.outcome is Outcome.NOT_CHECKED else ()
+    return _result(quote, platform, ledger, vouched.anchor, digest, needs, vouched.tcb)
+
+
+def _bind(platform: Platform, report_data: bytes, binding: Binding) -> Check:
+    spec = _BINDING[platform]
+    if isinstance(binding, Unchecked):
+        return Check(spec, Outcome.NOT_CHECKED, spec.id + ".unchecked", f"not checked: {binding.reason}")
+    if hmac.compare_digest(report_data, binding.value):
+        return spec.passed
+    return Check(spec, Outcome.FAILED, spec.id + ".mismatch", "The report data are not the ones expected.")
+
+
+def _broken_signature(platform: Platform) -> tuple[Check, Check]:
+    return (
+        Check(
+            checks.QUOTE_SIGNATURE,
+            Outcome.FAILED,
+            "dcap.quote.signature",
+            "The signature over header and body is not the attestation key's.",
+        ),
+        Check(
+            _BINDING[platform],
+            Outcome.NOT_CHECKED,
+            "ledger.not_reached",
+            "not reached: dcap.quote.signature failed",
+        ),
+    )
+
+
+def _unreadable(
+    data: bytes, platform: Platform, defect: QuoteDefect, binding: Binding
+) -> EvidenceResult[TdxClaims] | EvidenceResult[SgxClaims]:
+    ledger = LedgerBuilder(_SPECS[platform])
+    ledger.failed(defect.spec, defect.code, defect.message)
+    del binding  # nothing was read that it could be compared with
+    return EvidenceResult(
+        platform=platform,
+        ledger=ledger.close(),
+        binding_check=_BINDING[platform].id,
+        anchor=None,
+        signed_digest=hashlib.sha256(data).digest(),
+        unsigned=(UnsignedRegion(0, len(data), "all of it: the quote cannot be read"),),
+        needs=(),
+        decoded={},
+        _claims=None,
+    )
+
+
+def _fresh(
+    quote: Quote,
+    platform: Platform,
+    collateral: Collateral | None,
+    roots: Roots,
+    now: datetime,
+    binding: Binding,
+    facts: FactCache,
+    key: tuple[Any, ...] | None,
+) -> EvidenceResult[TdxClaims] | EvidenceResult[SgxClaims]:
+    """Establish everything; remember it if, and only if, all of it passed, the quote's signature included."""
+    ledger = LedgerBuilder(_SPECS[platform])
+    ledger.passed(*checks.LAYOUT_CHECKS)
+    pck, attested = _enclave(ledger, quote, roots, now)
+    endorsed: Endorsed | None = None
+    if collateral is None:
+        for spec in checks.COLLATERAL_CHECKS:
+            ledger.not_checked(
+                spec,
+                "dcap.collateral.missing",
+                "not checked: there is no collateral for this platform and time",
+            )
+    elif pck is not None:
+        endorsed = verify_collateral(ledger, collateral, platform, pck, now, facts)
+        _match(ledger, quote, pck, endorsed)
+    digest = hashlib.sha256(quote.signed).digest()
+    signed = attested is not None and _signed(ledger, quote, attested, digest)
+    if signed:
+        _record(ledger, _bind(platform, quote.body.report_data, binding))
+    closed = ledger.close()
+    anchor = pck.root.anchor if pck is not None else None
+    needs = _needs(quote, platform, closed, binding, now)
+    before = closed.checks[:-2]
+    complete = all(check.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE) for check in before)
+    if not complete or not signed or pck is None or endorsed is None or attested is None:
+        return _result(quote, platform, closed, anchor, digest, needs, None)
+    tcb = _tcb_claims(quote, pck, endorsed)
+    with_signature = (*before, checks.QUOTE_SIGNATURE.passed)
+    vouched = Vouched(
+        key=attested,
+        tcb=tcb,
+        anchor=pck.root.anchor,
+        checks=before,
+        signed=with_signature,
+        bound=Ledger((*with_signature, _BINDING[platform].passed)),
+    )
+    facts.platforms.put(key, _window(pck, endorsed), vouched)
+    return _result(quote, platform, closed, anchor, digest, needs, tcb)
+
+
+def _window(pck: PckChain, endorsed: Endorsed) -> Window:
+    return pck.window & endorsed.window
+
+
+def _record(ledger: LedgerBuilder, check: Check) -> None:
+    ledger.extend((check,))
+
+
+def _enclave(
+    ledger: LedgerBuilder, quote: Quote, roots: Roots, now: datetime
+) -> tuple[PckChain | None, ec.EllipticCurvePublicKey | None]:
+    """Verify chain, QE report and attestation key; return what holds of them."""
+    start, end = quote.chain
+    try:
+        pck = verify_pck_chain(ledger, quote.data[start:end], roots.intel, now)
+    except CheckFailedError:
+        pck = None
+    report = SgxReport.unpack(quote.data, quote.qe_report_at)
+    start, end = quote.auth
+    commitment = hashlib.sha256(quote.attestation_key + quote.data[start:end]).digest()
+    if report.report_data[:32] != commitment:
+        ledger.failed(
+            checks.QE_REPORT_DATA,
+            "dcap.qe_report.data",
+            "The QE's report does not commit to this attestation key.",
+        )
+    elif report.report_data[32:] != _ZERO_32:
+        ledger.failed(
+            checks.QE_REPORT_DATA,
+            "dcap.qe_report.data_tail",
+            "The second half of the QE's report data is not zero.",
+        )
+    else:
+        ledger.passed(checks.QE_REPORT_DATA)
+    if report.debug:
+        ledger.failed(checks.QE_REPORT_DEBUG, "dcap.qe_report.debug", "The quoting enclave is debuggable.")
+    else:
+        ledger.passed(checks.QE_REPORT_DEBUG)
+    if pck is None:
+        return None, _attestation_key(ledger, quote)
+    if verifies(pck.key, raw_signature(quote.qe_report_signature), quote.qe_report_bytes):
+        ledger.passed(checks.QE_REPORT_SIGNATURE)
+    else:
+        ledger.failed(
+            checks.QE_REPORT_SIGNATURE,
+            "dcap.qe_report.signature",
+            "The signature of the QE's report is not the PCK key's.",
+        )
+    return pck, _attestation_key(ledger, quote)
+
+
+def _attestation_key(ledger: LedgerBuilder, quote: Quote) -> ec.EllipticCurvePublicKey | None:
+    try:
+        return load_point(b"\x04" + quote.attestation_key)
+    except DerError:
+        ledger.failed(
+            checks.QUOTE_SIGNATURE, "dcap.quote.key_invalid", "The attestation key is no point on the curve."
+        )
+        return None
+
+
+def _signed(ledger: LedgerBuilder, quote: Quote, key: ec.EllipticCurvePublicKey, digest: bytes) -> bool:
+    try:
+        key.verify(raw_signature(quote.signature), digest, _HASHED)
+    except InvalidSignature:
+        ledger.failed(
+            checks.QUOTE_SIGNATURE,
+            "dcap.quote.signature",
+            "The signature over header and body is not the attestation key's.",
+        )
+        return False
+    ledger.passed(checks.QUOTE_SIGNATURE)
+    return True
+
+
+def _match(ledger: LedgerBuilder, quote: Quote, pck: PckChain, endorsed: Endorsed) -> None:
+    """Record ``MATCH_CHECKS``: whether verified collateral is about this quote, and what it says of it."""
+    _match_revocation(ledger, pck, endorsed)
+    info, identity = endorsed.tcb_info, endorsed.qe_identity
+    if info is not None:
+        _compare(
+            ledger,
+            checks.TCB_INFO_FMSPC,
+            info.fmspc == pck.extension.fmspc,
+            "The TCB info is for another FMSPC than this platform's.",
+        )
+        _compare(
+            ledger,
+            checks.TCB_INFO_PCEID,
+            info.pce_id == pck.extension.pce_id,
+            "The TCB info is for another PCE id than this platform's.",
+        )
+    if identity is not None:
+        report = SgxReport.unpack(quote.data, quote.qe_report_at)
+        _compare(
+            ledger,
+            checks.QE_REPORT_IDENTITY,
+            report.mr_signer == identity.mr_signer
+            and report.isv_prod_id == identity.isv_prod_id
+            and _masked(report.misc_select, identity.misc_select_mask)
+            == _masked(identity.misc_select, identity.misc_select_mask)
+            and _masked(report.attributes, identity.attributes_mask)
+            == _masked(identity.attributes, identity.attributes_mask),
+            "The quoting enclave is not the one that Intel identified.",
+        )
+    body = quote.body
+    if not isinstance(body, TdReport):
+        for spec in (checks.TDX_MODULE_IDENTITY, checks.TDX_MODULE_SIGNER, checks.TDX_MODULE_ATTRIBUTES):
+            ledger.not_applicable(spec, "an SGX enclave runs on no TDX module")
+    elif info is not None:
+        _match_module(ledger, body, info.modules)
+
+
+def _match_module(ledger: LedgerBuilder, body: TdReport, modules: Mapping[int, Any]) -> None:
+    version = body.tee_tcb_svn[1]
+    module = modules.get(version)
+    if module is None:
+        ledger.failed(
+            checks.TDX_MODULE_IDENTITY,
+            "dcap.tdx_module.identity",
+            f"The TCB info identifies no TDX module of version {version}.",
+        )
+        return
+    ledger.passed(checks.TDX_MODULE_IDENTITY)
+    _compare(
+        ledger,
+        checks.TDX_MODULE_SIGNER,
+        body.mr_signer_seam == module.mr_signer,
+        "The TDX module has another signer than the one identified.",
+    )
+    mask = module.attributes_mask
+    _compare(
+        ledger,
+        checks.TDX_MODULE_ATTRIBUTES,
+        body.seam_attributes == _ZERO_8
+        and _masked(body.seam_attributes, mask) == _masked(module.attributes, mask),
+        "The attributes of the TDX module are not zero, or not the ones identified.",
+    )
+
+
+def _match_revocation(ledger: LedgerBuilder, pck: PckChain, endorsed: Endorsed) -> None:
+    if endorsed.root_crl is not None and endorsed.signers is not None:
+        used = {pck.authority.serial, *(signer.serial for signer in endorsed.signers)}
+        if endorsed.crl_authority is not None:
+            used.add(endorsed.crl_authority.serial)
+        _compare(
+            ledger,
+            checks.ROOT_CRL_REVOKED,
+            not used & endorsed.root_crl.revoked,
+            "The root has revoked the PCK CA or a TCB signer.",
+        )
+    crl, authority = endorsed.pck_crl, endorsed.crl_authority
+    if crl is None or authority is None:
+        return
+    same = (
+        authority.subject == pck.authority.subject
+        and authority.point == pck.authority.point
+        and crl.issuer == pck.leaf.issuer
+        and crl.authority == pck.authority.key_identifier()
+    )
+    _compare(
+        ledger, checks.PCK_CRL_ISSUER, same, "The PCK CRL is not of the CA that issued this PCK certificate."
+    )
+    if same:
+        _compare(
+            ledger,
+            checks.PCK_CRL_REVOKED,
+            pck.leaf.serial not in crl.revoked,
+            "The PCK certificate is revoked.",
+        )
+
+
+def _compare(ledger: LedgerBuilder, spec: CheckSpec, equal: bool, reason: str) -> None:  # noqa: FBT001 - an outcome
+    if equal:
+        ledger.passed(spec)
+    else:
+        ledger.failed(spec, spec.id, reason)
+
+
+def _masked(value: bytes, mask: bytes) -> int:
+    return int.from_bytes(value, "big") & int.from_bytes(mask, "big")
+
+
+def _tcb_claims(quote: Quote, pck: PckChain, endorsed: Endorsed) -> TcbClaims:
+    """Evaluate a platform whose every check passed."""
+    info, identity = endorsed.tcb_info, endorsed.qe_identity
+    if info is None or identity is None:  # unreachable once every check passed; nothing may rest on less
+        raise EvidenceError("evidence.claims.unauthenticated", "There is no verified collateral.")
+    body = quote.body
+    qe = isv_level(identity.levels, SgxReport.unpack(quote.data, quote.qe_report_at).isv_svn)
+    tee = body.tee_tcb_svn if isinstance(body, TdReport) else None
+    platform, sgx = platform_level(info, pck.extension, tee)
+    module = module_level(info.modules[tee[1]], tee) if tee is not None else None
+    status = platform.status if module is None else merge(platform.status, module.status)
+    if isinstance(body, TdReport) and body.tee_tcb_svn_2 is not None and module is not None:
+        status = relaunch(
+            info,
+            sgx=sgx.status,
+            tdx=status,
+            module=module.status,
+            qe=qe.status,
+            tee_tcb_svn_2=body.tee_tcb_svn_2,
+        )
+    status = merge(status, qe.status)
+    module_advisories = module.advisories if module is not None else ()
+    dates = (platform.date, qe.date) if module is None else (platform.date, module.date, qe.date)
+    extension = pck.extension
+    window = _window(pck, endorsed)
+    return TcbClaims(
+        status=status,
+        platform_status=platform.status,
+        module_status=module.status if module is not None else None,
+        qe_status=qe.status,
+        advisories=tuple(sorted({*platform.advisories, *module_advisories, *qe.advisories})),
+        platform_advisories=platform.advisories,
+        module_advisories=module_advisories,
+        qe_advisories=qe.advisories,
+        effective_date=earliest(*dates),
+        platform_date=platform.date,
+        module_date=module.date if module is not None else None,
+        qe_date=qe.date,
+        tcb_evaluation_number=info.evaluation_number,
+        qe_evaluation_number=identity.evaluation_number,
+        fmspc=extension.fmspc,
+        pce_id=extension.pce_id,
+        ppid=extension.ppid,
+        platform_instance_id=extension.platform_instance_id,
+        sgx_type=extension.sgx_type,
+        dynamic_platform=extension.dynamic_platform,
+        cached_keys=extension.cached_keys,
+        smt_enabled=extension.smt_enabled,
+        collateral_valid_from=window.start,
+        collateral_valid_until=window.end,
+    )
+
+
+_TIME_CHECKS = (
+    checks.ROOT_CRL_TIME,
+    checks.PCK_CRL_TIME,
+    checks.TCB_INFO_TIME,
+    checks.QE_IDENTITY_TIME,
+    checks.TCB_SIGNER_VALIDITY,
+)
+
+
+def _needs(
+    quote: Quote, platform: Platform, ledger: Ledger, binding: Binding, now: datetime
+) -> tuple[Need, ...]:
+    found = []
+    stale = [
+        check.reason
+        for check in ledger
+        if check.code == "dcap.collateral.missing"
+        or (check.outcome is Outcome.FAILED and check.spec in _TIME_CHECKS)
+    ]
+    if stale:
+        found.append(collateral_need(quote, platform, now, stale[0]))
+    if isinstance(binding, Unchecked):
+        found.append(_BINDING_NEED)
+    return tuple(found)
+
+
+def _result(
+    quote: Quote,
+    platform: Platform,
+    ledger: Ledger,
+    anchor: Anchor | None,
+    digest: bytes,
+    needs: tuple[Need, ...],
+    tcb: TcbClaims | None,
+) -> EvidenceResult[TdxClaims] | EvidenceResult[SgxClaims]:
+    size = len(quote.data)
+    claims = None if tcb is None else _claims(quote.body, tcb)
+    return EvidenceResult(  # type: ignore[return-value]  # the body decides which of the two it is
+        platform,
+        ledger,
+        _BINDING[platform].id,
+        anchor,
+        digest,
+        () if quote.end == size else (UnsignedRegion(quote.end, size, "zero padding"),),
+        needs,
+        DecodedQuote(quote),
+        claims,
+    )
+
+
+def _claims(body: TdReport | SgxReport, tcb: TcbClaims) -> TdxClaims | SgxClaims:
+    if isinstance(body, TdReport):
+        return TdxClaims(*body[:10], body[10:14], *body[14:17], body.debug, tcb)
+    return SgxClaims(
+        cpu_svn=body.cpu_svn,
+        misc_select=body.misc_select,
+        isv_ext_prod_id=body.isv_ext_prod_id,
+        attributes=body.attributes,
+        mr_enclave=body.mr_enclave,
+        mr_signer=body.mr_signer,
+        config_id=body.config_id,
+        isv_prod_id=body.isv_prod_id,
+        isv_svn=body.isv_svn,
+        config_svn=body.config_svn,
+        family_id=body.family_id,
+        report_data=body.report_data,
+        debug=body.debug,
+        tcb=tcb,
+    )

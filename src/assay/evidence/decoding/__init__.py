@@ -1,0 +1,1 @@
+"""Strict decoders: exact lengths, one encoding for one value, bounds before parsing."""

@@ -1,0 +1,78 @@
+"""Strict PEM: exactly the certificates that are expected, and nothing between them.
+
+Of the forms that RFC 7468 knows only the strict one is read: lines of 64 characters, canonical base64. A text then
+has exactly one spelling, apart from its line ends, and no byte of it can carry something else.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+
+from assay.errors import EvidenceError
+
+MAX_CHAIN_BYTES = 16384
+
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+_END = b"-----END CERTIFICATE-----"
+_BLOCK = re.compile(
+    _BEGIN + rb"\r?\n((?:[A-Za-z0-9+/]{64}\r?\n)*[A-Za-z0-9+/]{1,64}={0,2}\r?\n)" + _END + rb"(?:\r?\n)*"
+)
+
+
+class PemError(EvidenceError):
+    """The text is not the certificates that were expected.
+
+    Codes: ``pem.oversized``, ``pem.malformed``, ``pem.count``.
+    """
+
+
+def certificates(text: bytes, *, count: int) -> tuple[bytes, ...]:
+    """Return the DER of exactly ``count`` certificates.
+
+    Args:
+        text: At most 16,384 bytes; may end in NUL bytes, as Intel's quoting library leaves them.
+        count: How many certificates there must be.
+
+    Raises:
+        PemError: It is anything else.
+    """
+    if len(text) > MAX_CHAIN_BYTES:
+        raise PemError("pem.oversized", f"A certificate chain is longer than {MAX_CHAIN_BYTES} bytes.")
+    text = text.rstrip(b"\0")
+    found: list[bytes] = []
+    pos = 0
+    while pos < len(text):
+        block = _BLOCK.match(text, pos)
+        if block is None:
+            # A last certificate without its line end is the one liberty that real chains take.
+            block = _BLOCK.match(text + b"\n", pos)
+            if block is None or block.end() <= len(text):
+                raise PemError("pem.malformed", f"No strict PEM certificate at byte {pos} of a chain.")
+        if len(found) == count:
+            raise PemError("pem.count", f"A chain has more than {count} certificates.")
+        found.append(_decode(block.group(1)))
+        pos = block.end()
+    if len(found) != count:
+        raise PemError("pem.count", f"A chain has {len(found)} certificates where {count} were expected.")
+    return tuple(found)
+
+
+def _decode(body: bytes) -> bytes:
+    text = body.translate(None, b"\r\n")
+    try:
+        der = binascii.a2b_base64(text, strict_mode=True)
+    except binascii.Error as error:
+        raise PemError("pem.malformed", f"A certificate is not base64: {error}.") from None
+    if binascii.b2a_base64(der, newline=False) != text:
+        raise PemError("pem.malformed", "A certificate is not canonical base64.")
+    return der
+
+
+def encode(*ders: bytes) -> bytes:
+    """Return certificates as strict PEM, each ending in a newline."""
+    lines = []
+    for der in ders:
+        text = binascii.b2a_base64(der, newline=False)
+        lines += [_BEGIN, *(text[at : at + 64] for at in range(0, len(text), 64)), _END]
+    return b"\n".join(lines) + b"\n" if lines else b""

@@ -1,0 +1,139 @@
+"""Strict JSON: one value, UTF-8, no member twice, no NaN, bounded; and the raw bytes of a signed member.
+
+Python's decoder keeps the last of two equal members, reads NaN, and lets a caller forget that what is signed is
+bytes, not values. Here duplicates and NaN are errors, and ``raw_members`` gives the slices of the input over which
+signatures are checked: nothing is parsed, written again and then verified.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from assay.errors import EvidenceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_CONTAINERS = 16384  # objects and arrays; bounds the depth too
+_WHITESPACE = " \t\n\r"
+_MAX_NUMBER_CHARACTERS = 20  # digits of 2^64
+
+
+class JsonError(EvidenceError):
+    """The bytes are not the JSON that was expected.
+
+    Codes: ``json.oversized``, ``json.malformed``, ``json.duplicate_member``, ``json.type``, ``json.missing_member``.
+    """
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise JsonError("json.duplicate_member", "An object has the same member twice.")
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    raise JsonError("json.malformed", f"{name} is not JSON.")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MAX_NUMBER_CHARACTERS:
+        raise JsonError("json.malformed", "A number has more digits than 64 bits need.")
+    return int(digits)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_int=_integer)
+
+
+def _text(data: bytes, max_bytes: int) -> str:
+    if len(data) > max_bytes:
+        raise JsonError("json.oversized", f"A JSON document is longer than {max_bytes} bytes.")
+    if data.count(b"{") + data.count(b"[") > MAX_CONTAINERS:
+        raise JsonError(
+            "json.oversized", f"A JSON document has more than {MAX_CONTAINERS} objects and arrays."
+        )
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise JsonError("json.malformed", "A JSON document is not UTF-8.") from None
+
+
+def _decode(text: str) -> Any:
+    try:
+        value = _DECODER.decode(text)
+    except JsonError:
+        raise
+    except RecursionError:
+        raise JsonError("json.oversized", "A JSON document is nested too deeply.") from None
+    except ValueError as error:
+        raise JsonError("json.malformed", f"A document is not JSON: {error}.") from None
+    return value
+
+
+def parse(data: bytes, *, max_bytes: int) -> Any:
+    """Return the one JSON value that ``data`` is.
+
+    Raises:
+        JsonError: ``json.oversized``, ``json.malformed`` or ``json.duplicate_member``.
+    """
+    return _decode(_text(data, max_bytes))
+
+
+def parse_object(data: bytes, *, max_bytes: int) -> dict[str, Any]:
+    """Return the members of the one JSON object that ``data`` is; other values are ``json.type``."""
+    value = parse(data, max_bytes=max_bytes)
+    if type(value) is not dict:
+        raise JsonError("json.type", "A JSON document is not an object.")
+    return value
+
+
+def raw_members(data: bytes, *, max_bytes: int) -> dict[str, bytes]:
+    """Return for each member of an object the exact bytes of its value, as they stand in ``data``.
+
+    Raises:
+        JsonError: As ``parse_object``.
+    """
+    text = _text(data, max_bytes)
+    if type(_decode(text)) is not dict:
+        raise JsonError("json.type", "A JSON document is not an object.")
+    # The text is one valid object without duplicates: what follows only finds where its values begin and end.
+    found: dict[str, bytes] = {}
+    pos = _skip(text, text.index("{") + 1)
+    while text[pos] != "}":
+        name, pos = _DECODER.raw_decode(text, pos)
+        start = _skip(text, _skip(text, pos) + 1)
+        _, pos = _DECODER.raw_decode(text, start)
+        found[name] = text[start:pos].encode("utf-8")
+        pos = _skip(text, pos)
+        if text[pos] == ",":
+            pos = _skip(text, pos + 1)
+    return found
+
+
+def _skip(text: str, pos: int) -> int:
+    while text[pos] in _WHITESPACE:
+        pos += 1
+    return pos
+
+
+def member(value: dict[str, Any], name: str, kind: type[Any]) -> Any:
+    """Return a member that must be there and be exactly of ``kind``; a bool is no int.
+
+    Raises:
+        JsonError: ``json.missing_member`` or ``json.type``.
+    """
+    found = value.get(name, _DECODER)
+    if type(found) is not kind:
+        if found is _DECODER:
+            raise JsonError("json.missing_member", f"Member {name} is missing.")
+        raise JsonError("json.type", f"Member {name} is not of type {kind.__name__}.")
+    return found
+
+
+def strings(values: Sequence[Any]) -> tuple[str, ...]:
+    """Return an array of strings as a tuple; anything else in it is ``json.type``."""
+    if not all(type(item) is str for item in values):
+        raise JsonError("json.type", "An array holds something else than strings.")
+    return tuple(values)

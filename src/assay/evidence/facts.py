@@ -1,0 +1,94 @@
+"""Verified facts, remembered: what was proven about signed bytes need not be proven again while it is valid.
+
+Only facts that were verified enter, under keys made of hashes of the signed bytes that prove them (and of the
+roots they were proven under). Each carries the intersection of the validity windows it rests on, tested at every
+hit. A refusal is never remembered, and no fact is ever keyed by the hash of a whole input: bytes outside the
+signed regions would then choose the answer.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from datetime import datetime
+
+FactT = TypeVar("FactT")
+
+DEFAULT_MAX_ENTRIES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time in which a fact holds, both ends included, aware UTC."""
+
+    start: datetime
+    end: datetime
+
+    def __and__(self, other: Window) -> Window:
+        return Window(max(self.start, other.start), min(self.end, other.end))
+
+    def __contains__(self, now: datetime) -> bool:
+        return self.start <= now <= self.end
+
+
+class FactShelf(Generic[FactT]):
+    """Facts of one kind: bounded, least recently used first out, safe to share between threads.
+
+    Args:
+        max_entries: How many facts are kept.
+    """
+
+    __slots__ = ("_entries", "_lock", "_max")
+
+    def __init__(self, max_entries: int) -> None:
+        self._entries: OrderedDict[Hashable, tuple[Window, FactT]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._max = max_entries
+
+    def get(self, key: Hashable, now: datetime) -> FactT | None:
+        """Return the fact under ``key`` if it is known and holds at ``now``."""
+        with self._lock:
+            found = self._entries.get(key)
+            if found is None:
+                return None
+            self._entries.move_to_end(key)
+        window, fact = found
+        return fact if window.start <= now <= window.end else None
+
+    def put(self, key: Hashable, window: Window, fact: FactT) -> None:
+        """Remember a verified fact for the time in which it holds."""
+        with self._lock:
+            self._entries[key] = (window, fact)
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._max:
+                self._entries.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+class FactCache:
+    """The shelves of verified facts; an object that the caller makes and passes in, never a global.
+
+    One cache may serve many threads, callers and tenants: its keys and facts hold public data only.
+
+    Args:
+        max_entries: How many facts of each kind are kept.
+
+    Attributes:
+        platforms: What a quote rests on besides its own signature.
+        collateral: Verified collateral.
+        certificates: Certificates whose issuer, role and signature were verified.
+    """
+
+    __slots__ = ("certificates", "collateral", "platforms")
+
+    def __init__(self, *, max_entries: int = DEFAULT_MAX_ENTRIES) -> None:
+        self.platforms: FactShelf[Any] = FactShelf(max_entries)
+        self.collateral: FactShelf[Any] = FactShelf(max(1, max_entries // 8))
+        self.certificates: FactShelf[Any] = FactShelf(max_entries)

@@ -1,0 +1,1 @@
+"""Intel SGX: what an enclave's quote says."""

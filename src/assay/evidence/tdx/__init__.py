@@ -1,0 +1,1 @@
+"""Intel TDX: what a trust domain's quote says."""

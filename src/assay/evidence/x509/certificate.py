@@ -1,0 +1,255 @@
+"""Certificates as Intel issues them: P-256, ECDSA with SHA-256, version 3; everything else is refused.
+
+The signed part is a slice of the input, and so is every name that is compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from assay.evidence.decoding.der import (
+    BIT_STRING,
+    BOOLEAN,
+    OBJECT_IDENTIFIER,
+    OCTET_STRING,
+    PRINTABLE_STRING,
+    SEQUENCE,
+    SET,
+    UTF8_STRING,
+    DerError,
+    DerReader,
+)
+from assay.evidence.facts import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_CERTIFICATE_BYTES = 4096
+_MAX_EXTENSIONS = 16
+
+# Object identifiers as DER content.
+OID_COMMON_NAME = bytes.fromhex("550403")
+OID_SUBJECT_KEY_IDENTIFIER = bytes.fromhex("551d0e")
+OID_KEY_USAGE = bytes.fromhex("551d0f")
+OID_BASIC_CONSTRAINTS = bytes.fromhex("551d13")
+OID_AUTHORITY_KEY_IDENTIFIER = bytes.fromhex("551d23")
+
+# SEQUENCE { OID 1.2.840.10045.4.3.2 }: ecdsa-with-SHA256, parameters absent as RFC 5758 section 3.2 demands.
+ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
+# SubjectPublicKeyInfo of an uncompressed P-256 point, up to and including the bit string's header.
+_P256_SPKI_PREFIX = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
+_VERSION_3 = bytes.fromhex("a003020102")
+_ECDSA = ec.ECDSA(SHA256())
+_CURVE = ec.SECP256R1()
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """One decoded certificate; nothing about it is verified.
+
+    Attributes:
+        der: The whole of it.
+        signed: The bytes that its issuer signed, a slice of ``der``.
+        signature: ECDSA signature over ``signed``, DER.
+        serial: Content of the serial number's INTEGER: unique for its value, never negative.
+        issuer: Name of the issuer, DER.
+        subject: Name of the subject, DER.
+        common_name: The one common name of the subject.
+        window: notBefore to notAfter.
+        point: Public key, 65 bytes, uncompressed P-256 point; not yet known to lie on the curve.
+        extensions: Object identifier (DER content) -> whether it is critical, and its value.
+    """
+
+    der: bytes
+    signed: bytes
+    signature: bytes
+    serial: bytes
+    issuer: bytes
+    subject: bytes
+    common_name: str
+    window: Window
+    point: bytes
+    extensions: Mapping[bytes, tuple[bool, bytes]]
+
+    @classmethod
+    def parse(cls, der: bytes) -> Certificate:
+        """Decode one certificate.
+
+        Raises:
+            DerError: It is no strict certificate of this kind, or longer than 4,096 bytes.
+        """
+        if len(der) > MAX_CERTIFICATE_BYTES:
+            raise DerError(f"A certificate is longer than {MAX_CERTIFICATE_BYTES} bytes.")
+        top = DerReader(der)
+        outer = top.enter()
+        top.finish()
+        first = outer.pos
+        tbs = outer.enter()
+        signed = der[first : tbs.end]
+        if outer.whole(SEQUENCE) != ECDSA_WITH_SHA256:
+            raise DerError("A certificate is not signed with ECDSA and SHA-256.")
+        signature = outer.bits()
+        outer.finish()
+        if tbs.whole(0xA0) != _VERSION_3:
+            raise DerError("A certificate is not of version 3.")
+        serial = tbs.unsigned()
+        if tbs.whole(SEQUENCE) != ECDSA_WITH_SHA256:
+            raise DerError("The two signature algorithms of a certificate differ.")
+        issuer = tbs.whole(SEQUENCE)
+        validity = tbs.enter()
+        window = Window(validity.time(), validity.time())
+        validity.finish()
+        subject = tbs.whole(SEQUENCE)
+        key = tbs.whole(SEQUENCE)
+        prefix = len(_P256_SPKI_PREFIX)
+        if len(key) != prefix + 65 or key[:prefix] != _P256_SPKI_PREFIX or key[prefix] != 4:
+            raise DerError("A certificate's key is no uncompressed P-256 point.")
+        extensions = read_extensions(tbs.enter(0xA3))
+        tbs.finish()
+        return cls(
+            der=der,
+            signed=signed,
+            signature=signature,
+            serial=serial,
+            issuer=issuer,
+            subject=subject,
+            common_name=_common_name(subject),
+            window=window,
+            point=key[prefix:],
+            extensions=extensions,
+        )
+
+    def key(self) -> ec.EllipticCurvePublicKey:
+        """Return the public key.
+
+        Raises:
+            DerError: The point is not on the curve.
+        """
+        return load_point(self.point)
+
+    def key_identifier(self) -> bytes | None:
+        """Return the subject key identifier, or None when it has none.
+
+        Raises:
+            DerError: The extension is malformed.
+        """
+        found = self.extensions.get(OID_SUBJECT_KEY_IDENTIFIER)
+        if found is None:
+            return None
+        reader = DerReader(found[1])
+        identifier = reader.value(OCTET_STRING)
+        reader.finish()
+        return identifier
+
+
+def load_point(point: bytes) -> ec.EllipticCurvePublicKey:
+    """Return the P-256 public key of an uncompressed point of 65 bytes.
+
+    Raises:
+        DerError: The point is not on the curve.
+    """
+    try:
+        return ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, point)
+    except ValueError:
+        raise DerError("A public key is not on the curve.") from None
+
+
+def verifies(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool:
+    """Return whether a DER-encoded ECDSA signature with SHA-256 over ``signed`` is the key's."""
+    try:
+        key.verify(signature, signed, _ECDSA)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def raw_signature(raw: bytes) -> bytes:
+    """Return the DER form of a raw P-256 signature: r and s, 32 bytes each, big-endian."""
+    return encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
+
+
+def read_extensions(wrapper: DerReader) -> dict[bytes, tuple[bool, bytes]]:
+    """Read extensions from inside their explicit tag; each may stand there once.
+
+    Raises:
+        DerError: An extension is malformed, doubled, or there are too many.
+    """
+    found: dict[bytes, tuple[bool, bytes]] = {}
+    items = wrapper.enter()
+    wrapper.finish()
+    while items.more():
+        item = items.enter()
+        oid = item.value(OBJECT_IDENTIFIER)
+        critical = False
+        if item.peek() == BOOLEAN:
+            critical = item.boolean()
+            if not critical:
+                raise DerError("A default value is written out.")
+        value = item.value(OCTET_STRING)
+        item.finish()
+        if oid in found or len(found) == _MAX_EXTENSIONS:
+            raise DerError("An extension stands twice, or there are too many.")
+        found[oid] = (critical, value)
+    return found
+
+
+def key_usage(extension: bytes) -> int:
+    """Return the named bits of a KeyUsage: bit 0 (digitalSignature) is 0x80 of the first byte.
+
+    Raises:
+        DerError: It is not a minimal bit string of one byte (decipherOnly, the ninth bit, is used nowhere here).
+    """
+    reader = DerReader(extension)
+    content = reader.value(BIT_STRING)
+    reader.finish()
+    if (
+        len(content) != 2
+        or content[0] > 7
+        or content[1] == 0
+        or content[1] & ((2 << content[0]) - 1) != 1 << content[0]
+    ):
+        raise DerError("A key usage is not a minimal bit string.")
+    return content[1]
+
+
+def authority_key(extension: bytes) -> bytes:
+    """Return the key identifier of an AuthorityKeyIdentifier, which must hold nothing else.
+
+    Raises:
+        DerError: It holds something else.
+    """
+    reader = DerReader(extension)
+    inner = reader.enter()
+    reader.finish()
+    identifier = inner.value(0x80)
+    inner.finish()
+    return identifier
+
+
+def _common_name(name: bytes) -> str:
+    found = []
+    sets = DerReader(name).enter()
+    while sets.more():
+        attributes = sets.enter(SET)
+        while attributes.more():
+            attribute = attributes.enter()
+            oid = attribute.value(OBJECT_IDENTIFIER)
+            tag = attribute.peek()
+            value = attribute.value(tag)
+            attribute.finish()
+            if oid == OID_COMMON_NAME:
+                if tag not in (UTF8_STRING, PRINTABLE_STRING):
+                    raise DerError("A common name is neither UTF8String nor PrintableString.")
+                found.append(value)
+    if len(found) != 1:
+        raise DerError("A subject does not have exactly one common name.")
+    try:
+        return found[0].decode("utf-8")
+    except UnicodeDecodeError:
+        raise DerError("A common name is not UTF-8.") from None

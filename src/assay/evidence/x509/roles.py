@@ -1,0 +1,103 @@
+"""What a certificate must be for the position in which it stands.
+
+"It chains to the root" says nothing about what a key may sign: the key of a PCK certificate chains to the root as
+well as the TCB signing key does. A role says what the name, the usage, the constraints and the extensions must be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from assay.evidence.decoding.der import BOOLEAN, DerReader
+from assay.evidence.x509.certificate import (
+    OID_AUTHORITY_KEY_IDENTIFIER,
+    OID_BASIC_CONSTRAINTS,
+    OID_KEY_USAGE,
+    Certificate,
+    authority_key,
+    key_usage,
+    verifies,
+)
+
+DIGITAL_SIGNATURE = 0x80
+KEY_CERT_SIGN = 0x04
+CRL_SIGN = 0x02
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """The demands of one position.
+
+    Attributes:
+        title: How a person calls it.
+        common_names: The names that may stand in it.
+        authority: Whether it issues certificates and CRLs.
+        path_length: Most CAs that may follow it; only for an authority, where it must be stated and exact.
+        extension: An extension that it must have (DER content of its identifier); None when none is needed.
+    """
+
+    title: str
+    common_names: frozenset[str]
+    authority: bool
+    path_length: int | None
+    extension: bytes | None
+
+    def defect(self, certificate: Certificate) -> str | None:
+        """Return why ``certificate`` cannot stand in this position, as a sentence; None when it can.
+
+        Raises:
+            DerError: One of its extensions is malformed.
+        """
+        if certificate.common_name not in self.common_names:
+            return f"The {self.title} has another name than {' or '.join(sorted(self.common_names))}."
+        extensions = certificate.extensions
+        for oid, (critical, _) in extensions.items():
+            if critical and oid not in (OID_BASIC_CONSTRAINTS, OID_KEY_USAGE, self.extension):
+                return f"The {self.title} has a critical extension that is not known in that position."
+        if self.extension is not None and self.extension not in extensions:
+            return f"The {self.title} lacks the extension of its role."
+        constraints = extensions.get(OID_BASIC_CONSTRAINTS)
+        usage = extensions.get(OID_KEY_USAGE)
+        if constraints is None or not constraints[0] or usage is None or not usage[0]:
+            return f"The {self.title} lacks critical basic constraints or key usage."
+        if _constraints(constraints[1]) != (self.authority, self.path_length):
+            return f"The basic constraints of the {self.title} are not those of its role."
+        bits = key_usage(usage[1])
+        needed = KEY_CERT_SIGN | CRL_SIGN if self.authority else DIGITAL_SIGNATURE
+        refused = 0 if self.authority else KEY_CERT_SIGN | CRL_SIGN
+        if bits & needed != needed or bits & refused:
+            return f"The key usage of the {self.title} is not that of its role."
+        return None
+
+
+def _constraints(extension: bytes) -> tuple[bool, int | None]:
+    reader = DerReader(extension)
+    inner = reader.enter()
+    reader.finish()
+    authority = inner.boolean() if inner.peek() == BOOLEAN else False
+    length = inner.integer() if inner.more() else None
+    inner.finish()
+    return authority, length
+
+
+def issued(certificate: Certificate, issuer: Certificate, title: str) -> str | None:
+    """Return why ``issuer`` did not issue ``certificate``, as a sentence; None when it did.
+
+    Compared are the names, byte for byte, the identifier of the issuer's key, and the signature.
+
+    Args:
+        certificate: The certificate in question.
+        issuer: The one that is said to have issued it.
+        title: How a person calls ``certificate``.
+
+    Raises:
+        DerError: An extension is malformed, or the issuer's key is not on the curve.
+    """
+    if certificate.issuer != issuer.subject:
+        return f"The {title} names another issuer."
+    stated = certificate.extensions.get(OID_AUTHORITY_KEY_IDENTIFIER)
+    if stated is None or authority_key(stated[1]) != issuer.key_identifier():
+        return f"The {title} names another key of its issuer."
+    if not verifies(issuer.key(), certificate.signature, certificate.signed):
+        return f"The signature of the {title} is not its issuer's."
+    return None
