@@ -120,7 +120,7 @@ def _simple(target: Callable[[bytes], None], seeds: list[bytes], options: argpar
     generator = random.Random(options.seed or None)
     pool = seeds or [b""]
     executed, began = 0, time.monotonic()
-    while time.monotonic() - began < options.seconds:
+    while executed < len(pool) or time.monotonic() - began < options.seconds:
         data = pool[executed] if executed < len(pool) else _mutated(generator, pool)
         executed += 1
         try:
