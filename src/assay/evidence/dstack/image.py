@@ -56,7 +56,7 @@ def check_image(
     is_dev, reason = _metadata(ledger, measurement, metadata)
     stated = config.image if config is not None else None
     if is_dev is None and stated is not None and stated.startswith(_DEV_PREFIX):
-        reason = f"The host calls it {ascii(stated)}, the name of a development image. " + reason
+        reason = f"The host calls it {stated!a}, the name of a development image. " + reason
     return ImageStatement(
         os_image_hash=measurement.os_image_hash if measurement is not None else None,
         key_server_hash=system.os_image_hash,

@@ -56,7 +56,8 @@ class LogResult(Generic[LogClaimsT_co]):
             EvidenceError: ``evidence.claims.unauthenticated`` when a check failed or could not be made.
         """
         if self._claims is None or not self.authentic:
-            first = next((check for check in self.ledger if self._closes(check)), None)
+            closing = (check for check in self.ledger if self._closes(check))
+            first = next(iter(self.ledger.failed()), None) or next(closing, None)
             raise EvidenceError(
                 "evidence.claims.unauthenticated",
                 "These Claims cannot be read: the log is not authenticated"
