@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Final
 
@@ -112,36 +112,23 @@ def decode(data: bytes) -> Entry:
     Raises:
         AuditError: ``audit.format.entry``.
     """
+    failed = AuditError("audit.format.entry", "An entry does not have the form that Assay writes.")
     found = CANONICAL.fullmatch(data)
     if found is None or len(data) > LARGEST_ENTRY:
-        raise not_an_entry()
+        raise failed
     names = FACT_NAMES.findall(found[1])
     if names != sorted(set(names)):
-        raise not_an_entry()
+        raise failed
     try:
         plain = json.loads(data)
         time = datetime.fromisoformat(plain["time"])
     except ValueError:
-        raise not_an_entry() from None
+        raise failed from None
     if any(
         isinstance(value, str) and len(value.encode()) > LONGEST_STRING for value in plain["facts"].values()
     ):
-        raise not_an_entry()
+        raise failed
     return Entry(plain["seq"], plain["prev"], time, plain["kind"], plain["lease"], plain["facts"])
-
-
-def is_date(text: bytes) -> bool:
-    """Return whether ``YYYY-MM-DD`` is a day of the calendar."""
-    try:
-        date.fromisoformat(text.decode())
-    except ValueError:
-        return False
-    return True
-
-
-def not_an_entry() -> AuditError:
-    """Return the error for bytes that are not an entry in canonical form."""
-    return AuditError("audit.format.entry", "An entry of the log does not have the form that Assay writes.")
 
 
 def _written(value: Fact) -> str:

@@ -40,12 +40,10 @@ class LogKey:
             AuditError: ``audit.key.unreadable``.
         """
         prepare_directory(state_dir / "keys")
-        path = state_dir / "keys" / "log.key"
-        try:
-            return cls._load(path)
-        except StoreError as error:
-            if error.code != "store.file.missing":
-                raise
+        found = cls.existing(state_dir)
+        if found is not None:
+            return found
+        path = _path(state_dir)
         made = Ed25519PrivateKey.generate().private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -55,6 +53,16 @@ class LogKey:
             if error.code != "store.file.exists":  # else another process made it first: it counts
                 raise
         return cls._load(path)
+
+    @classmethod
+    def existing(cls, state_dir: Path) -> LogKey | None:
+        """Return the key in ``state_dir``, or None when there is none. Raises as ``open``."""
+        try:
+            return cls._load(_path(state_dir))
+        except StoreError as error:
+            if error.code == "store.file.missing":
+                return None
+            raise
 
     @classmethod
     def _load(cls, path: Path) -> LogKey:
@@ -79,3 +87,7 @@ class LogKey:
         text = checkpoint.encode()
         key = self.verifier(checkpoint.origin)
         return note.sign(text, key.name, key.id, self._private.sign(text))
+
+
+def _path(state_dir: Path) -> Path:
+    return state_dir / "keys" / "log.key"

@@ -17,18 +17,21 @@ from typing import TYPE_CHECKING
 
 from assay.audit import entry as entries
 from assay.audit import salted as commitments
+from assay.audit.export import named_digests, write_log
 from assay.audit.head import Head, HeadFile
+from assay.audit.key import LogKey
 from assay.audit.merkle import CompactRange, leaf_hash, root_at
 from assay.audit.note import Checkpoint
 from assay.audit.rows import RowTree
+from assay.audit.target import new_export
 from assay.errors import AuditError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
     from typing import Any
 
     from assay.audit.entry import Fact
-    from assay.audit.key import LogKey
     from assay.store.database import Database, Reader, Transaction
 
 _ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,119}")
@@ -129,6 +132,16 @@ class Log:
                 tx.after_commit(lambda: head_file.replace(begun))
         return cls(db, key, row["number"], row["origin"])
 
+    @classmethod
+    def own(cls, db: Database) -> Log:
+        """Return the log of this installation, under its own key and a name that says which it is.
+
+        Raises:
+            AuditError: ``audit.key.unreadable``.
+            StoreError: as any transaction; ``store.directory.*``, ``store.file.*``.
+        """
+        return cls.open(db, LogKey.open(db.directory), f"assay.local/{db.installation}")
+
     def append(
         self,
         tx: Transaction,
@@ -186,11 +199,42 @@ class Log:
             AuditError: ``audit.log.superseded``; ``audit.log.head`` when it cannot be remembered.
         """
         with self._db.read() as view:
-            row = view.one(f"{_LOGS} WHERE number = ?", (self._number,))
-            if row is None or row["closed"] is not None:
-                raise self._superseded()
-            state = _head(view, self._db.installation, row)
+            state = self._state(view)
         return self._sign(state)
+
+    def export(
+        self, target: Path, *, tar: bool, attachments: Mapping[str, bytes | Path] | None = None
+    ) -> Checkpoint:
+        """Write the committed log to a new directory or a new, deterministic tar; return its checkpoint.
+
+        Args:
+            target: Must not exist (for a directory, it may exist empty).
+            tar: Whether to write one file; the same log gives the same bytes.
+            attachments: Receipts and Evidence that entries name, as bytes or path, by SHA-256 in hexadecimal.
+
+        Raises:
+            AuditError: ``audit.export.*``; ``audit.log.damaged``; as ``checkpoint``.
+        """
+        with self._db.read() as view:
+            tree = RowTree(view, self._number)
+            state = self._state(view)
+            found = view.one(
+                "SELECT max(size) FROM audit_exports WHERE log = ? AND size < ?", (self._number, state.size)
+            )
+            checkpoint = Checkpoint(state.origin, state.size, state.root)
+            with new_export(target, tar=tar) as writer:
+                write_log(
+                    writer,
+                    tree,
+                    checkpoint=checkpoint,
+                    note=self._sign(state),
+                    key=self._key.verifier(state.origin),
+                    since=found[0] or 0,
+                    attachments=attachments or {},
+                )
+        with self._db.transaction() as tx:
+            tx.execute("INSERT OR IGNORE INTO audit_exports VALUES (?, ?)", (self._number, state.size))
+        return checkpoint
 
     def size(self) -> int:
         """Return how many entries are committed."""
@@ -205,6 +249,17 @@ class Log:
         """
         with self._db.read() as view:
             return RowTree(view, self._number).entry(index)
+
+    def named(self, digests: frozenset[str]) -> frozenset[str]:
+        """Return those of ``digests`` (SHA-256 in hexadecimal) that an entry names."""
+        left = set(digests)
+        with self._db.read() as view:
+            tree = RowTree(view, self._number)
+            for _, found in tree.bundles(tree.size()):
+                if not left:
+                    break
+                left -= named_digests(found)
+        return digests - left
 
     def salt(self, index: int, name: str) -> bytes | None:
         """Return the salt of a salted fact, 32 bytes; None when there is none or it was dropped."""
@@ -226,6 +281,12 @@ class Log:
             ).rowcount
         self._db.flush()
         return dropped
+
+    def _state(self, view: Reader) -> Head:
+        row = view.one(f"{_LOGS} WHERE number = ?", (self._number,))
+        if row is None or row["closed"] is not None:
+            raise self._superseded()
+        return _head(view, self._db.installation, row)
 
     def _sign(self, state: Head) -> bytes:
         try:

@@ -70,7 +70,7 @@ class RowTree:
         return CompactRange(size, [self.subtree(height, (size >> height) - 1) for height in bits])
 
     def bundles(self, size: int) -> Iterator[tuple[int, list[bytes]]]:
-        """Yield (index, entries) of each bundle of the first ``size`` entries."""
+        """Yield (index, entries) of each bundle of the first ``size`` entries, at most 256 in each."""
         for index in range(0, size, 1 << HEIGHT):
             yield index >> HEIGHT, self.entries(index, min(size, index + (1 << HEIGHT)))
 

@@ -19,8 +19,7 @@ MIGRATIONS = (
                 number INTEGER PRIMARY KEY,
                 origin TEXT NOT NULL UNIQUE,
                 public BLOB NOT NULL,
-                closed TEXT,
-                exported INTEGER NOT NULL DEFAULT 0
+                closed TEXT
             ) STRICT
             """,
             """
@@ -39,6 +38,13 @@ MIGRATIONS = (
                 place INTEGER NOT NULL,
                 hash BLOB NOT NULL,
                 PRIMARY KEY (log, level, place)
+            ) STRICT, WITHOUT ROWID
+            """,
+            """
+            CREATE TABLE audit_exports (
+                log INTEGER NOT NULL REFERENCES audit_logs,
+                size INTEGER NOT NULL,
+                PRIMARY KEY (log, size)
             ) STRICT, WITHOUT ROWID
             """,
             """
