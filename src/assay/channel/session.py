@@ -328,15 +328,20 @@ class _Follower:
         self._detaching = False
 
     def run(self) -> Exit | None:
+        # A wish to detach may cross the workload's end; it is answered all the same, and the end is not lost.
+        ended: Exit | None = None
         while True:
             ready = self._ready()
             if self._stream.fileno() in ready:
                 answer = self._stream.read_frame(messages.EVENTS, None)
                 if answer.kind is Kind.EXIT:
-                    return messages.decode_exit(answer.body)
-                if answer.kind in (Kind.DONE, Kind.STATE):
-                    return None
-                self._take(answer)
+                    ended = messages.decode_exit(answer.body)
+                    if not self._detaching:
+                        return ended
+                elif answer.kind in (Kind.DONE, Kind.STATE):
+                    return ended
+                else:
+                    self._take(answer)
             if self._control is not None and self._control.fileno() in ready:
                 self._obey(self._control.take())
             if self._stdin is not None and self._stdin in ready:

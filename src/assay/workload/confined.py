@@ -6,14 +6,16 @@ import json
 import os
 import select
 import signal
-import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.errors import WorkloadError
 from assay.workload.processes import descendants, read_stat
+
+if TYPE_CHECKING:
+    import subprocess
 
 FORWARDED = frozenset(
     {
@@ -54,12 +56,13 @@ class Confined:
         root: The process id whose descendants are the workload.
     """
 
-    __slots__ = ("_child", "_inner", "_inner_handle", "_reap", "_status", "_tty", "root")
+    __slots__ = ("_child", "_handle", "_inner", "_inner_handle", "_reap", "_status", "_tty", "root")
 
     def __init__(
         self, child: subprocess.Popen[bytes], status: int, inner: int, *, tty: bool, reap: bool
     ) -> None:
         self._child = child
+        self._handle = _handle(child.pid)
         self._status = status
         self._inner = inner
         self._inner_handle = _handle(inner)
@@ -71,10 +74,9 @@ class Confined:
 
     def wait(self, seconds: float) -> bool:
         """Wait at most so long; return whether the program has ended."""
-        try:
-            self._child.wait(seconds)
-        except subprocess.TimeoutExpired:
+        if self._handle >= 0 and not select.select([self._handle], [], [], seconds)[0]:
             return False
+        self._child.wait()
         return True
 
     def signal(self, number: int) -> None:
@@ -109,20 +111,20 @@ class Confined:
 
     def end(self) -> Ended:
         """End whatever is left of it, wait until that is so, and return how the program ended."""
-        for handle in (self._inner_handle, _handle(self._child.pid) if self._child.poll() is None else -1):
+        for handle in (self._inner_handle, self._handle):
             if handle >= 0:
                 with suppress(OSError):
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
-                if handle != self._inner_handle:
-                    os.close(handle)
         if self._inner < 0:
             self._end_bare()
         self._child.wait()
         if self._inner_handle >= 0:
             # The first process of a pid namespace is gone only after all others in it.
             select.select([self._inner_handle], [], [], _END_SECONDS)
-            os.close(self._inner_handle)
-            self._inner_handle = -1
+        for handle in (self._inner_handle, self._handle):
+            if handle >= 0:
+                os.close(handle)
+        self._inner_handle = self._handle = -1
         return self._ended()
 
     def _end_bare(self) -> None:
