@@ -165,6 +165,7 @@ class CollateralDraft:
         qe_identity: The JSON value, in order.
         qe_signer: Who signs it.
         qe_chain: Its issuer chain.
+        tcb_info_bytes: Replaces the encoding of ``tcb_info``, for what no dictionary can hold.
     """
 
     root_crl: RevocationList
@@ -176,13 +177,15 @@ class CollateralDraft:
     qe_identity: dict[str, Any]
     qe_signer: Issued
     qe_chain: list[Issued] = field(default_factory=list)
+    tcb_info_bytes: bytes | None = None
 
     def sign(self) -> Collateral:
         """Return the collateral, signed as it stands."""
         # A simulated machine quotes without ever loading the verifier's package.
         from assay.evidence.dcap.collateral import Collateral  # noqa: PLC0415 - see above
 
-        info, identity = compact(self.tcb_info), compact(self.qe_identity)
+        info = compact(self.tcb_info) if self.tcb_info_bytes is None else self.tcb_info_bytes
+        identity = compact(self.qe_identity)
         return Collateral(
             root_ca_crl=self.root_crl.sign(),
             pck_crl=self.pck_crl.sign(),
