@@ -1,7 +1,7 @@
 """Certificates of vendor roots, as data.
 
-A fingerprint is the SHA-256 of the certificate's DER. ``tests/evidence/test_roots.py`` recomputes each from the
-bytes below, so that neither can change alone.
+A fingerprint is the SHA-256 of the certificate's DER. ``tests/evidence/test_roots.py`` recomputes each from
+the bytes below, so that neither can change alone.
 """
 
 from __future__ import annotations

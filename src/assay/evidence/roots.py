@@ -1,7 +1,7 @@
-"""Roots of trust: the pinned vendor table, the caller's own anchors, and the published test roots that are refused.
+"""Roots of trust: the pinned vendor table, the caller's own anchors, and the test roots that are refused.
 
-Whether evidence is hardware evidence is derived here and nowhere else: from the fingerprint of the root in which
-its chain ended. No field, flag or file states it.
+Whether evidence is hardware evidence is derived here and nowhere else: from the fingerprint of the root in
+which its chain ended. No field, flag or file states it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ VENDOR_ROOTS: Mapping[bytes, PinnedRoot] = MappingProxyType(
     }
 )
 
-# SHA-256 of roots that anybody can find with their evidence, or whose private key is published: never an anchor.
+# SHA-256 of roots that anybody can find with their evidence, or whose private key is published: never an
+# anchor.
 PUBLISHED_TEST_ROOTS: Mapping[bytes, str] = MappingProxyType(
     {
         bytes.fromhex("842a5bcb64ba3f7d755036ce1bb85778b3481a5dd75f4731c381b8eea658aa0d"): (
@@ -56,8 +57,8 @@ PUBLISHED_TEST_ROOTS: Mapping[bytes, str] = MappingProxyType(
         bytes.fromhex("817c8e49cae444d9388f0af8ee334613817ec8d8c767c0579a8b7138abe342c4"): (
             "a published mock of Intel's certificates"
         ),
-        # Not the pinned certificate although it certifies the same key: a withdrawn issue (2018-05-21 10:41:11)
-        # that survives in published test quotes.
+        # Not the pinned certificate although it certifies the same key: a withdrawn issue (2018-05-21
+        # 10:41:11) that survives in published test quotes.
         bytes.fromhex("fc64f8076d79a4fee9d1d473d74c89eb8d8fd55c5abafeabeba7366d20429404"): (
             "published test quotes with a withdrawn issue of Intel's root"
         ),
@@ -112,8 +113,9 @@ class Roots:
             vendor: Which family of formats it anchors.
 
         Raises:
-            EvidenceError: ``roots.published_test_root`` for a root on the deny list; ``roots.anchor.malformed``
-                when name or size are out of bounds; ``roots.anchor.too_many`` beyond 16 roots.
+            EvidenceError: ``roots.published_test_root`` for a root on the deny list;
+                ``roots.anchor.malformed`` when name or size are out of bounds; ``roots.anchor.too_many``
+                beyond 16 roots.
         """
         mark = hashlib.sha256(der).digest()
         if mark in PUBLISHED_TEST_ROOTS:
@@ -125,7 +127,7 @@ class Roots:
         if not 0 < len(der) <= MAX_ANCHOR_BYTES or not 0 < len(name) <= 64 or not name.isprintable():
             raise EvidenceError(
                 "roots.anchor.malformed",
-                f"An anchor needs a printable name of at most 64 characters and at most {MAX_ANCHOR_BYTES} bytes.",
+                f"An anchor needs a printable name of 1 to 64 characters and 1 to {MAX_ANCHOR_BYTES} bytes.",
             )
         if any(root.anchor.fingerprint == mark for root in self.entries):
             return self

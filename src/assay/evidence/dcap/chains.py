@@ -1,6 +1,7 @@
-"""The certificates of a DCAP verification: the PCK chain, the signers of documents, and their revocation lists.
+"""The certificates of a DCAP verification: the PCK chain, the signers of documents, the revocation lists.
 
-Each function records the checks that it makes and returns what they establish; it stops at the first that fails.
+Each function records the checks that it makes and returns what they establish; it stops at the first that
+fails.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from assay.evidence.dcap.pck import (
 )
 from assay.evidence.decoding.der import DerError
 from assay.evidence.decoding.pem import PemError, certificates
-from assay.evidence.facts import Window
 from assay.evidence.x509.certificate import Certificate, verifies
 from assay.evidence.x509.crl import RevocationList
 from assay.evidence.x509.roles import issued
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    from assay.evidence.facts import FactCache
+    from assay.evidence.facts import FactCache, Window
     from assay.evidence.ledger import CheckSpec, LedgerBuilder
     from assay.evidence.roots import Root
     from assay.evidence.x509.roles import Role
@@ -44,7 +44,7 @@ class PckChain:
 
     Attributes:
         root: The root it ended in.
-        root_window: When the root's certificate is valid.
+        root_certificate: Its certificate, decoded.
         authority: The CA's certificate.
         leaf: The PCK certificate.
         key: The PCK key.
@@ -150,7 +150,7 @@ def verify_crl_authority(
 def verify_signers(
     ledger: LedgerBuilder, texts: tuple[bytes, bytes], pck: PckChain, now: datetime, facts: FactCache
 ) -> tuple[Certificate, Certificate]:
-    """Verify the signers of TCB info and QE identity: certified by the pinned root directly, for that role."""
+    """Verify the signers of TCB info and QE identity: certified by the pinned root directly, for that."""
     spec, code = checks.TCB_SIGNER_CHAIN, "dcap.tcb_signer.chain"
     first = _two(ledger, spec, code, texts[0], TCB_SIGNER_ROLE, pck, now, facts)
     second = first

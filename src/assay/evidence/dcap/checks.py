@@ -1,16 +1,16 @@
 """The checks of a DCAP verification, in the order in which they are made.
 
-Each has its own id and at least one input in the tests that it alone refuses. Sources: DCAP is Intel's "SGX ECDSA
-quoting library API" and "TDX DCAP quoting library API"; PCK is "SGX PCK certificate and CRL profile"; PCS is the
-Provisioning Certification Service's API documentation; QVL names Intel's quote verification library where the
-documents leave an order or an algorithm open.
+Each has its own id and at least one input in the tests that it alone refuses. Sources: DCAP is Intel's "SGX
+ECDSA quoting library API" and "TDX DCAP quoting library API"; PCK is "SGX PCK certificate and CRL profile";
+PCS is the Provisioning Certification Service's API documentation; QVL names Intel's quote verification
+library where the documents leave an order or an algorithm open.
 """
 
 from __future__ import annotations
 
 from assay.evidence.ledger import CheckSpec
 
-# --- The quote's own layout ---------------------------------------------------------------------------------------
+# --- The quote's own layout ---------------------------------------------------------------------------------
 
 QUOTE_LAYOUT = CheckSpec(
     "dcap.quote.layout",
@@ -49,7 +49,7 @@ QUOTE_TRAILING = CheckSpec(
     "DCAP quote formats; real padding is zero",
 )
 
-# --- The PCK chain ------------------------------------------------------------------------------------------------
+# --- The PCK chain ------------------------------------------------------------------------------------------
 
 PCK_LAYOUT = CheckSpec(
     "dcap.pck.layout",
@@ -78,7 +78,7 @@ PCK_EXTENSION = CheckSpec(
     "dcap.pck.extension", "the leaf's SGX extension states the platform, each value once", "PCK section 1.3.5"
 )
 
-# --- Revocation ---------------------------------------------------------------------------------------------------
+# --- Revocation ---------------------------------------------------------------------------------------------
 
 ROOT_CRL_LAYOUT = CheckSpec(
     "dcap.root_crl.layout",
@@ -124,7 +124,7 @@ PCK_CRL_REVOKED = CheckSpec(
     "dcap.pck_crl.revoked", "the PCK certificate is not revoked", "RFC 5280 section 6.3"
 )
 
-# --- TCB info and QE identity -------------------------------------------------------------------------------------
+# --- TCB info and QE identity -------------------------------------------------------------------------------
 
 TCB_SIGNER_CHAIN = CheckSpec(
     "dcap.tcb_signer.chain",
@@ -186,7 +186,7 @@ QE_IDENTITY_TIME = CheckSpec(
     "PCS API, enclave identity",
 )
 
-# --- The quoting enclave ------------------------------------------------------------------------------------------
+# --- The quoting enclave ------------------------------------------------------------------------------------
 
 QE_REPORT_SIGNATURE = CheckSpec(
     "dcap.qe_report.signature",
@@ -207,7 +207,7 @@ QE_REPORT_DEBUG = CheckSpec(
     "dcap.qe_report.debug", "the quoting enclave is not debuggable", "SGX ATTRIBUTES.DEBUG"
 )
 
-# --- The TDX module -----------------------------------------------------------------------------------------------
+# --- The TDX module -----------------------------------------------------------------------------------------
 
 TDX_MODULE_IDENTITY = CheckSpec(
     "dcap.tdx_module.identity",
@@ -225,7 +225,7 @@ TDX_MODULE_ATTRIBUTES = CheckSpec(
     "PCS API, tdxModule.attributes",
 )
 
-# --- Levels, signature, binding -----------------------------------------------------------------------------------
+# --- Levels, signature, binding -----------------------------------------------------------------------------
 
 TCB_STATUS = CheckSpec(
     "dcap.tcb.status",

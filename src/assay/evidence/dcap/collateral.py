@@ -1,8 +1,8 @@
 """Collateral: what Intel publishes about platforms, as bytes, unverified.
 
-Nothing here is trusted or even parsed; verification happens over exactly these bytes. Two forms can be read: the
-bundle of one JSON object that several verifiers share, and the answers of Intel's Provisioning Certification
-Service (PCS API v3 and v4), from which the signed inner value is cut out as raw bytes.
+Nothing here is trusted or even parsed; verification happens over exactly these bytes. Two forms can be read:
+the bundle of one JSON object that several verifiers share, and the answers of Intel's Provisioning
+Certification Service (PCS API v3 and v4), from which the signed inner value is cut out as raw bytes.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Collateral:
             if type(value) is not bytes or len(value) > MAX_PART_BYTES:
                 raise EndorsementError(
                     "endorsements.collateral.malformed",
-                    f"Part {part.name} of the collateral is not bytes, or longer than {MAX_PART_BYTES} bytes.",
+                    f"Part {part.name} of the collateral is not at most {MAX_PART_BYTES} bytes.",
                 )
             seal.update(len(value).to_bytes(4, "big"))
             seal.update(value)
@@ -84,7 +84,8 @@ class Collateral:
     def from_bundle_json(cls, data: bytes) -> Collateral:
         """Read the bundle: one JSON object of strings, CRLs and signatures in hexadecimal of either case.
 
-        Members besides the nine parts (``pck_certificate_chain``) are ignored: the quote carries its own chain.
+        Members besides the nine parts (``pck_certificate_chain``) are ignored: the quote carries its own
+        chain.
 
         Raises:
             EndorsementError: ``endorsements.collateral.malformed``.

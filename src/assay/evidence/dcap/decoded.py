@@ -90,7 +90,7 @@ def _leaf(quote: Quote) -> tuple[Certificate, PckExtension | None] | None:
 
 
 def issuing_authority(leaf: Certificate) -> str:
-    """Return what selects the PCK CRL of a certificate, by its issuer's name: ``platform`` or ``processor``."""
+    """Return what selects the PCK CRL of a certificate: ``platform`` or ``processor``."""
     return "platform" if b"Platform CA" in leaf.issuer else "processor"
 
 

@@ -1,7 +1,7 @@
 """Intel's two signed JSON documents: TCB info (versions 2 and 3) and QE identity.
 
-Decoding only; what they mean for a platform is in ``levels``. Members that no decision needs are ignored: Intel
-adds some from time to time. Source: PCS API, "Get TCB Info" and "Get QE Identity".
+Decoding only; what they mean for a platform is in ``levels``. Members that no decision needs are ignored:
+Intel adds some from time to time. Source: PCS API, "Get TCB Info" and "Get QE Identity".
 """
 
 from __future__ import annotations

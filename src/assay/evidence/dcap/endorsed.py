@@ -19,7 +19,6 @@ from assay.evidence.dcap.chains import (
 )
 from assay.evidence.dcap.documents import SIGNED_STATUSES, parse_qe_identity, parse_tcb_info
 from assay.evidence.decoding.strictjson import JsonError
-from assay.evidence.facts import Window
 from assay.evidence.ledger import CheckFailedError
 from assay.evidence.x509.certificate import raw_signature, verifies
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from assay.evidence.dcap.collateral import Collateral
     from assay.evidence.dcap.documents import QeIdentity, Standing, TcbInfo
     from assay.evidence.dcap.quote import Platform
-    from assay.evidence.facts import FactCache
+    from assay.evidence.facts import FactCache, Window
     from assay.evidence.ledger import CheckSpec, LedgerBuilder
     from assay.evidence.x509.certificate import Certificate
     from assay.evidence.x509.crl import RevocationList
@@ -47,7 +46,7 @@ _SIGNATURE_BYTES = 64
 
 @dataclass(frozen=True, slots=True)
 class Endorsed:
-    """What verified collateral consists of; a part is None when a check on it failed and nothing can rest on it.
+    """What verified collateral consists of; a part is None when nothing can rest on it.
 
     Attributes:
         root_crl: Revocations by the root.
@@ -190,7 +189,7 @@ def _document(
     wanted: tuple[str, frozenset[int]],
     now: datetime,
 ) -> DocumentT:
-    """Verify one signed document: signature over its raw bytes first, then what it says; check ids are the codes."""
+    """Verify one signed document, the signature over its raw bytes first; check ids are the codes."""
     signed, layout, kind, time = specs
     if len(signature) != _SIGNATURE_BYTES or not verifies(signer.key(), raw_signature(signature), raw):
         raise ledger.fail(signed, signed.id, "The signature over the raw bytes is not the TCB signer's.")

@@ -1,7 +1,7 @@
 """From verified documents to the status of one platform: level selection, merge, relaunch advice, dates.
 
-Source: PCS API, "TCB recovery" and Intel's quote verification library where the document is silent. Nothing here
-refuses: a platform that matches no level has the status ``NotSupported``, which no policy may admit.
+Source: PCS API, "TCB recovery" and Intel's quote verification library where the document is silent. Nothing
+here refuses: a platform that matches no level has the status ``NotSupported``, which no policy may admit.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def platform_level(info: TcbInfo, pck: PckExtension, tee_tcb_svn: bytes | None) 
     Args:
         info: The TCB info of the platform.
         pck: Its component SVNs and PCE SVN.
-        tee_tcb_svn: The TDX component SVNs, 16 bytes; None for SGX. Where its second byte is not zero, the module
-            is versioned and appraised by its own identity, and the first two bytes do not count here.
+        tee_tcb_svn: The TDX component SVNs, 16 bytes; None for SGX. Where its second byte is not zero, the
+            module is versioned and appraised by its own identity, and the first two bytes do not count here.
     """
     sgx: PlatformLevel | None = None
     first = 2 if tee_tcb_svn is not None and tee_tcb_svn[1] > 0 else 0
@@ -99,8 +99,8 @@ def _reaches(svns: tuple[int, ...] | bytes, needed: tuple[int, ...]) -> bool:
 def merge(first: TcbStatus, second: TcbStatus) -> TcbStatus:
     """Return the status of the whole from those of two components: the weaknesses of both.
 
-    ``Revoked`` wins over everything, then ``NotSupported``; ``OutOfDate`` absorbs a need for software hardening
-    and keeps a need for configuration.
+    ``Revoked`` wins over everything, then ``NotSupported``; ``OutOfDate`` absorbs a need for software
+    hardening and keeps a need for configuration.
     """
     both = {first, second}
     for final in (_S.REVOKED, _S.NOT_SUPPORTED):
@@ -125,10 +125,10 @@ def relaunch(
     qe: TcbStatus,
     tee_tcb_svn_2: bytes,
 ) -> TcbStatus:
-    """Return the status of a TD 1.5 before the QE's is merged: whether launching it anew would make it current.
+    """Return the status of a TD 1.5, the QE's not yet merged: would launching it anew make it current?
 
-    The TD was launched under components that are out of date by now; the ones that run since (TEE_TCB_SVN_2) are
-    the newest known. Source: QVL 4.1.2.4.17.4.3.
+    The TD was launched under components that are out of date by now; the ones that run since (TEE_TCB_SVN_2)
+    are the newest known. Source: QVL 4.1.2.4.17.4.3.
 
     Args:
         info: The TCB info of the platform.

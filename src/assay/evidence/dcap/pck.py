@@ -109,7 +109,7 @@ class PckExtension:
 
 
 def _items(sequence: DerReader, arc: bytes) -> dict[int, DerReader]:
-    """Return the values by the last arc of their identifiers; identifiers outside ``arc`` are not expected."""
+    """Return the values by the last arc of their identifiers, all of which lie under ``arc``."""
     found: dict[int, DerReader] = {}
     while sequence.more():
         item = sequence.enter()

@@ -46,6 +46,7 @@ _DESCRIPTOR = Struct("<HI")
 _SIZE_32 = Struct("<I")
 _SIZE_16 = Struct("<H")
 _ECDSA_P256 = 2
+_NO_SVNS = bytes(4)
 _TEE_SGX, _TEE_TDX = 0, 0x81
 _TYPE_PCK_CHAIN, _TYPE_QE_REPORT = 5, 6
 _KEY_AND_SIGNATURE = 128
@@ -56,7 +57,7 @@ _BODIES: dict[int, tuple[Platform, int]] = {
 }
 
 
-class QuoteDefect(EvidenceError):
+class QuoteError(EvidenceError):
     """A quote cannot be read; says which check failed, and why.
 
     Codes: ``dcap.quote.truncated``, ``.oversized``, ``.length``, ``.version``, ``.body_type``, ``.key_type``,
@@ -67,8 +68,8 @@ class QuoteDefect(EvidenceError):
         super().__init__(code, message)
         self.spec = spec
 
-    def __reduce__(self) -> tuple[type[QuoteDefect], tuple[CheckSpec, str, str]]:
-        return (QuoteDefect, (self.spec, self.code, self.message))
+    def __reduce__(self) -> tuple[type[QuoteError], tuple[CheckSpec, str, str]]:
+        return (QuoteError, (self.spec, self.code, self.message))
 
 
 class Quote(NamedTuple):
@@ -136,31 +137,16 @@ def parse_quote(data: bytes, platform: Platform) -> Quote:
         platform: What the caller asked for; the input does not choose.
 
     Raises:
-        QuoteDefect: Some part is not as the format demands.
+        QuoteError: Some part is not as the format demands.
     """
     size = len(data)
     if size > MAX_QUOTE_BYTES:
-        raise QuoteDefect(
+        raise QuoteError(
             checks.QUOTE_LAYOUT, "dcap.quote.oversized", f"The quote is longer than {MAX_QUOTE_BYTES} bytes."
         )
     if size < HEADER_BYTES + 6:
         raise _truncated(size, HEADER_BYTES + 6)
-    version, key_type, tee, svns, vendor = _HEADER.unpack_from(data)
-    body_at, kind, body_size = _body(data, version, tee)
-    if key_type != _ECDSA_P256:
-        raise QuoteDefect(
-            checks.QUOTE_KEY_TYPE, "dcap.quote.key_type", f"The attestation key has type {key_type}, not 2."
-        )
-    if kind != platform:
-        raise QuoteDefect(
-            checks.QUOTE_PLATFORM,
-            "dcap.quote.platform",
-            f"This is a quote of {kind}, but {platform} was asked for.",
-        )
-    if vendor != QE_VENDOR_INTEL:
-        raise QuoteDefect(
-            checks.QUOTE_VENDOR, "dcap.quote.vendor", "The vendor of the quoting enclave is not Intel."
-        )
+    version, body_at, body_size = _header(data, platform)
     signed_end = body_at + body_size
     section = signed_end + 4
     if size < section:
@@ -171,27 +157,50 @@ def parse_quote(data: bytes, platform: Platform) -> Quote:
         raise _truncated(size, end)
     qe_report_at, auth, chain = _signature_section(data, version, section, end)
     if data[end:] != bytes(size - end):
-        raise QuoteDefect(
+        raise QuoteError(
             checks.QUOTE_TRAILING,
             "dcap.quote.trailing",
             "Bytes that are not zero follow the declared length.",
         )
     body: TdReport | SgxReport
-    if kind == "tdx":
+    if platform == "tdx":
         body = TdReport.unpack(data, body_at, body_size)
-        clean = True
     else:
         body = SgxReport.unpack(data, body_at)
-        clean = body.reserved_is_zero
-    if not clean or (version != 3 and svns != b"\0\0\0\0"):
-        raise QuoteDefect(
-            checks.QUOTE_RESERVED, "dcap.quote.reserved", "Reserved bytes of the header or body are not zero."
-        )
+        if not body.reserved_is_zero:
+            raise QuoteError(
+                checks.QUOTE_RESERVED, "dcap.quote.reserved", "Reserved bytes of the report are not zero."
+            )
     return Quote(data, version, body, signed_end, section, qe_report_at, auth, chain, end)
 
 
-def _truncated(size: int, needed: int) -> QuoteDefect:
-    return QuoteDefect(
+def _header(data: bytes, platform: Platform) -> tuple[int, int, int]:
+    """Check the header and return version, offset and size of the body."""
+    version, key_type, tee, svns, vendor = _HEADER.unpack_from(data)
+    body_at, kind, body_size = _body(data, version, tee)
+    if key_type != _ECDSA_P256:
+        raise QuoteError(
+            checks.QUOTE_KEY_TYPE, "dcap.quote.key_type", f"The attestation key has type {key_type}, not 2."
+        )
+    if kind != platform:
+        raise QuoteError(
+            checks.QUOTE_PLATFORM,
+            "dcap.quote.platform",
+            f"This is a quote of {kind}, but {platform} was asked for.",
+        )
+    if vendor != QE_VENDOR_INTEL:
+        raise QuoteError(
+            checks.QUOTE_VENDOR, "dcap.quote.vendor", "The vendor of the quoting enclave is not Intel."
+        )
+    if version != 3 and svns != _NO_SVNS:
+        raise QuoteError(
+            checks.QUOTE_RESERVED, "dcap.quote.reserved", "Reserved bytes of the header are not zero."
+        )
+    return version, body_at, body_size
+
+
+def _truncated(size: int, needed: int) -> QuoteError:
+    return QuoteError(
         checks.QUOTE_LAYOUT, "dcap.quote.truncated", f"The quote has {size} bytes where {needed} are needed."
     )
 
@@ -202,12 +211,12 @@ def _body(data: bytes, version: int, tee: int) -> tuple[int, Platform, int]:
         kind, size = _DESCRIPTOR.unpack_from(data, HEADER_BYTES)
         known = _BODIES.get(kind)
         if known is None:
-            raise QuoteDefect(
+            raise QuoteError(
                 checks.QUOTE_VERSION, "dcap.quote.body_type", f"Body type {kind} is not 1, 2 or 3."
             )
         platform, body_size = known
         if size != body_size:
-            raise QuoteDefect(
+            raise QuoteError(
                 checks.QUOTE_LAYOUT,
                 "dcap.quote.length",
                 f"A body of type {kind} has {body_size} bytes, not {size}.",
@@ -224,17 +233,15 @@ def _body(data: bytes, version: int, tee: int) -> tuple[int, Platform, int]:
         raise _tee(tee)
     if version == 3:
         if tee != 0:
-            raise QuoteDefect(
+            raise QuoteError(
                 checks.QUOTE_RESERVED, "dcap.quote.reserved", "Reserved bytes of the header are not zero."
             )
         return HEADER_BYTES, "sgx", SGX_REPORT_BYTES
-    raise QuoteDefect(
-        checks.QUOTE_VERSION, "dcap.quote.version", f"Quote version {version} is not 3, 4 or 5."
-    )
+    raise QuoteError(checks.QUOTE_VERSION, "dcap.quote.version", f"Quote version {version} is not 3, 4 or 5.")
 
 
-def _tee(tee: int) -> QuoteDefect:
-    return QuoteDefect(
+def _tee(tee: int) -> QuoteError:
+    return QuoteError(
         checks.QUOTE_PLATFORM,
         "dcap.quote.tee_type",
         f"TEE type 0x{tee:x} does not go with the body of the quote.",
@@ -274,14 +281,14 @@ def _field(data: bytes, at: int, end: int) -> tuple[int, int]:
     return kind, size
 
 
-def _misfit(what: str) -> QuoteDefect:
-    return QuoteDefect(
+def _misfit(what: str) -> QuoteError:
+    return QuoteError(
         checks.QUOTE_LAYOUT, "dcap.quote.length", f"The {what} does not end where the signature section says."
     )
 
 
-def _certification(where: str, found: int, needed: int) -> QuoteDefect:
-    return QuoteDefect(
+def _certification(where: str, found: int, needed: int) -> QuoteError:
+    return QuoteError(
         checks.QUOTE_CERTIFICATION,
         "dcap.quote.certification_type",
         f"The {where} certification data has type {found}, not {needed}.",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TcbStatus(StrEnum):
-    """The state of one component or of the whole, in Intel's spelling; the last three are computed, not signed."""
+    """The state of a component or of the whole, in Intel's spelling; the last three are computed."""
 
     UP_TO_DATE = "UpToDate"
     SW_HARDENING_NEEDED = "SWHardeningNeeded"

@@ -1,8 +1,8 @@
 """The one verification of an SGX or TDX quote.
 
-Everything that vouches for the attestation key, apart from the quote's own signature, is one fact about signed
-bytes and is remembered as such: a second quote of the same platform costs one signature. The remembered fact and
-the fresh one take the same way from there on.
+Everything that vouches for the attestation key, apart from the quote's own signature, is one fact about
+signed bytes and is remembered as such: a second quote of the same platform costs one signature. The
+remembered fact and the fresh one take the same way from there on.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from assay.errors import EvidenceError
 from assay.evidence.dcap import checks
-from assay.evidence.dcap.chains import PckChain, describe, verify_pck_chain
+from assay.evidence.dcap.chains import verify_pck_chain
 from assay.evidence.dcap.decoded import DecodedQuote, collateral_need
 from assay.evidence.dcap.endorsed import Endorsed, verify_collateral
-from assay.evidence.dcap.levels import earliest, isv_level, merge, module_level, platform_level, relaunch
-from assay.evidence.dcap.quote import Quote, QuoteDefect, parse_quote
-from assay.evidence.dcap.tcb import TcbClaims
+from assay.evidence.dcap.match import match, tcb_claims
+from assay.evidence.dcap.quote import Quote, QuoteError, parse_quote
 from assay.evidence.decoding.der import DerError
 from assay.evidence.ledger import Check, CheckFailedError, Ledger, LedgerBuilder, Outcome
 from assay.evidence.sgx.claims import SgxClaims
@@ -35,13 +34,13 @@ from assay.evidence.verification import EvidenceResult, Expected, Need, Unchecke
 from assay.evidence.x509.certificate import load_point, raw_signature, verifies
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
+    from assay.evidence.dcap.chains import PckChain
     from assay.evidence.dcap.collateral import Collateral
     from assay.evidence.dcap.quote import Platform
-    from assay.evidence.facts import FactCache, Window
-    from assay.evidence.ledger import CheckSpec
+    from assay.evidence.dcap.tcb import TcbClaims
+    from assay.evidence.facts import FactCache
     from assay.evidence.roots import Roots
     from assay.evidence.verification import Anchor, Binding
 
@@ -116,7 +115,8 @@ def verify_quote(
     Args:
         quote: The quote, with or without zero padding behind it.
         platform: The kind of TEE that the caller demands.
-        collateral: Intel's documents; None leaves the checks that need them unmade, and the result says what to get.
+        collateral: Intel's documents; None leaves the checks that need them unmade, and the result says what
+            to get.
         roots: The roots of trust.
         now: The time at which everything must be valid; aware.
         binding: The 64 bytes that the report data must be, or the caller's word that they are not checked.
@@ -134,7 +134,7 @@ def verify_quote(
         raise EvidenceError("evidence.call.type", "A quote is bytes; a binding is Expected or Unchecked.")
     try:
         parsed = parse_quote(quote, platform)
-    except QuoteDefect as defect:
+    except QuoteError as defect:
         return _unreadable(quote, platform, defect, binding)
     if collateral is None:
         return _fresh(parsed, platform, None, roots, now, binding, facts, None)
@@ -201,7 +201,7 @@ def _broken_signature(platform: Platform) -> tuple[Check, Check]:
 
 
 def _unreadable(
-    data: bytes, platform: Platform, defect: QuoteDefect, binding: Binding
+    data: bytes, platform: Platform, defect: QuoteError, binding: Binding
 ) -> EvidenceResult[TdxClaims] | EvidenceResult[SgxClaims]:
     ledger = LedgerBuilder(_SPECS[platform])
     ledger.failed(defect.spec, defect.code, defect.message)
@@ -243,11 +243,11 @@ def _fresh(
             )
     elif pck is not None:
         endorsed = verify_collateral(ledger, collateral, platform, pck, now, facts)
-        _match(ledger, quote, pck, endorsed)
+        match(ledger, quote, pck, endorsed)
     digest = hashlib.sha256(quote.signed).digest()
     signed = attested is not None and _signed(ledger, quote, attested, digest)
     if signed:
-        _record(ledger, _bind(platform, quote.body.report_data, binding))
+        ledger.extend((_bind(platform, quote.body.report_data, binding),))
     closed = ledger.close()
     anchor = pck.root.anchor if pck is not None else None
     needs = _needs(quote, platform, closed, binding, now)
@@ -255,7 +255,7 @@ def _fresh(
     complete = all(check.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE) for check in before)
     if not complete or not signed or pck is None or endorsed is None or attested is None:
         return _result(quote, platform, closed, anchor, digest, needs, None)
-    tcb = _tcb_claims(quote, pck, endorsed)
+    tcb = tcb_claims(quote, pck, endorsed)
     with_signature = (*before, checks.QUOTE_SIGNATURE.passed)
     vouched = Vouched(
         key=attested,
@@ -265,16 +265,8 @@ def _fresh(
         signed=with_signature,
         bound=Ledger((*with_signature, _BINDING[platform].passed)),
     )
-    facts.platforms.put(key, _window(pck, endorsed), vouched)
+    facts.platforms.put(key, pck.window & endorsed.window, vouched)
     return _result(quote, platform, closed, anchor, digest, needs, tcb)
-
-
-def _window(pck: PckChain, endorsed: Endorsed) -> Window:
-    return pck.window & endorsed.window
-
-
-def _record(ledger: LedgerBuilder, check: Check) -> None:
-    ledger.extend((check,))
 
 
 def _enclave(
@@ -342,167 +334,6 @@ def _signed(ledger: LedgerBuilder, quote: Quote, key: ec.EllipticCurvePublicKey,
         return False
     ledger.passed(checks.QUOTE_SIGNATURE)
     return True
-
-
-def _match(ledger: LedgerBuilder, quote: Quote, pck: PckChain, endorsed: Endorsed) -> None:
-    """Record ``MATCH_CHECKS``: whether verified collateral is about this quote, and what it says of it."""
-    _match_revocation(ledger, pck, endorsed)
-    info, identity = endorsed.tcb_info, endorsed.qe_identity
-    if info is not None:
-        _compare(
-            ledger,
-            checks.TCB_INFO_FMSPC,
-            info.fmspc == pck.extension.fmspc,
-            "The TCB info is for another FMSPC than this platform's.",
-        )
-        _compare(
-            ledger,
-            checks.TCB_INFO_PCEID,
-            info.pce_id == pck.extension.pce_id,
-            "The TCB info is for another PCE id than this platform's.",
-        )
-    if identity is not None:
-        report = SgxReport.unpack(quote.data, quote.qe_report_at)
-        _compare(
-            ledger,
-            checks.QE_REPORT_IDENTITY,
-            report.mr_signer == identity.mr_signer
-            and report.isv_prod_id == identity.isv_prod_id
-            and _masked(report.misc_select, identity.misc_select_mask)
-            == _masked(identity.misc_select, identity.misc_select_mask)
-            and _masked(report.attributes, identity.attributes_mask)
-            == _masked(identity.attributes, identity.attributes_mask),
-            "The quoting enclave is not the one that Intel identified.",
-        )
-    body = quote.body
-    if not isinstance(body, TdReport):
-        for spec in (checks.TDX_MODULE_IDENTITY, checks.TDX_MODULE_SIGNER, checks.TDX_MODULE_ATTRIBUTES):
-            ledger.not_applicable(spec, "an SGX enclave runs on no TDX module")
-    elif info is not None:
-        _match_module(ledger, body, info.modules)
-
-
-def _match_module(ledger: LedgerBuilder, body: TdReport, modules: Mapping[int, Any]) -> None:
-    version = body.tee_tcb_svn[1]
-    module = modules.get(version)
-    if module is None:
-        ledger.failed(
-            checks.TDX_MODULE_IDENTITY,
-            "dcap.tdx_module.identity",
-            f"The TCB info identifies no TDX module of version {version}.",
-        )
-        return
-    ledger.passed(checks.TDX_MODULE_IDENTITY)
-    _compare(
-        ledger,
-        checks.TDX_MODULE_SIGNER,
-        body.mr_signer_seam == module.mr_signer,
-        "The TDX module has another signer than the one identified.",
-    )
-    mask = module.attributes_mask
-    _compare(
-        ledger,
-        checks.TDX_MODULE_ATTRIBUTES,
-        body.seam_attributes == _ZERO_8
-        and _masked(body.seam_attributes, mask) == _masked(module.attributes, mask),
-        "The attributes of the TDX module are not zero, or not the ones identified.",
-    )
-
-
-def _match_revocation(ledger: LedgerBuilder, pck: PckChain, endorsed: Endorsed) -> None:
-    if endorsed.root_crl is not None and endorsed.signers is not None:
-        used = {pck.authority.serial, *(signer.serial for signer in endorsed.signers)}
-        if endorsed.crl_authority is not None:
-            used.add(endorsed.crl_authority.serial)
-        _compare(
-            ledger,
-            checks.ROOT_CRL_REVOKED,
-            not used & endorsed.root_crl.revoked,
-            "The root has revoked the PCK CA or a TCB signer.",
-        )
-    crl, authority = endorsed.pck_crl, endorsed.crl_authority
-    if crl is None or authority is None:
-        return
-    same = (
-        authority.subject == pck.authority.subject
-        and authority.point == pck.authority.point
-        and crl.issuer == pck.leaf.issuer
-        and crl.authority == pck.authority.key_identifier()
-    )
-    _compare(
-        ledger, checks.PCK_CRL_ISSUER, same, "The PCK CRL is not of the CA that issued this PCK certificate."
-    )
-    if same:
-        _compare(
-            ledger,
-            checks.PCK_CRL_REVOKED,
-            pck.leaf.serial not in crl.revoked,
-            "The PCK certificate is revoked.",
-        )
-
-
-def _compare(ledger: LedgerBuilder, spec: CheckSpec, equal: bool, reason: str) -> None:  # noqa: FBT001 - an outcome
-    if equal:
-        ledger.passed(spec)
-    else:
-        ledger.failed(spec, spec.id, reason)
-
-
-def _masked(value: bytes, mask: bytes) -> int:
-    return int.from_bytes(value, "big") & int.from_bytes(mask, "big")
-
-
-def _tcb_claims(quote: Quote, pck: PckChain, endorsed: Endorsed) -> TcbClaims:
-    """Evaluate a platform whose every check passed."""
-    info, identity = endorsed.tcb_info, endorsed.qe_identity
-    if info is None or identity is None:  # unreachable once every check passed; nothing may rest on less
-        raise EvidenceError("evidence.claims.unauthenticated", "There is no verified collateral.")
-    body = quote.body
-    qe = isv_level(identity.levels, SgxReport.unpack(quote.data, quote.qe_report_at).isv_svn)
-    tee = body.tee_tcb_svn if isinstance(body, TdReport) else None
-    platform, sgx = platform_level(info, pck.extension, tee)
-    module = module_level(info.modules[tee[1]], tee) if tee is not None else None
-    status = platform.status if module is None else merge(platform.status, module.status)
-    if isinstance(body, TdReport) and body.tee_tcb_svn_2 is not None and module is not None:
-        status = relaunch(
-            info,
-            sgx=sgx.status,
-            tdx=status,
-            module=module.status,
-            qe=qe.status,
-            tee_tcb_svn_2=body.tee_tcb_svn_2,
-        )
-    status = merge(status, qe.status)
-    module_advisories = module.advisories if module is not None else ()
-    dates = (platform.date, qe.date) if module is None else (platform.date, module.date, qe.date)
-    extension = pck.extension
-    window = _window(pck, endorsed)
-    return TcbClaims(
-        status=status,
-        platform_status=platform.status,
-        module_status=module.status if module is not None else None,
-        qe_status=qe.status,
-        advisories=tuple(sorted({*platform.advisories, *module_advisories, *qe.advisories})),
-        platform_advisories=platform.advisories,
-        module_advisories=module_advisories,
-        qe_advisories=qe.advisories,
-        effective_date=earliest(*dates),
-        platform_date=platform.date,
-        module_date=module.date if module is not None else None,
-        qe_date=qe.date,
-        tcb_evaluation_number=info.evaluation_number,
-        qe_evaluation_number=identity.evaluation_number,
-        fmspc=extension.fmspc,
-        pce_id=extension.pce_id,
-        ppid=extension.ppid,
-        platform_instance_id=extension.platform_instance_id,
-        sgx_type=extension.sgx_type,
-        dynamic_platform=extension.dynamic_platform,
-        cached_keys=extension.cached_keys,
-        smt_enabled=extension.smt_enabled,
-        collateral_valid_from=window.start,
-        collateral_valid_until=window.end,
-    )
 
 
 _TIME_CHECKS = (

@@ -1,7 +1,7 @@
 """A strict reader of DER, over slices of the input.
 
-Accepted is what ITU-T X.690 section 10 leaves: definite lengths in their shortest form, single-byte tags. Nothing
-is built from the input but offsets; a value is copied only when its bytes are asked for.
+Accepted is what ITU-T X.690 section 10 leaves: definite lengths in their shortest form, single-byte tags.
+Nothing is built from the input but offsets; a value is copied only when its bytes are asked for.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class DerReader:
         return content[1:]
 
     def time(self) -> datetime:
-        """Read a UTCTime or GeneralizedTime in the one form that RFC 5280 section 4.1.2.5 allows, as aware UTC."""
+        """Read a UTCTime or GeneralizedTime in the form of RFC 5280 section 4.1.2.5, as aware UTC."""
         tag = self.peek()
         if tag not in (UTC_TIME, GENERALIZED_TIME):
             raise DerError("A time is neither UTCTime nor GeneralizedTime.")

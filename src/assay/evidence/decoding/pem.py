@@ -1,7 +1,7 @@
 """Strict PEM: exactly the certificates that are expected, and nothing between them.
 
-Of the forms that RFC 7468 knows only the strict one is read: lines of 64 characters, canonical base64. A text then
-has exactly one spelling, apart from its line ends, and no byte of it can carry something else.
+Of the forms that RFC 7468 knows only the strict one is read: lines of 64 characters, canonical base64. A text
+then has exactly one spelling, apart from its line ends, and no byte of it can carry something else.
 """
 
 from __future__ import annotations

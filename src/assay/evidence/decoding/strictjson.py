@@ -1,8 +1,8 @@
 """Strict JSON: one value, UTF-8, no member twice, no NaN, bounded; and the raw bytes of a signed member.
 
-Python's decoder keeps the last of two equal members, reads NaN, and lets a caller forget that what is signed is
-bytes, not values. Here duplicates and NaN are errors, and ``raw_members`` gives the slices of the input over which
-signatures are checked: nothing is parsed, written again and then verified.
+Python's decoder keeps the last of two equal members, reads NaN, and lets a caller forget that what is signed
+is bytes, not values. Here duplicates and NaN are errors, and ``raw_members`` gives the slices of the input
+over which signatures are checked: nothing is parsed, written again and then verified.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _MAX_NUMBER_CHARACTERS = 20  # digits of 2^64
 class JsonError(EvidenceError):
     """The bytes are not the JSON that was expected.
 
-    Codes: ``json.oversized``, ``json.malformed``, ``json.duplicate_member``, ``json.type``, ``json.missing_member``.
+    Codes: ``json.oversized``, ``json.malformed``, ``json.duplicate_member``, ``json.type``,
+        ``json.missing_member``.
     """
 
 

@@ -1,6 +1,7 @@
 """The report of an SGX enclave, 384 bytes: body of an SGX quote, and what the PCK key signs about the QE.
 
-Offsets from the start, sizes in bytes, integers little-endian; source: SGX ECDSA quoting library API, appendix A.4.
+Offsets from the start, sizes in bytes, integers little-endian; source: SGX ECDSA quoting library API,
+appendix A.4.
 
       0  16  CPUSVN          64  32  MRENCLAVE     256   2  ISVPRODID
      16   4  MISCSELECT      96  32  reserved      258   2  ISVSVN

@@ -1,6 +1,7 @@
 """The body of a TDX quote: TD report 1.0 (584 bytes) and 1.5 (648 bytes).
 
-Offsets from the start of the body, sizes in bytes; source: TDX DCAP quoting library API, appendix A.3.2 and A.3.3.
+Offsets from the start of the body, sizes in bytes; source: TDX DCAP quoting library API, appendix A.3.2 and
+A.3.3.
 
       0  16  TEE_TCB_SVN         184  48  MRCONFIGID        472  48  RTMR3
      16  48  MRSEAM              232  48  MROWNER           520  64  REPORTDATA
@@ -47,7 +48,7 @@ class TdReport(NamedTuple):
 
     @classmethod
     def unpack(cls, quote: bytes, offset: int, size: int) -> TdReport:
-        """Read the body of ``size`` (584 or 648) bytes at ``offset``; the caller has checked that it is there."""
+        """Read the body of ``size`` (584 or 648) bytes at ``offset``; the caller checked that it is there."""
         layout = _LAYOUT if size == TD_REPORT_BYTES else _LAYOUT_15
         return cls(*layout.unpack_from(quote, offset))
 

@@ -203,7 +203,8 @@ def key_usage(extension: bytes) -> int:
     """Return the named bits of a KeyUsage: bit 0 (digitalSignature) is 0x80 of the first byte.
 
     Raises:
-        DerError: It is not a minimal bit string of one byte (decipherOnly, the ninth bit, is used nowhere here).
+        DerError: It is not a minimal bit string of one byte (decipherOnly, the ninth bit, is used nowhere
+            here).
     """
     reader = DerReader(extension)
     content = reader.value(BIT_STRING)

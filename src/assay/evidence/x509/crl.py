@@ -1,4 +1,4 @@
-"""Certificate revocation lists, strictly: version 2, ECDSA with SHA-256, complete lists of one issuer only."""
+"""Certificate revocation lists, strictly: version 2, ECDSA with SHA-256, complete lists of one issuer."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class RevocationList:
         """Decode one CRL.
 
         Raises:
-            DerError: It is no strict CRL of this kind, lacks nextUpdate, key identifier or number, has a critical
-                extension (a delta, an indirect or a partitioned list), or is longer than 1 MiB.
+            DerError: It is no strict CRL of this kind, lacks nextUpdate, key identifier or number, has a
+                critical extension (a delta, an indirect or a partitioned list), or is longer than 1 MiB.
         """
         if len(der) > MAX_CRL_BYTES:
             raise DerError(f"A CRL is longer than {MAX_CRL_BYTES} bytes.")

@@ -1,23 +1,29 @@
 """What a certificate must be for the position in which it stands.
 
-"It chains to the root" says nothing about what a key may sign: the key of a PCK certificate chains to the root as
-well as the TCB signing key does. A role says what the name, the usage, the constraints and the extensions must be.
+"It chains to the root" says nothing about what a key may sign: the key of a PCK certificate chains to the
+root as well as the TCB signing key does. A role says what the name, the usage, the constraints and the
+extensions must be.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assay.evidence.decoding.der import BOOLEAN, DerReader
 from assay.evidence.x509.certificate import (
     OID_AUTHORITY_KEY_IDENTIFIER,
     OID_BASIC_CONSTRAINTS,
     OID_KEY_USAGE,
-    Certificate,
     authority_key,
     key_usage,
     verifies,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from assay.evidence.x509.certificate import Certificate
 
 DIGITAL_SIGNATURE = 0x80
 KEY_CERT_SIGN = 0x04
@@ -50,12 +56,17 @@ class Role:
         """
         if certificate.common_name not in self.common_names:
             return f"The {self.title} has another name than {' or '.join(sorted(self.common_names))}."
-        extensions = certificate.extensions
+        return self._extension_defect(certificate.extensions) or self._usage_defect(certificate.extensions)
+
+    def _extension_defect(self, extensions: Mapping[bytes, tuple[bool, bytes]]) -> str | None:
         for oid, (critical, _) in extensions.items():
             if critical and oid not in (OID_BASIC_CONSTRAINTS, OID_KEY_USAGE, self.extension):
                 return f"The {self.title} has a critical extension that is not known in that position."
         if self.extension is not None and self.extension not in extensions:
             return f"The {self.title} lacks the extension of its role."
+        return None
+
+    def _usage_defect(self, extensions: Mapping[bytes, tuple[bool, bytes]]) -> str | None:
         constraints = extensions.get(OID_BASIC_CONSTRAINTS)
         usage = extensions.get(OID_KEY_USAGE)
         if constraints is None or not constraints[0] or usage is None or not usage[0]:
