@@ -4,8 +4,7 @@
     --config-fd N       the measured launch configuration, read to its end
     --device-fd N       a quoting device behind a connected socket; without it, the kernel's own
     --isolation NAME    ``bubblewrap`` or ``none``: how workloads are kept apart from the agent
-    --directory PATH    where the agent may make its own directory; the system's temporary directory by
-    default
+    --storage PATH      an empty directory for the agent's files; one of its own making by default
 
 It writes one line to stderr when it serves and one when it ends, and no secret.
 """
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
     from assay.guest.quoting import QuotingDevice
 
-_OPTIONS = ("--listen-fd", "--config-fd", "--device-fd", "--isolation", "--directory")
+_OPTIONS = ("--listen-fd", "--config-fd", "--device-fd", "--isolation", "--storage")
 _NEEDED = ("--listen-fd", "--config-fd", "--isolation")
 _DEVICE_SECONDS = 20.0
 _ALARM_MARGIN_SECONDS = 60.0
@@ -67,10 +66,11 @@ def _build(options: dict[str, str]) -> tuple[Agent, Front]:
     except ValueError:
         raise _usage("the isolation is not one that this agent knows") from None
     sandbox = Sandbox(rung, reap=rung is Rung.NONE)
-    directory = Path(tempfile.mkdtemp(prefix="assay-guest-", dir=options.get("--directory")))
-    # Another user's workload must be able to reach its own directory in it; nothing here can be listed.
-    directory.chmod(0o711)
-    agent = Agent(config, _device(options.get("--device-fd")), sandbox, directory, Timing())
+    storage = Path(options.get("--storage") or tempfile.mkdtemp(prefix="assay-guest-"))
+    if sandbox.other_user is not None:
+        # The workload must be able to reach its own directory in it; nothing here can be listed.
+        storage.chmod(0o711)
+    agent = Agent(config, _device(options.get("--device-fd")), sandbox, storage, Timing())
     return agent, Front(agent, listener)
 
 

@@ -97,6 +97,7 @@ class Agent:
         attester: What proves.
         deadline: When the guest ends, on the monotonic clock.
         ended: Set once the guest is released, by whomever.
+        ended_descriptor: Readable from then on.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Agent:
         )
         self.deadline = clock() + config.ttl_seconds
         self.ended = threading.Event()
+        self.ended_descriptor = os.eventfd(0, os.EFD_CLOEXEC)
         self._clock = clock
         self._sandbox = sandbox
         self._directory = directory
@@ -192,7 +194,8 @@ class Agent:
             self._holder = admission
             self._deliveries += 1
             holder = self._directory / f"run-{self._deliveries}"
-            holder.mkdir(mode=0o711)
+            holder.mkdir()
+            holder.chmod(0o711)  # whatever the umask is: see the storage directory in ``__main__``
             limits = BundleLimits(total_bytes=manifest.limits.disk_bytes)
             return manifest, Receiver(holder / "work", limits, expected=manifest.bundle, links=True)
 
@@ -299,6 +302,7 @@ class Agent:
         with suppress(AssayError):
             last_word()
         self.ended.set()
+        os.eventfd_write(self.ended_descriptor, 1)
 
     def _require(self, admission: Admission, event: Event) -> None:
         """Refuse ``event`` unless it has a place now, and ``admission`` is the one whose bundle is here."""

@@ -106,6 +106,10 @@ class Attester:
         with self._lock:
             return self._signer()
 
+    def hardware_gone(self) -> bool:
+        """Tell whether there is nothing left to prove with."""
+        return self._device.gone()
+
     def forget(self) -> None:
         """Drop the receipt key."""
         self._receipt_key = None

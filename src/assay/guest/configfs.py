@@ -101,6 +101,10 @@ class ConfigfsDevice:
         except OSError as error:
             raise _refused(error) from error
 
+    def gone(self) -> bool:
+        """Return False: a kernel's device goes with the machine."""
+        return False
+
     def _attempt(self, entry: Path, inblob: bytes) -> Quote | None:
         """Return one report, or None when it may not be for our input."""
         try:

@@ -81,6 +81,7 @@ class Front:
         """Serve until the guest is released."""
         self._listener.setblocking(False)  # noqa: FBT003 - the socket API has it positional only
         self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._agent.ended_descriptor, selectors.EVENT_READ)
         try:
             while not self._agent.ended.is_set():
                 for key, _ in self._selector.select(_POLL_SECONDS):

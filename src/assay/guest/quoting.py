@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import select
 import struct
 import threading
 import time
@@ -63,6 +64,9 @@ class QuotingDevice(Protocol):
             GuestError: ``guest.quoting.*``.
         """
 
+    def gone(self) -> bool:
+        """Tell whether the hardware is gone for good, so that the guest has nothing left to prove."""
+
 
 class SocketDevice:
     """A quoting device behind a connected stream socket.
@@ -107,6 +111,15 @@ class SocketDevice:
         if len(digest) != REGISTER_DIGEST_BYTES:
             raise GuestError("guest.quoting.input", f"A digest has {REGISTER_DIGEST_BYTES} bytes.")
         self._ask({"op": "extend", "index": index, "digest": digest.hex()})
+
+    def gone(self) -> bool:
+        """Tell whether the other end has closed; see ``QuotingDevice``."""
+        poller = select.poll()
+        try:
+            poller.register(self._stream.sock, select.POLLRDHUP)
+        except ValueError:  # closed on this end, after an answer that could not be read
+            return True
+        return bool(poller.poll(0))
 
     def close(self) -> None:
         """Close the socket."""

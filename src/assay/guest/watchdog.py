@@ -43,7 +43,10 @@ class Watchdog:
             if time.monotonic() >= self._agent.deadline:
                 self._end("deadline")
                 return
-            if self._agent.idle_seconds() >= self._agent.config.idle_seconds:
+            if (
+                self._agent.attester.hardware_gone()
+                or self._agent.idle_seconds() >= self._agent.config.idle_seconds
+            ):
                 self._end("stopped")
                 return
 

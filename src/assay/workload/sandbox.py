@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
@@ -74,16 +75,21 @@ class Sandbox:
         reap: Whether this process is the reaper of its descendants (rung ``none``), so that a workload's
             orphans can be found and ended.
 
+    Attributes:
+        rung: Which rung.
+        other_user: The user id that a workload has outside of its sandbox; None where it is the agent's own.
+
     Raises:
         WorkloadError: ``workload.sandbox.unavailable`` when the rung does not work here. There is no falling
             back to a lower one.
     """
 
-    __slots__ = ("_bwrap", "_process_files", "_reap", "rung")
+    __slots__ = ("_bwrap", "_process_files", "_reap", "other_user", "rung")
 
     def __init__(self, rung: Rung, *, reap: bool) -> None:
         self.rung = rung
         self._reap = reap
+        self.other_user = _other_user() if rung is Rung.BUBBLEWRAP else None
         self._bwrap = ""
         self._process_files: tuple[str, ...] = ()
         if rung is Rung.BUBBLEWRAP:
@@ -98,7 +104,7 @@ class Sandbox:
         The agent's /proc names processes that the workload has no power over: signals need a pid of its own
         namespace, and everything private in it needs a capability in the agent's user namespace.
         """
-        user = _other_user()
+        user = self.other_user
         for way in (("--proc", "/proc"), ("--ro-bind", "/proc", "/proc")):
             try:
                 done = subprocess.run(
@@ -173,7 +179,7 @@ class Sandbox:
     ) -> Confined:
         status, status_child = os.pipe2(os.O_CLOEXEC)
         stack.callback(os.close, status_child)
-        user = _other_user()
+        user = self.other_user
         if user is not None:
             _give(work, user)
         inherited = [status_child]
@@ -240,7 +246,7 @@ def find_program(manifest: Manifest, work: Path, rung: Rung) -> str | None:
         else:
             candidates = [work / manifest.cwd / program]
     else:
-        candidates = [Path(directory, program) for directory in SYSTEM_PATH.split(":")]
+        candidates = [Path(directory, program) for directory in _search_path().split(":")]
     there = [path for path in candidates if path.is_file()]
     if not there:
         return "not_found"
@@ -265,8 +271,28 @@ def _system() -> Iterator[str]:
             yield from ("--symlink", os.readlink(path), path)  # noqa: PTH115 - as above
         elif os.path.isdir(path):  # noqa: PTH112 - as above
             yield from ("--ro-bind", path, path)
+    prefix = interpreter_prefix()
+    if prefix:
+        yield from ("--ro-bind", prefix, prefix)
     for path in _SETTINGS:
         yield from ("--ro-bind-try", path, path)
+
+
+def interpreter_prefix() -> str:
+    """Return where this Python is installed, if a workload should see it too and would not otherwise.
+
+    A workload may use the interpreter that the guest came with, where that does not lie below /usr and where
+    the workload's user can reach it.
+    """
+    prefix = Path(sys.base_prefix)
+    reachable = all(path.stat().st_mode & 0o001 for path in (prefix, *prefix.parents))
+    below_system = any(prefix.is_relative_to(system) for system in _SYSTEM)
+    return "" if below_system or not (reachable or _other_user() is None) else str(prefix)
+
+
+def _search_path() -> str:
+    prefix = interpreter_prefix()
+    return f"{SYSTEM_PATH}:{prefix}/bin" if prefix else SYSTEM_PATH
 
 
 def _private(manifest: Manifest) -> tuple[str, ...]:
@@ -301,7 +327,7 @@ def _has_setsid() -> bool:
 
 def _base_environment(manifest: Manifest, rung: Rung, work: Path) -> dict[str, bytes]:
     found = {
-        "PATH": SYSTEM_PATH.encode(),
+        "PATH": _search_path().encode(),
         "HOME": os.fsencode(_SCRATCH if rung is Rung.BUBBLEWRAP else work),
         "LANG": b"C.UTF-8",
     }
