@@ -1,7 +1,7 @@
 """Receipts and Evidence by digest: what entries name and an export takes along.
 
-One private file for each, ``blobs/<SHA-256 in hexadecimal>`` in the state directory, durable before it is named
-in an entry. A file that no entry came to name is harmless and stays out of every export.
+One private file for each, ``blobs/<SHA-256 in hexadecimal>`` in the state directory, durable before an entry
+names it. A file that no entry came to name is harmless and stays out of every export.
 """
 
 from __future__ import annotations
