@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from assay.channel.messages import Exit, RunRequest, Status
 from assay.errors import AssayError, ChannelError, GuestError
 from assay.guest.attester import Admission, Attester
+from assay.guest.clock import now
 from assay.guest.nonces import Nonces
 from assay.guest.phases import Event, Phase, after
 from assay.guest.run import Order, Run
@@ -88,14 +88,14 @@ class Agent:
         sandbox: Where workloads run.
         directory: The agent's own directory, empty; it is removed at the end.
         timing: How long to wait.
-        clock: The monotonic clock.
+        clock: A clock that only goes forward.
 
     Attributes:
         config: The launch configuration.
         timing: How long to wait.
         nonces: Nonces that were used.
         attester: What proves.
-        deadline: When the guest ends, on the monotonic clock.
+        deadline: When the guest ends, on ``clock``.
         ended: Set once the guest is released, by whomever.
         ended_descriptor: Readable from then on.
     """
@@ -107,7 +107,7 @@ class Agent:
         sandbox: Sandbox,
         directory: Path,
         timing: Timing,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = now,
     ) -> None:
         self.config = config
         self.timing = timing

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from assay.channel.messages import Exit, RunRequest
 from assay.errors import AssayError, WorkloadError
 from assay.guest import terminal
+from assay.guest.clock import now
 from assay.guest.feed import Feed
 from assay.guest.spool import Spool
 from assay.workload.bundle import BundleLimits
@@ -39,7 +40,7 @@ class Order:
         manifest: Its manifest.
         work: The bundle's directory.
         request: Environment, stdin and terminal.
-        deadline: When the guest ends, on the monotonic clock.
+        deadline: When the guest ends, on the guest's clock.
     """
 
     sequence: int
@@ -245,11 +246,11 @@ class Run:
         """Stay with the workload until it ends or one of its limits does it."""
         limits = self.order.manifest.limits
         meter = Meter(limits, self.order.work, confined.root)
-        until = min(time.monotonic() + limits.time_seconds, self.order.deadline)
+        until = min(now() + limits.time_seconds, self.order.deadline)
         interval = 0.02
         while self._reason is None and not confined.wait(interval):
             interval = min(INTERVAL_SECONDS, interval * 2)
-            if time.monotonic() >= until:
+            if now() >= until:
                 self.stop("deadline" if until == self.order.deadline else "time_limit")
             elif exceeded := meter.exceeded():
                 self.stop(exceeded)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from typing import TYPE_CHECKING
+
+from assay.guest.clock import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ class Watchdog:
     def run(self) -> None:
         """Watch until the guest ends."""
         while not self._agent.ended.wait(_CHECK_SECONDS):
-            if time.monotonic() >= self._agent.deadline:
+            if now() >= self._agent.deadline:
                 self._end("deadline")
                 return
             if (
