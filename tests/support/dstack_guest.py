@@ -16,12 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import cbor2
 
+from assay.evidence.dcap import verify_quote
 from assay.evidence.dstack import DstackEvent, Presented
 from assay.evidence.dstack.os_image import parse_document
 from assay.evidence.eventlog.replay import replay_rtmrs
+from assay.evidence.facts import FactCache
+from assay.evidence.roots import Roots
 from assay.simulator.intel import Installation
 
 if TYPE_CHECKING:
+    from assay.evidence.tdx.claims import TdxClaims
+    from assay.evidence.verification import EvidenceResult, Expected, Unchecked
     from assay.simulator.hardware import SimulatedPlatform
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -204,3 +209,17 @@ def lite_guest(**more: Any) -> Guest:
         },
         others={"app_compose": COMPOSE, "vm_config": image_config(), **more},
     )
+
+
+def verified(quote: bytes, binding: Expected | Unchecked, **changes: Any) -> EvidenceResult[TdxClaims]:
+    """Verify a simulated guest's quote the whole way, under this process's simulated root."""
+    made = installation()
+    asked = {
+        "platform": "tdx",
+        "collateral": made.collateral(AT, platform="tdx"),
+        "roots": Roots.vendor().with_anchor(made.anchor_name, made.root_der),
+        "now": AT,
+        "binding": binding,
+        "facts": FactCache(max_entries=4),
+    }
+    return verify_quote(quote, **(asked | changes))
