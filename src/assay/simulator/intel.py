@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from assay.evidence.dcap.collateral import Collateral
 
 SECRET_BYTES = 32
+STATE_DIRECTORY = "simulator"  # below the state directory of a user
 STATE_FILE = "simulated-intel.key"
 FMSPC = bytes.fromhex("00806f050000")
 MADE = datetime(2025, 1, 15, tzinfo=UTC)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_der_x509_certificate
 
 from assay.simulator.tcg_log import BootLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from assay.evidence.dcap.collateral import Collateral
     from assay.simulator.endorsements import CollateralDraft, Tee
@@ -47,6 +50,10 @@ class Evidence:
     report_data: bytes
     at: datetime
 
+    def root_pem(self) -> bytes:
+        """Return the root, PEM."""
+        return load_der_x509_certificate(self.root).public_bytes(Encoding.PEM)
+
 
 @dataclass(slots=True)
 class Scene:
@@ -82,7 +89,7 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.log = BootLog.usual()
-        self.quote_from(self.installation.machine(MACHINE, made=self.at.replace(month=1, day=1)))
+        self.quote_from(self.installation.machine(MACHINE, made=datetime(self.at.year, 1, 1, tzinfo=UTC)))
         self.collateral = self.installation.collateral_draft(self.at, platform=self.platform)
 
     def quote_from(self, machine: SimulatedPlatform, **fields: Any) -> None:

@@ -29,7 +29,6 @@ from assay.providers.local.isolation import guest_argv, guest_environment
 from assay.providers.local.processes import ProcessIdentity, wait_ended
 
 SEED = "the computer of this installation"
-SIMULATOR = "simulator"
 GUEST_LOG_BYTES = 256 << 10
 BACKLOG = 16
 GRACE_SECONDS = 2.0
@@ -149,10 +148,10 @@ class Machine:
     def hardware(self) -> QuotingDevice:
         """Return the quoting device of the TD that the launcher measured."""
         # Imported when the guest already starts: this takes longer than all that comes before.
-        from assay.simulator.intel import Installation  # noqa: PLC0415 - see above
+        from assay.simulator.intel import STATE_DIRECTORY, Installation  # noqa: PLC0415 - see above
 
         attack = self.intent.attack
-        platform = Installation.open(self.path.parent.parent / SIMULATOR).machine(
+        platform = Installation.open(self.path.parent.parent / STATE_DIRECTORY).machine(
             SEED, made=_made(self.intent.created_at), debug=attack == "debug"
         )
         domain = platform.trust_domain(mr_td=self.measurement, mr_config_id=self.intent.config.digest())

@@ -23,7 +23,6 @@ from assay.providers.local import directory as files
 from assay.providers.local import image
 from assay.providers.local.ending import end, machine_processes
 from assay.providers.local.isolation import Rung, probe
-from assay.providers.local.machine import SIMULATOR
 from assay.providers.local.processes import ProcessIdentity
 from assay.providers.local.starting import start, wait_started
 from assay.store.files import create_private, prepare_directory, sync_directory
@@ -81,10 +80,11 @@ class LocalProvider(Provider, SupportsExpiry):
     @cached_property
     def installation(self) -> Installation:
         """The simulated Intel of this state directory; made at the first use."""
-        from assay.simulator.intel import Installation  # noqa: PLC0415 - not needed to list or destroy
+        # Not needed to list or destroy.
+        from assay.simulator.intel import STATE_DIRECTORY, Installation  # noqa: PLC0415
 
         prepare_directory(self._state)
-        return Installation.create(self._state / SIMULATOR)
+        return Installation.create(self._state / STATE_DIRECTORY)
 
     def offers(self) -> tuple[Offer, ...]:
         """Return the one kind of machine that this computer has."""
