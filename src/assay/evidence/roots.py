@@ -12,8 +12,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from assay.errors import EvidenceError
+from assay.evidence.decoding.der import DerError
 from assay.evidence.pinned import INTEL_SGX_ROOT_CA, INTEL_SGX_ROOT_CA_FINGERPRINT
 from assay.evidence.verification import Anchor
+from assay.evidence.x509.certificate import Certificate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,15 +72,31 @@ PUBLISHED_TEST_ROOTS: Mapping[bytes, str] = MappingProxyType(
 class Root:
     """One root that a chain may end in.
 
-    Attributes:
+    Args:
         vendor: Which family of formats it anchors: ``intel``.
+        name: The caller's name for it; a pinned root keeps its own.
         der: The certificate, DER; a chain's own root must equal it byte for byte.
-        anchor: Its fingerprint and name, and whether evidence under it is simulated.
+
+    Attributes:
+        anchor: Its fingerprint and name, and whether evidence under it is simulated: derived, never given.
+        certificate: The same certificate, decoded.
+
+    Raises:
+        DerError: It is no certificate of the kind that Intel's formats use.
     """
 
     vendor: str
+    name: str
     der: bytes
-    anchor: Anchor
+    anchor: Anchor = field(init=False)
+    certificate: Certificate = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        mark = hashlib.sha256(self.der).digest()
+        pinned = VENDOR_ROOTS.get(mark)
+        anchor = Anchor(mark, pinned.name if pinned else self.name, simulated=pinned is None)
+        object.__setattr__(self, "anchor", anchor)
+        object.__setattr__(self, "certificate", Certificate.parse(self.der))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +105,8 @@ class Roots:
 
     Attributes:
         entries: The pinned vendor roots, then the caller's own.
-        digest: SHA-256 over the fingerprints, 32 bytes: part of every key under which facts are remembered.
+        digest: SHA-256 over them, 32 bytes: part of every key under which facts are remembered.
+        intel: Those that anchor Intel's formats.
     """
 
     entries: tuple[Root, ...]
@@ -95,8 +114,11 @@ class Roots:
     intel: tuple[Root, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        seal = hashlib.sha256(b"".join(root.anchor.fingerprint for root in self.entries)).digest()
-        object.__setattr__(self, "digest", seal)
+        seal = hashlib.sha256()
+        for root in self.entries:
+            for part in (root.vendor.encode(), root.anchor.name.encode(), root.anchor.fingerprint):
+                seal.update(len(part).to_bytes(4, "big") + part)
+        object.__setattr__(self, "digest", seal.digest())
         object.__setattr__(self, "intel", tuple(root for root in self.entries if root.vendor == "intel"))
 
     @classmethod
@@ -133,23 +155,13 @@ class Roots:
             return self
         if len(self.entries) >= MAX_ANCHORS:
             raise EvidenceError("roots.anchor.too_many", f"At most {MAX_ANCHORS} roots can be given.")
-        return Roots((*self.entries, Root(vendor, bytes(der), anchor_for(der, name))))
+        try:
+            root = Root(vendor, name, bytes(der))
+        except DerError as error:
+            raise EvidenceError(
+                "roots.anchor.malformed", f"An anchor is no certificate of this kind: {error.message}"
+            ) from None
+        return Roots((*self.entries, root))
 
 
-def anchor_for(der: bytes, name: str) -> Anchor:
-    """Return the anchor of a root certificate: simulated unless its fingerprint stands in the vendor table.
-
-    Args:
-        der: The certificate, DER.
-        name: The caller's name for it; ignored for a pinned root, which has its own.
-    """
-    mark = hashlib.sha256(der).digest()
-    pinned = VENDOR_ROOTS.get(mark)
-    if pinned is not None:
-        return Anchor(mark, pinned.name, simulated=False)
-    return Anchor(mark, name, simulated=True)
-
-
-_VENDOR = Roots(
-    tuple(Root(root.vendor, root.der, anchor_for(root.der, root.name)) for root in VENDOR_ROOTS.values())
-)
+_VENDOR = Roots(tuple(Root(root.vendor, root.name, root.der) for root in VENDOR_ROOTS.values()))

@@ -44,7 +44,6 @@ class PckChain:
 
     Attributes:
         root: The root it ended in.
-        root_certificate: Its certificate, decoded.
         authority: The CA's certificate.
         leaf: The PCK certificate.
         key: The PCK key.
@@ -53,7 +52,6 @@ class PckChain:
     """
 
     root: Root
-    root_certificate: Certificate
     authority: Certificate
     leaf: Certificate
     key: ec.EllipticCurvePublicKey
@@ -111,7 +109,7 @@ def verify_pck_chain(ledger: LedgerBuilder, text: bytes, roots: tuple[Root, ...]
         )
     ledger.passed(checks.ROOT_PINNED)
     with decoding(ledger, checks.PCK_CHAIN, "dcap.pck.chain"):
-        top = Certificate.parse(root_der)
+        top = root.certificate
         _demand(ledger, checks.PCK_CHAIN, "dcap.pck.chain", issued(authority, top, "PCK CA certificate"))
         _demand(ledger, checks.PCK_CHAIN, "dcap.pck.chain", issued(leaf, authority, "PCK certificate"))
         key = leaf.key()
@@ -128,7 +126,7 @@ def verify_pck_chain(ledger: LedgerBuilder, text: bytes, roots: tuple[Root, ...]
     with decoding(ledger, checks.PCK_EXTENSION, "dcap.pck.extension"):
         extension = PckExtension.parse(leaf.extensions[OID_SGX_EXTENSION][1])
     ledger.passed(checks.PCK_EXTENSION)
-    return PckChain(root, top, authority, leaf, key, extension, window)
+    return PckChain(root, authority, leaf, key, extension, window)
 
 
 def verify_crl_authority(
@@ -197,8 +195,8 @@ def _two(
         if known is not None:
             return known
         found = Certificate.parse(der)
-        _demand(ledger, spec, code, issued(found, pck.root_certificate, role.title))
-    facts.certificates.put(key, found.window & pck.root_certificate.window, found)
+        _demand(ledger, spec, code, issued(found, pck.root.certificate, role.title))
+    facts.certificates.put(key, found.window & pck.root.certificate.window, found)
     return found
 
 

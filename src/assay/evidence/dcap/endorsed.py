@@ -99,7 +99,7 @@ def verify_collateral(
         _attempt(
             lambda: _statuses(ledger, [*info.standings(), *(level.standing for level in identity.levels)])
         )
-    window = pck.root_certificate.window
+    window = pck.root.certificate.window
     certificates = [authority, *(signers or ())]
     for part in (root_crl, pck_crl, info, identity, *certificates):
         if part is not None:
@@ -117,7 +117,7 @@ def _attempt(step: Callable[[], StepT]) -> StepT | None:
 
 def _root_crl(ledger: LedgerBuilder, collateral: Collateral, pck: PckChain, now: datetime) -> RevocationList:
     crl = read_crl(ledger, collateral.root_ca_crl, checks.ROOT_CRL_LAYOUT, "dcap.root_crl.malformed")
-    if not crl_is_of(crl, pck.root_certificate):
+    if not crl_is_of(crl, pck.root.certificate):
         raise ledger.fail(
             checks.ROOT_CRL_ISSUER,
             "dcap.root_crl.issuer",
@@ -127,7 +127,7 @@ def _root_crl(ledger: LedgerBuilder, collateral: Collateral, pck: PckChain, now:
     verify_crl(
         ledger,
         crl,
-        pck.root_certificate,
+        pck.root.certificate,
         signature=checks.ROOT_CRL_SIGNATURE,
         time=checks.ROOT_CRL_TIME,
         now=now,

@@ -5,7 +5,7 @@ The signed part is a slice of the input, and so is every name that is compared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
@@ -76,6 +76,7 @@ class Certificate:
     window: Window
     point: bytes
     extensions: Mapping[bytes, tuple[bool, bytes]]
+    _key: list[ec.EllipticCurvePublicKey] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
     def parse(cls, der: bytes) -> Certificate:
@@ -126,12 +127,14 @@ class Certificate:
         )
 
     def key(self) -> ec.EllipticCurvePublicKey:
-        """Return the public key.
+        """Return the public key, loaded once.
 
         Raises:
             DerError: The point is not on the curve.
         """
-        return load_point(self.point)
+        if not self._key:
+            self._key.append(load_point(self.point))
+        return self._key[0]
 
     def key_identifier(self) -> bytes | None:
         """Return the subject key identifier, or None when it has none.

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from assay.evidence.decoding.der import (
+    BOOLEAN,
     GENERALIZED_TIME,
     INTEGER,
+    OBJECT_IDENTIFIER,
+    OCTET_STRING,
     SEQUENCE,
     UTC_TIME,
     DerError,
@@ -74,7 +77,12 @@ class RevocationList:
             raise DerError("The two signature algorithms of a CRL differ.")
         issuer = tbs.whole(SEQUENCE)
         window = Window(tbs.time(), tbs.time())
-        revoked = _serials(tbs.enter()) if tbs.peek() == SEQUENCE else frozenset()
+        revoked: frozenset[bytes] = frozenset()
+        if tbs.peek() == SEQUENCE:
+            try:
+                revoked = _serials(tbs.enter())
+            except IndexError:
+                raise DerError("The entries of a CRL are cut off.") from None
         extensions = read_extensions(tbs.enter(0xA0))
         tbs.finish()
         if any(critical for critical, _ in extensions.values()):
@@ -100,25 +108,43 @@ def _last_integer(reader: DerReader) -> int:
 
 
 def _serials(entries: DerReader) -> frozenset[bytes]:
+    """Read the serial numbers of all entries: ``SEQUENCE { INTEGER, Time, [extensions] }``.
+
+    Lists are long and entries short, so the lengths, one byte each, are read in place.
+    """
+    data, pos, end = entries.data, entries.pos, entries.end
     found = []
-    while entries.more():
-        entry = entries.enter()
-        found.append(entry.unsigned())
-        if entry.peek() not in (UTC_TIME, GENERALIZED_TIME):
-            raise DerError("A revoked entry has no date.")
-        entry.span(entry.peek())
-        if entry.more():
-            _no_critical(entry)
-            entry.finish()
+    harmless: set[bytes] = set()
+    while pos < end:
+        stop = pos + 2 + data[pos + 1]
+        serial = pos + 4
+        time = serial + data[pos + 3]
+        rest = time + 2 + data[time + 1] if time + 1 < stop else end + 1
+        if stop > end or rest > stop or data[pos + 1] >= 0x80 or data[pos] != SEQUENCE:
+            raise DerError("An entry of a CRL does not end where it says.")
+        if data[pos + 2] != INTEGER or data[time] not in (UTC_TIME, GENERALIZED_TIME):
+            raise DerError("An entry of a CRL has no serial number, or no date.")
+        number = data[serial:time]
+        if not number or number[0] & 0x80 or (number[0] == 0 and len(number) > 1 and not number[1] & 0x80):
+            raise DerError("A serial number is negative, or not in its shortest form.")
+        found.append(number)
+        extensions = data[rest:stop]
+        if extensions and extensions not in harmless:
+            _harmless(extensions)
+            harmless.add(extensions)
+        pos = stop
     return frozenset(found)
 
 
-def _no_critical(entry: DerReader) -> None:
-    items = entry.enter()
+def _harmless(extensions: bytes) -> None:
+    """Demand that the extensions of an entry are well-formed and none is critical."""
+    reader = DerReader(extensions)
+    items = reader.enter()
+    reader.finish()
     while items.more():
         item = items.enter()
-        item.span(0x06)
-        if item.peek() == 0x01:
-            raise DerError("A revoked entry has a critical extension.")
-        item.span(0x04)
+        item.span(OBJECT_IDENTIFIER)
+        if item.peek() == BOOLEAN:
+            raise DerError("An entry of a CRL has a critical extension.")
+        item.span(OCTET_STRING)
         item.finish()
