@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from assay.providers.interface import Provider
 
 ORIGIN: Final = "assay.local/leases"
-PROVIDERS: Final = {"local": "assay.providers.local:LocalProvider"}
+PROVIDERS: Final = {"local": "assay.providers.local.provider:LocalProvider"}
 """Name of each provider that is built, to ``module:class``; imported when it is asked for."""
 
 

@@ -15,7 +15,7 @@ from assay.leases import holding, release
 from assay.leases.states import Event, Reason, State, due
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from assay.leases.book import Book, Lease
     from assay.leases.keys import Keyring
@@ -59,6 +59,33 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Cleaning:
+    """What a whole cleaning did, or would do.
+
+    Attributes:
+        actions: About leases.
+        keys: Leases whose left key was removed.
+        foreign: Machines with our tag that this book never held: not touched.
+        problems: What could not be looked at, one sentence each.
+    """
+
+    actions: tuple[Action, ...]
+    keys: tuple[str, ...]
+    foreign: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the cleaning as JSON-ready values."""
+        return {
+            "schema": "assay/cleanup/v1",
+            "leases": [action.to_json() for action in self.actions],
+            "keys": list(self.keys),
+            "foreign": list(self.foreign),
+            "problems": list(self.problems),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Reconciler:
     """Finishes what was interrupted and releases what is past its time.
 
@@ -95,6 +122,42 @@ class Reconciler:
             if action is not None:
                 actions.append(action)
         return tuple(actions)
+
+    def clean(self, names: Iterable[str], *, dry_run: bool = False) -> Cleaning:
+        """Do all that ``sweep`` does, insisting, and look for what no lease accounts for.
+
+        A machine whose lease this book released is destroyed again; one whose lease it never held is somebody
+        else's, whatever its tag says.
+
+        Args:
+            names: Providers whose inventories are looked at.
+            dry_run: Only say what would be done.
+        """
+        actions = self.sweep(insist=True, dry_run=dry_run)
+        keys = self.sweep_keys(dry_run=dry_run)
+        foreign: list[str] = []
+        problems: list[str] = []
+        for name in names:
+            try:
+                foreign += self._sweep_machines(name, dry_run=dry_run)
+            except AssayError as error:
+                problems.append(f"{name}: {error.message} [{error.code}]")
+        return Cleaning(actions, keys, tuple(foreign), tuple(problems))
+
+    def _sweep_machines(self, name: str, *, dry_run: bool) -> list[str]:
+        provider = self.provider(name)
+        machines = provider.inventory(timeout=release.DESTROY_SECONDS)
+        live = {
+            lease.id for lease in self.book.live()
+        }  # after the inventory: a lease that begins now is live
+        known = self.book.known(machine.lease for machine in machines)
+        foreign = []
+        for machine in machines:
+            if machine.lease not in known:
+                foreign.append(f"{name} {machine.id}")
+            elif machine.lease not in live and not dry_run:
+                provider.destroy(machine.id, timeout=release.DESTROY_SECONDS)
+        return foreign
 
     def sweep_keys(self, *, dry_run: bool = False) -> tuple[str, ...]:
         """Remove the keys of released leases that a crash left, and return their lease ids."""

@@ -19,12 +19,16 @@ _FIRST_RETRY_SECONDS: Final = 5.0
 _LAST_RETRY_SECONDS: Final = 300.0
 
 
-def _check_ours(provider: Provider, lease: Lease, machine_id: str) -> bool:
-    """Return whether the machine exists, having seen that the provider still says it is this lease's."""
+def _check_ours(provider: Provider, lease: Lease, machine_id: str) -> None:
+    """Refuse to touch a machine of which the provider says that it is not this lease's.
+
+    Raises:
+        LeaseError: ``lease.machine.foreign``.
+    """
     try:
         machine = provider.describe(machine_id, timeout=DESTROY_SECONDS)
     except GoneError:
-        return False
+        return
     if machine.lease != lease.id or machine.id != machine_id:
         raise LeaseError(
             "lease.machine.foreign",
@@ -32,17 +36,17 @@ def _check_ours(provider: Provider, lease: Lease, machine_id: str) -> bool:
             " was not touched.",
             action="Look at it with the provider's own tools.",
         )
-    return True
 
 
 def _destroy(provider: Provider, lease: Lease, now: float) -> None:
     machines = {item.id for item in provider.inventory(timeout=DESTROY_SECONDS) if item.lease == lease.id}
     named = lease.machine_id
-    if named is not None and named not in machines and _check_ours(provider, lease, named):
-        machines.add(named)
+    if named is not None and named not in machines:
+        _check_ours(provider, lease, named)
+        machines.add(named)  # destroying one that is gone succeeds; an inventory alone proves no absence
     for machine_id in sorted(machines):
         provider.destroy(machine_id, timeout=DESTROY_SECONDS)
-    if named is None and not machines and lease.settles_at is not None and now < lease.settles_at:
+    if not machines and lease.settles_at is not None and now < lease.settles_at:
         raise AmbiguousError(
             "lease.create.unsettled",
             "The creation was never answered and may still take effect:"

@@ -15,7 +15,7 @@ from assay.channel.launch import LaunchConfig
 from assay.channel.owner import OwnerKey
 from assay.errors import AmbiguousError, AssayError, GateError, LeaseError, ProviderError
 from assay.evidence.facts import FactCache
-from assay.leases import clock, ending, holding, moments, names, runs, terms
+from assay.leases import clock, ending, holding, moments, names, runs
 from assay.leases.book import Intent, Lease
 from assay.leases.gate import Gate
 from assay.leases.holder import this_process
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from assay.leases.spool import Spool
     from assay.leases.states import Keep
     from assay.leases.sync import Source
-    from assay.providers.interface import Machine, Offer, Provider, Trust
+    from assay.providers.interface import Machine, Provider, Trust
     from assay.settings.resolve import Settings
     from assay.store import Hold
 
@@ -96,7 +96,7 @@ class Outcome:
     """What became of a run.
 
     Attributes:
-        plan: What was decided.
+        plan: What was decided; None for a command that comes back to a lease.
         lease: The lease as it was left; None when none was intended.
         started: Whether the workload started.
         exit: How it ended, as the guest said; None when it did not say.
@@ -105,7 +105,7 @@ class Outcome:
         signal: The signal that ended the run before the workload did; None otherwise.
     """
 
-    plan: Plan
+    plan: Plan | None
     lease: Lease | None = None
     started: bool = False
     exit: Exit | None = None
@@ -132,15 +132,19 @@ class Prepared:
     source: Source
     settings: Settings
 
-    def manifest(self, owner: OwnerKey, limits: terms.Terms) -> Manifest:
-        """Return the manifest for one owner."""
+    def manifest(self, owner_key: bytes) -> Manifest:
+        """Return the manifest for one owner, by the DER of the SubjectPublicKeyInfo.
+
+        Raises:
+            WorkloadError: When the command, a path or a name cannot stand in a manifest.
+        """
         return Manifest(
-            owner_key=owner.spki,
+            owner_key=owner_key,
             bundle=self.spool.listing.digest(),
             argv=self.job.argv,
             cwd=self.source.cwd,
             environment=tuple(sorted(self.job.environment)),
-            limits=limits.limits,
+            limits=self.plan.terms.limits,
             network="none",
             outputs=tuple(sorted(set(self.job.outputs))),
             policy=self.plan.policy.digest,
@@ -356,10 +360,10 @@ class _Flow:
 
     def new(self, provider: Provider, owner: OwnerKey) -> None:
         """Create the machine, then use it."""
-        lease, desk, plan = self.lease, self.desk, self.prepared.plan
+        lease, desk = self.lease, self.desk
         desk.keys.add(lease.id, owner)
         desk.book.at("key.added")
-        request = _request(lease, plan.offer, owner.spki)
+        request = request_of(lease, owner.spki)
         self.creation = _Creation(provider, request)
         desk.book.at("create.called")
         trust = provider.trust(request)
@@ -403,7 +407,7 @@ class _Flow:
         if lease.machine_id is None:
             raise LeaseError("lease.machine.gone", f"The lease {lease.slug} has no machine.")
         owner = desk.keys.load(lease.id)
-        request = _request(lease, self.prepared.plan.offer, owner.spki)
+        request = request_of(lease, owner.spki)
         machine = provider.describe(lease.machine_id, timeout=FIND_SECONDS)
         self._use(provider, machine, provider.trust(request), request, owner)
 
@@ -432,7 +436,7 @@ class _Flow:
             visit.admit(NO_MANIFEST, plan.terms.gate_seconds)
             ending.keep_or_release(visit, report, insist=self.ports.relay.release)
             return
-        manifest = self.prepared.manifest(owner, plan.terms)
+        manifest = self.prepared.manifest(owner.spki)
         visit.admit(manifest.digest(), plan.terms.gate_seconds)
         visit.send(manifest, self.prepared.spool)
         self.run = visit.start(manifest)
@@ -483,12 +487,12 @@ class _Flow:
         ending.keep_or_release(visit, report, insist=self.ports.relay.release)
 
 
-def _request(lease: Lease, offer: Offer, owner: bytes) -> CreateRequest:
+def request_of(lease: Lease, owner: bytes) -> CreateRequest:
     """Return the request of a lease: the same, whenever it is made again."""
     return CreateRequest(
         lease=lease.id,
-        machine=offer.machine,
-        platform=offer.platform,
+        machine=lease.machine,
+        platform=lease.platform,
         config=LaunchConfig(lease.id, owner, lease.ttl_seconds, lease.idle_seconds),
         expires_at=datetime.fromtimestamp(lease.expires_at, UTC),
         options=lease.options,
