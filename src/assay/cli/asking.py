@@ -1,0 +1,416 @@
+"""What a person asked ``assay verify``: their words, turned into the arguments of a verification."""
+
+from __future__ import annotations
+
+import binascii
+import os
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from assay.appraisal.policy import SHIPPED, Policy, shipped_text
+from assay.appraisal.rules import sgx, tdx
+from assay.cli.output import escape
+from assay.cli.reading import read_directory, read_file
+from assay.cli.showing import Missing
+from assay.errors import EvidenceError, UsageError
+from assay.evidence.ledger import Outcome
+from assay.evidence.roots import Roots
+from assay.evidence.verification import Expected, Unchecked
+from assay.verification import verify
+from assay.verification.opening import MAX_EVIDENCE_BYTES, MAX_LOG_BYTES, CcelData, open_event_log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from assay.appraisal.result import AttestationResult
+    from assay.appraisal.rules.subject import Context
+    from assay.evidence.dcap.collateral import Collateral
+    from assay.evidence.dstack import Presented
+    from assay.evidence.facts import FactCache
+    from assay.evidence.verification import Binding
+    from assay.verification.opening import Opened
+
+UNCHECKED: Final = "unchecked"
+REPORT_DATA_BYTES: Final = 64
+SHORTEST_NONCE_BYTES: Final = 16
+MAX_POLICY_BYTES: Final = 1 << 20
+MAX_ROOTS_BYTES: Final = 1 << 16
+MAX_BUNDLE_BYTES: Final = 2 << 20
+MAX_COMPOSE_BYTES: Final = 1 << 20
+SIMULATOR_DIRECTORY: Final = "simulator"
+_SIZES: Final = dict.fromkeys(tdx.REGISTERS, 48) | {"mr_enclave": 32, "mr_signer": 32, "config_id": 64}
+_WHAT_TO_TYPE: Final = (
+    "Type --report-data HEX (all 64 bytes), --nonce HEX, or, where nothing can be compared,"
+    " --report-data unchecked."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Everything that one call of ``verify`` asks of each of its files.
+
+    Attributes:
+        policy: The policy, with those that are applied as well.
+        binding: What the report data must be, or that it is not compared.
+        now: The time to verify at.
+        roots: The roots that a chain may end in.
+        context: What this installation knows.
+        references: Reference Values by register.
+        collateral: Contents of the collateral file or directory, by file name.
+        event_log: Contents of the event log's file.
+        app_compose: Contents of the app-compose document.
+        facts: Shared by all files.
+    """
+
+    policy: Policy
+    binding: Binding
+    now: datetime
+    roots: Roots
+    context: Context
+    references: Mapping[str, frozenset[bytes]]
+    collateral: Mapping[str, bytes]
+    event_log: bytes | None
+    app_compose: bytes | None
+    facts: FactCache
+
+    def judge(self, opened: Opened) -> Answer:
+        """Return what becomes of one piece of evidence, and what a stronger answer would need."""
+        log = self._log(opened)
+        first = self._verify(opened.quote, None, log) if self.collateral else None
+        chosen, note = self._choose(first)
+        result = self._verify(opened.quote, chosen, log) if chosen or first is None else first
+        return Answer(result, tuple(self._missing(result, log, note)))
+
+    def _verify(
+        self, quote: bytes, collateral: Collateral | None, log: Presented | CcelData | None
+    ) -> AttestationResult:
+        return verify(
+            quote,
+            policy=self.policy,
+            binding=self.binding,
+            roots=self.roots,
+            now=self.now,
+            collateral=collateral,
+            references=self.references,
+            context=self.context,
+            event_log=log,
+            facts=self.facts,
+        )
+
+    def _log(self, opened: Opened) -> Presented | CcelData | None:
+        log: Presented | CcelData | None = opened.presented
+        if self.event_log is not None:
+            log = open_event_log(self.event_log, opened.quote)
+        if self.app_compose is None:
+            return log
+        if log is None or isinstance(log, CcelData):
+            raise UsageError(
+                "cli.verify.compose_without_log",
+                "--app-compose is compared with dstack's event log, and there is none.",
+                action="Give the log with --event-log FILE.",
+            )
+        return replace(log, app_compose=self.app_compose)
+
+    def _choose(self, first: AttestationResult | None) -> tuple[Collateral | None, str]:
+        """Return the collateral to use, and a clause about what was looked through in vain."""
+        from assay.verification.collateral import choose, read_bundle
+
+        if first is None:
+            return None, ""
+        if len(self.collateral) == 1:
+            name, data = next(iter(self.collateral.items()))
+            return read_bundle(data, name), ""
+        need = next((need for need in first.evidence.needs if need.kind == "collateral"), None)
+        if need is None:
+            return None, ""
+        found = choose(self.collateral, need.key, self.now)
+        if found is None:
+            return None, f"none of the {len(self.collateral)} files of the directory fits"
+        window = found.tcb_info.window
+        return found.collateral, (
+            f"{escape(found.name, limit=80)} fits; it holds from {window.start:%Y-%m-%d} to"
+            f" {window.end:%Y-%m-%d}"
+        )
+
+    def _missing(
+        self, result: AttestationResult, log: Presented | CcelData | None, note: str
+    ) -> Iterator[Missing]:
+        for need in result.evidence.needs:
+            if need.kind == "collateral":
+                yield _missing_collateral(need.key, self.now, note)
+        if result.evidence.ledger[result.evidence.binding_check].outcome is Outcome.NOT_CHECKED:
+            yield Missing(
+                "freshness",
+                "no nonce was compared, so the evidence may be old, or made for somebody else.",
+                "Type --nonce HEX or --report-data HEX.",
+            )
+        if result.platform == "tdx" and not result.passed("tdx.rtmr1"):
+            yield from _missing_image(result, log)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one piece of evidence.
+
+    Attributes:
+        result: The result.
+        missing: What a stronger answer would need.
+    """
+
+    result: AttestationResult
+    missing: tuple[Missing, ...]
+
+
+def _missing_collateral(key: Mapping[str, str], now: datetime, note: str) -> Missing:
+    named = [
+        f"FMSPC {key['fmspc']}" if "fmspc" in key else "",
+        f"the {key['ca']} CA" if "ca" in key else "",
+        key.get("tee", ""),
+    ]
+    what = ", ".join(escape(part) for part in named if part)
+    why = f"it has to be valid at {now:%Y-%m-%d %H:%M} UTC"
+    return Missing(
+        f"collateral for {what}",
+        f"{why}; {note}." if note else f"{why}.",
+        "Type --collateral FILE or --collateral DIR.",
+    )
+
+
+def _missing_image(result: AttestationResult, log: Presented | CcelData | None) -> Iterator[Missing]:
+    what = "a production image"
+    if log is None:
+        yield Missing(what, "no event log says which image booted.", "Type --event-log FILE.")
+        return
+    if isinstance(log, CcelData):
+        yield Missing(what, "a firmware log does not name an image of dstack.", "")
+        return
+    name = _stated_image(log)
+    if name is not None and "-dev" in name:
+        yield Missing(what, f"the event log came with the image {name}, a development image.", "")
+    elif result.workload_log is None:
+        yield Missing(what, "the event log cannot be checked before the quote is authentic.", "")
+
+
+def _stated_image(log: Presented) -> str | None:
+    """Return the image's name as the host states it, escaped."""
+    from assay.evidence.dstack.vm_config import parse_vm_config
+
+    if log.vm_config is None:
+        return None
+    try:
+        name = parse_vm_config(log.vm_config).image
+    except EvidenceError:
+        return None
+    return None if name is None else escape(name, limit=80)
+
+
+# --- reading what was typed
+
+
+def binding_of(report_data: str | None, nonce: str | None) -> Binding:
+    """Return the binding that was asked for.
+
+    Raises:
+        UsageError: ``cli.verify.binding_required``, ``cli.verify.binding_twice``, ``cli.verify.report_data``,
+            ``cli.verify.nonce``.
+    """
+    if report_data is not None and nonce is not None:
+        raise UsageError("cli.verify.binding_twice", "--report-data and --nonce exclude each other.")
+    if nonce is not None:
+        value = _unhex(nonce)
+        if value is None or not SHORTEST_NONCE_BYTES <= len(value) <= REPORT_DATA_BYTES:
+            raise UsageError(
+                "cli.verify.nonce",
+                f"--nonce takes {SHORTEST_NONCE_BYTES} to {REPORT_DATA_BYTES} bytes in hexadecimal digits.",
+            )
+        return Expected(value.ljust(REPORT_DATA_BYTES, b"\0"))
+    if report_data is None:
+        raise UsageError(
+            "cli.verify.binding_required",
+            "What must the evidence carry? Until its report data is compared it may be old, or another's.",
+            action=_WHAT_TO_TYPE,
+        )
+    if report_data == UNCHECKED:
+        return Unchecked("--report-data unchecked")
+    value = _unhex(report_data)
+    if value is None or len(value) != REPORT_DATA_BYTES:
+        raise UsageError(
+            "cli.verify.report_data",
+            f"--report-data takes exactly {REPORT_DATA_BYTES} bytes in {2 * REPORT_DATA_BYTES} hexadecimal"
+            f' digits, or the word "{UNCHECKED}".',
+            action="For a shorter value at its beginning, use --nonce.",
+        )
+    return Expected(value)
+
+
+def time_of(at: str | None) -> datetime:
+    """Return the time to verify at: ``at``, or now.
+
+    Raises:
+        UsageError: ``cli.verify.time`` for what is no time, or a time without zone.
+    """
+    if at is None:
+        return datetime.now(UTC)
+    try:
+        found = datetime.fromisoformat(at)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise UsageError(
+            "cli.verify.time",
+            f"--at takes a time with its zone, not {escape(at, limit=60)!r}.",
+            action="For example 2025-06-25T12:00Z.",
+        )
+    return found.astimezone(UTC)
+
+
+def policy_of(name: str, also: tuple[str, ...]) -> Policy:
+    """Return the policy of that name or in that file, tightened by the others.
+
+    Raises:
+        UsageError: ``cli.file.*``.
+        PolicyError: As ``Policy.load`` does.
+    """
+    found = load_policy(name)
+    for other in also:
+        found = found.tighten(load_policy(other))
+    return found
+
+
+def load_policy(name: str) -> Policy:
+    """Return a shipped policy by its name, or the one in a file."""
+    return Policy.load(policy_text(name), name=name if name in SHIPPED else Path(name).name[:64] or "policy")
+
+
+def policy_text(name: str) -> bytes:
+    """Return the text of a shipped policy, or of a file.
+
+    Raises:
+        UsageError: ``cli.file.*``.
+        PolicyError: ``policy.unknown_name`` for a bare word that is neither.
+    """
+    if name in SHIPPED:
+        return shipped_text(name)
+    path = Path(name)
+    if os.sep not in name and "." not in name and not path.exists():
+        return shipped_text(name)
+    return read_file(path, limit=MAX_POLICY_BYTES)
+
+
+def references_of(words: tuple[str, ...]) -> dict[str, frozenset[bytes]]:
+    """Return the Reference Values that were typed as ``REGISTER=HEX``.
+
+    Raises:
+        UsageError: ``cli.verify.reference``.
+    """
+    found: dict[str, frozenset[bytes]] = {}
+    for word in words:
+        name, _, digits = word.partition("=")
+        value = _unhex(digits)
+        if name not in _SIZES or value is None or len(value) != _SIZES[name]:
+            known = ", ".join((*tdx.REGISTERS, *sgx.REGISTERS))
+            raise UsageError(
+                "cli.verify.reference",
+                f"--reference takes REGISTER=HEX of the register's size, not {escape(word, limit=60)!r}.",
+                action=f"Registers: {known}.",
+            )
+        found[name] = found.get(name, frozenset()) | {value}
+    return found
+
+
+def roots_of(path: Path | None, own: tuple[str, bytes] | None) -> Roots:
+    """Return the vendor's roots, this installation's own where it is asked for, and those of a PEM file.
+
+    Raises:
+        UsageError: ``cli.file.*``, ``cli.verify.roots``.
+        EvidenceError: ``roots.*``.
+    """
+    roots = Roots.vendor()
+    if own is not None:
+        roots = roots.with_anchor(*own)
+    if path is None:
+        return roots
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    data = read_file(path, limit=MAX_ROOTS_BYTES)
+    try:
+        found = x509.load_pem_x509_certificates(data)
+    except ValueError:
+        raise UsageError(
+            "cli.verify.roots", f"{escape(str(path), limit=300)} holds no certificates in PEM."
+        ) from None
+    for index, certificate in enumerate(found, 1):
+        name = escape(path.name, limit=40)[:50] + (f" #{index}" if len(found) > 1 else "")
+        roots = roots.with_anchor(name, certificate.public_bytes(Encoding.DER))
+    return roots
+
+
+def own_root(policy: Policy, environ: Mapping[str, str]) -> tuple[str, bytes] | None:
+    """Return name and DER of this installation's simulated root, where the policy is for simulated machines.
+
+    Raises:
+        SimulatorError: ``simulator.installation.exposed``, ``simulator.installation.malformed``.
+    """
+    if policy.document.simulated != "only":
+        return None
+    from assay.errors import SimulatorError
+    from assay.simulator.intel import Installation
+    from assay.store.paths import state_directory
+
+    try:
+        installation = Installation.open(state_directory(environ) / SIMULATOR_DIRECTORY)
+    except SimulatorError as error:
+        if error.code == "simulator.installation.missing":
+            return None
+        raise
+    return installation.anchor_name, installation.root_der
+
+
+def collateral_of(path: Path | None) -> dict[str, bytes]:
+    """Return the contents of a collateral file, or of the files of a directory.
+
+    Raises:
+        UsageError: ``cli.file.*``.
+    """
+    if path is None:
+        return {}
+    if path.is_dir():
+        return read_directory(path, limit=MAX_BUNDLE_BYTES)
+    return {path.name: read_file(path, limit=MAX_BUNDLE_BYTES)}
+
+
+def evidence_of(path: Path) -> bytes:
+    """Return the contents of an evidence file.
+
+    Raises:
+        UsageError: ``cli.file.*``.
+    """
+    return read_file(path, limit=MAX_EVIDENCE_BYTES)
+
+
+def log_of(path: Path | None) -> bytes | None:
+    """Return the contents of an event log's file.
+
+    Raises:
+        UsageError: ``cli.file.*``.
+    """
+    return None if path is None else read_file(path, limit=MAX_LOG_BYTES)
+
+
+def compose_of(path: Path | None) -> bytes | None:
+    """Return the contents of an app-compose document.
+
+    Raises:
+        UsageError: ``cli.file.*``.
+    """
+    return None if path is None else read_file(path, limit=MAX_COMPOSE_BYTES)
+
+
+def _unhex(text: str) -> bytes | None:
+    try:
+        return binascii.unhexlify(text)
+    except (binascii.Error, ValueError):
+        return None

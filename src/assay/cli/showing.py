@@ -1,0 +1,308 @@
+"""An Attestation Result as a person reads it: checks, claims, what it rests on, what is missing, verdict."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.appraisal.plain import ready
+from assay.appraisal.result import Verdict
+from assay.appraisal.trust_vector import tier
+from assay.cli.output import escape, style
+from assay.evidence.ledger import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from assay.appraisal.result import AttestationResult
+    from assay.cli.output import Kind
+    from assay.errors import AssayError
+    from assay.evidence.ledger import Check
+
+NARROWEST: Final = 60
+WIDEST: Final = 100
+_HEX_PER_LINE: Final = 64
+_INDENT: Final = "  "
+
+_MARKS: Final[Mapping[Outcome, tuple[str, Kind]]] = {
+    Outcome.PASSED: ("ok", "good"),
+    Outcome.FAILED: ("FAIL", "bad"),
+    Outcome.NOT_APPLICABLE: ("n/a", "dim"),
+    Outcome.NOT_CHECKED: ("open", "warn"),
+}
+_VERDICTS: Final[Mapping[Verdict, tuple[str, Kind]]] = {
+    Verdict.ACCEPTED: ("accepted", "good"),
+    Verdict.REFUSED: ("refused", "bad"),
+    Verdict.GENUINE_NOT_BOUND: ("genuine, not bound", "warn"),
+}
+_GROUPS: Final = (
+    ("dcap.quote.", "Quote"),
+    ("dcap.pck.", "Certificates"),
+    ("dcap.root.", "Certificates"),
+    ("dcap.root_crl.", "Revocation"),
+    ("dcap.pck_crl.", "Revocation"),
+    ("dcap.tcb_signer.", "Collateral"),
+    ("dcap.tcb_info.", "Collateral"),
+    ("dcap.qe_identity.", "Collateral"),
+    ("dcap.qe_report.", "Quoting enclave"),
+    ("dcap.tdx_module.", "TDX module"),
+    ("dcap.", "Status"),
+    ("tdx.", "Binding"),
+    ("sgx.", "Binding"),
+    ("dstack.", "Event log"),
+    ("ccel.", "Event log"),
+)
+
+
+def width() -> int:
+    """Return how many columns the output may use; 80 when it does not go to a terminal."""
+    return max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Something that a stronger answer would need.
+
+    Attributes:
+        what: Its name.
+        why: A clause.
+        action: What to type; empty when there is nothing.
+    """
+
+    what: str
+    why: str
+    action: str
+
+
+def lines(result: AttestationResult, *, title: str, missing: Iterable[Missing]) -> Iterator[str]:
+    """Return the whole result, line by line, the verdict last. Everything a peer wrote is escaped."""
+    columns = width()
+    yield _paint(escape(title), "strong")
+    yield from _checks(result, columns)
+    yield from _fields(result)
+    yield from _log_fields(result)
+    yield from _tcb(result)
+    yield from _rests_on(result, columns)
+    yield from _list("Missing", (_missing_text(found) for found in missing), columns)
+    yield from _list("Not proven", result.not_proven, columns)
+    yield ""
+    yield from _verdict(result, columns)
+
+
+def unreadable(name: str, error: AssayError) -> Iterator[str]:
+    """Return what to say of a file that is no evidence."""
+    columns = width()
+    yield _paint(name, "strong")
+    yield ""
+    yield _paint("Verdict: refused", "bad")
+    yield from _wrapped(f"{error.message} [{error.code}]", columns, "", "")
+    if error.action:
+        yield from _wrapped(error.action, columns, "", "")
+
+
+def _paint(text: str, kind: Kind) -> str:
+    return style(text, kind, sys.stdout)
+
+
+def _heading(text: str) -> Iterator[str]:
+    yield ""
+    yield _paint(text, "strong")
+
+
+def _wrapped(text: str, columns: int, first: str, later: str) -> list[str]:
+    return textwrap.wrap(
+        escape(text), columns, initial_indent=first, subsequent_indent=later, break_on_hyphens=False
+    ) or [first]
+
+
+def _checks(result: AttestationResult, columns: int) -> Iterator[str]:
+    groups: dict[str, list[Check]] = {}
+    for check in result.ledger:
+        groups.setdefault(_group(check.id, result), []).append(check)
+    told: set[str] = set()
+    for name, checks in groups.items():
+        yield from _heading(name)
+        wide = max(len(check.id) for check in checks)
+        for check in checks:
+            again = check.outcome is not Outcome.FAILED and check.reason in told
+            told.add(check.reason)
+            yield from _check(check, columns, wide, "likewise" if again else check.reason)
+
+
+def _group(check_id: str, result: AttestationResult) -> str:
+    if check_id.startswith("policy.added"):
+        return "Policies applied as well: " + ", ".join(escape(part.name) for part in result.policy.also)
+    if check_id.startswith("policy."):
+        return f"Policy {escape(result.policy.name)}"
+    return next((name for start, name in _GROUPS if check_id.startswith(start)), "Other checks")
+
+
+def _check(check: Check, columns: int, wide: int, reason: str) -> Iterator[str]:
+    """Return one check: mark, id, and beside it what it established, or below it why it did not."""
+    mark, kind = _MARKS[check.outcome]
+    head = f"{_INDENT}{mark:<4}  {check.id:<{wide}}  "
+    text = check.spec.title if check.outcome is Outcome.PASSED else reason
+    rest = _wrapped(text, columns, " " * len(head), " " * len(head))
+    yield f"{head.replace(mark, _paint(mark, kind), 1)}{rest[0].lstrip()}".rstrip()
+    yield from rest[1:]
+    if check.outcome is Outcome.FAILED:
+        yield _paint(f"{' ' * len(head)}[{check.code}]", "dim")
+
+
+def _fields(result: AttestationResult) -> Iterator[str]:
+    evidence = result.evidence
+    if evidence.authentic:
+        yield from _heading("What it says")
+        found: dict[str, Any] = ready(evidence.claims)
+        found.pop("tcb", None)
+    else:
+        yield from _heading("What its bytes say (not authenticated)")
+        found = ready(dict(evidence.decoded))
+    yield from _pairs(found)
+
+
+def _log_fields(result: AttestationResult) -> Iterator[str]:
+    log = result.workload_log
+    if log is None or not log.authentic:
+        return
+    found: dict[str, Any] = ready(log.claims)
+    for repeated in ("system", "report_data"):
+        found.pop(repeated, None)
+    counted = {name: found.pop(name) for name in ("events", "app_events") if name in found}
+    yield from _heading("What its event log says")
+    yield from _pairs(found)
+    for name, entries in counted.items():
+        yield f"{_INDENT}{name}: {len(entries)}"
+
+
+def _pairs(found: Mapping[str, Any]) -> Iterator[str]:
+    flat = dict(_flattened(found))
+    wide = max(map(len, flat), default=0)
+    for name, value in flat.items():
+        chunks = _chunks(value)
+        yield f"{_INDENT}{name:<{wide}}  {chunks[0]}"
+        for chunk in chunks[1:]:
+            yield f"{_INDENT}{'':<{wide}}  {chunk}"
+
+
+def _flattened(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in found.items():
+        if name == "rtmrs" and isinstance(value, list):
+            yield from ((f"rtmr{index}", str(entry)) for index, entry in enumerate(value))
+        elif isinstance(value, dict):
+            yield from ((f"{name}.{inner}", _scalar(entry)) for inner, entry in value.items())
+        else:
+            yield name, _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return ", ".join(_scalar(entry) for entry in value) or "none"
+    return str(value)
+
+
+def _chunks(value: str) -> list[str]:
+    text = escape(value)
+    if len(text) > 2 * 4 and set(text) == {"0"}:
+        return [f"zero ({len(text) // 2} bytes)"]
+    if len(text) <= _HEX_PER_LINE:
+        return [text]
+    return [text[at : at + _HEX_PER_LINE // 4 * 3] for at in range(0, len(text), _HEX_PER_LINE // 4 * 3)]
+
+
+def _tcb(result: AttestationResult) -> Iterator[str]:
+    if not result.evidence.authentic:
+        return
+    tcb = result.evidence.claims.tcb
+    yield from _heading("Trusted computing base")
+    rows = [("platform", tcb.platform_status, tcb.platform_date, tcb.platform_advisories)]
+    if tcb.module_status is not None:
+        rows.append(("TDX module", tcb.module_status, tcb.module_date, tcb.module_advisories))
+    rows.append(("quoting enclave", tcb.qe_status, tcb.qe_date, tcb.qe_advisories))
+    rows.append(("together", tcb.status, tcb.effective_date, tcb.advisories))
+    wide = max(len(str(status)) for _, status, _, _ in rows)
+    for name, status, date, advisories in rows:
+        day = f"{date:%Y-%m-%d}" if date is not None else "no date   "
+        told = ", ".join(escape(word) for word in advisories)
+        line = f"{_INDENT}{name:<15}  {escape(str(status)):<{wide}}  {day}"
+        yield from _wrapped(f"{line}  {told}".strip(), width(), _INDENT, _INDENT * 4)
+    number = str(tcb.tcb_evaluation_number)
+    if tcb.qe_evaluation_number != tcb.tcb_evaluation_number:
+        number = f"{number} of the TCB info, {tcb.qe_evaluation_number} of the QE identity"
+    yield f"{_INDENT}evaluation data number {number}"
+    yield f"{_INDENT}FMSPC {tcb.fmspc.hex()}, SGX type {tcb.sgx_type.name.lower().replace('_', '-')}"
+
+
+def _rests_on(result: AttestationResult, columns: int) -> Iterator[str]:
+    evidence = result.evidence
+    anchor = evidence.anchor
+    yield from _heading("Rests on")
+    if anchor is None:
+        yield f"{_INDENT}no root: the chain ended in none that was given"
+    else:
+        kind = "no vendor's root: simulated hardware" if anchor.simulated else "a pinned vendor root"
+        if not evidence.authentic:
+            kind += "; the chain ends there, but the evidence is not authenticated"
+        yield from _wrapped(f"{anchor.name} ({kind})", columns, _INDENT, _INDENT * 2)
+        yield f"{_INDENT}SHA-256 {anchor.fingerprint.hex()}"
+    if evidence.authentic:
+        tcb = evidence.claims.tcb
+        yield (
+            f"{_INDENT}collateral valid {tcb.collateral_valid_from:%Y-%m-%d %H:%M} to"
+            f" {tcb.collateral_valid_until:%Y-%m-%d %H:%M} UTC"
+        )
+    yield f"{_INDENT}time of the appraisal {result.now:%Y-%m-%d %H:%M:%S} UTC"
+    for region in evidence.unsigned:
+        text = f"bytes {region.start} to {region.end}: {region.name}; signed by nobody, nothing rests on them"
+        yield from _wrapped(text, columns, _INDENT, _INDENT * 2)
+
+
+def _missing_text(found: Missing) -> str:
+    text = f"{found.what}: {found.why}"
+    return f"{text} {found.action}" if found.action else text
+
+
+def _list(title: str, entries: Iterable[str], columns: int) -> Iterator[str]:
+    texts = list(entries)
+    if not texts:
+        return
+    yield from _heading(title)
+    for text in texts:
+        yield from _wrapped(text, columns, f"{_INDENT}- ", _INDENT * 2)
+
+
+def _verdict(result: AttestationResult, columns: int) -> Iterator[str]:
+    word, kind = _VERDICTS[result.verdict]
+    marks = ["simulated"] if result.evidence.authentic and result.simulated else []
+    vector = ", ".join(
+        f"{name} {tier(value)}" for name, value in result.trust_vector.items() if tier(value) != "none"
+    )
+    if vector:
+        yield from _wrapped(f"AR4SI: {vector}", columns, "", _INDENT)
+    yield _paint(f"Verdict: {word}{' (' + ', '.join(marks) + ')' if marks else ''}", kind)
+    yield from _wrapped(_because(result), columns, "", "")
+
+
+def _because(result: AttestationResult) -> str:
+    if result.verdict is Verdict.ACCEPTED:
+        return (
+            f"Every required check passed under policy {result.policy.name}, and it is bound to your value."
+        )
+    if result.verdict is Verdict.GENUINE_NOT_BOUND:
+        return (
+            f"Authentic, and within policy {result.policy.name}. Nothing ties it to you or to now, so it"
+            " opens no gate."
+        )
+    failed = result.ledger.failed()
+    if not failed:
+        left = len(result.ledger.unmet())
+        return f"Nothing failed, but {left} checks could not be made; what they need is listed as missing."
+    more = f" {len(failed) - 1} more failed." if len(failed) > 1 else ""
+    return f"{failed[0].id} failed: {failed[0].reason}{more}"

@@ -1,0 +1,175 @@
+"""``assay verify``: every check by name, its outcome, the reason, and what the result rests on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from assay.cli import exit_codes
+from assay.cli.output import emit, emit_json, escape
+from assay.errors import AssayError
+
+if TYPE_CHECKING:
+    from assay.cli.asking import Answer, Question
+
+SCHEMA: Final = "assay/verify/v1"
+_SEVERITY: Final = (exit_codes.OK, exit_codes.NOT_BOUND, exit_codes.REFUSED)
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option(
+    "--policy",
+    "policy_name",
+    default="genuine",
+    metavar="NAME|PATH",
+    show_default=True,
+    help="genuine, strict, local, or a policy file.",
+)
+@click.option(
+    "--also", multiple=True, metavar="NAME|PATH", help="A policy applied as well: both must accept."
+)
+@click.option(
+    "--report-data",
+    metavar="HEX|unchecked",
+    help="The 64 bytes that the evidence must carry, or the word unchecked.",
+)
+@click.option(
+    "--nonce",
+    metavar="HEX",
+    help="16 to 64 bytes with which the report data must begin; the rest of it must be zero.",
+)
+@click.option(
+    "--collateral",
+    type=click.Path(path_type=Path),
+    metavar="FILE|DIR",
+    help="A collateral bundle, or a directory in which the fitting one is found.",
+)
+@click.option("--at", metavar="TIME", help="Verify as of this time (ISO 8601 with zone) instead of now.")
+@click.option(
+    "--event-log",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A dstack event log or answer (JSON), or CCEL data, that explains the registers.",
+)
+@click.option(
+    "--app-compose",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The app-compose document that was deployed, to be found in the dstack event log.",
+)
+@click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    metavar="REGISTER=HEX",
+    help="A Reference Value for policies that ask for them; can be repeated.",
+)
+@click.option(
+    "--roots",
+    "roots_file",
+    type=click.Path(path_type=Path),
+    metavar="PEM",
+    help="Roots of your own; evidence under them is always simulated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def verify(files: tuple[Path, ...], *, as_json: bool, **typed: Any) -> int:
+    """Verify evidence: every check by name, its outcome, and what was not proven.
+
+    Exit codes: 0 accepted, 1 refused, 3 genuine but not bound, 2 usage. Of several files the worst counts.
+    """
+    from assay.cli.asking import evidence_of
+
+    question = _question(**typed)
+    contents = [(path, evidence_of(path)) for path in files]
+    found = [_judge(question, path, data) for path, data in contents]
+    if as_json:
+        emit_json({"schema": SCHEMA, "results": [_json(path, answer) for path, answer in found]})
+    else:
+        for index, (path, answer) in enumerate(found):
+            emit("\n".join([""] * bool(index) + _lines(path, answer)))
+    return max((_code(answer) for _, answer in found), key=_SEVERITY.index)
+
+
+def _question(
+    *,
+    policy_name: str,
+    also: tuple[str, ...],
+    report_data: str | None,
+    nonce: str | None,
+    collateral: Path | None,
+    at: str | None,
+    event_log: Path | None,
+    app_compose: Path | None,
+    references: tuple[str, ...],
+    roots_file: Path | None,
+) -> Question:
+    from assay.appraisal.rules.subject import Context
+    from assay.cli import asking
+    from assay.evidence.facts import FactCache
+    from assay.evidence.verification import fingerprint
+
+    binding = asking.binding_of(report_data, nonce)
+    policy = asking.policy_of(policy_name, also)
+    own = asking.own_root(policy, os.environ)
+    return asking.Question(
+        policy=policy,
+        binding=binding,
+        now=asking.time_of(at),
+        roots=asking.roots_of(roots_file, own),
+        context=Context(installation_root=fingerprint(own[1]) if own else None),
+        references=asking.references_of(references),
+        collateral=asking.collateral_of(collateral),
+        event_log=asking.log_of(event_log),
+        app_compose=asking.compose_of(app_compose),
+        facts=FactCache(max_entries=64),
+    )
+
+
+def _judge(question: Question, path: Path, data: bytes) -> tuple[Path, tuple[str, Answer] | AssayError]:
+    """Return what became of one file: its form and the answer, or why it could not be read as evidence."""
+    from assay.errors import EvidenceError
+    from assay.verification.opening import open_evidence
+
+    try:
+        opened = open_evidence(data)
+        return path, (opened.form, question.judge(opened))
+    except EvidenceError as error:
+        return path, error
+
+
+def _code(found: tuple[str, Answer] | AssayError) -> int:
+    from assay.appraisal.result import Verdict
+
+    if isinstance(found, AssayError):
+        return exit_codes.REFUSED
+    return {
+        Verdict.ACCEPTED: exit_codes.OK,
+        Verdict.GENUINE_NOT_BOUND: exit_codes.NOT_BOUND,
+        Verdict.REFUSED: exit_codes.REFUSED,
+    }[found[1].result.verdict]
+
+
+def _lines(path: Path, found: tuple[str, Answer] | AssayError) -> list[str]:
+    from assay.cli.showing import lines, unreadable
+
+    name = escape(str(path), limit=300)
+    if isinstance(found, AssayError):
+        return list(unreadable(name, found))
+    form, answer = found
+    title = f"{name}: {answer.result.platform.upper()}, {form}"
+    return list(lines(answer.result, title=title, missing=answer.missing))
+
+
+def _json(path: Path, found: tuple[str, Answer] | AssayError) -> dict[str, Any]:
+    if isinstance(found, AssayError):
+        return {"file": str(path), "verdict": "refused", "error": found.to_json()}
+    _, answer = found
+    shown = answer.result.to_json()
+    shown["missing"] = [
+        {"what": each.what, "why": each.why, "action": each.action} for each in answer.missing
+    ]
+    return {"file": str(path), **shown}

@@ -1,0 +1,152 @@
+"""Finding evidence in what a person has at hand: raw quotes, hexadecimal text, a dstack guest's answers.
+
+Recognition only routes. Nothing is trusted for the form it came in, and a wrong guess ends in a refusal.
+"""
+
+from __future__ import annotations
+
+import binascii
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
+
+from assay.errors import EvidenceError
+
+if TYPE_CHECKING:
+    from assay.evidence.dstack import Presented
+
+Platform = Literal["tdx", "sgx"]
+
+MAX_EVIDENCE_BYTES: Final = 1 << 20
+MAX_LOG_BYTES: Final = 4 << 20
+_TEE: Final[dict[int, Platform]] = {0: "sgx", 0x81: "tdx"}
+_FIRMWARE_REGISTERS: Final = frozenset({0, 1})
+_JSON_STARTS: Final = (b"{", b"[")
+
+
+@dataclass(frozen=True, slots=True)
+class CcelData:
+    """A firmware event log (CCEL).
+
+    Attributes:
+        data: The table's data area.
+        registers: RTMRs that it has to explain; firmware fills RTMR0 and RTMR1.
+    """
+
+    data: bytes
+    registers: frozenset[int] = _FIRMWARE_REGISTERS
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Evidence as it was found in a file.
+
+    Attributes:
+        quote: The quote.
+        form: What the file holds, for people.
+        presented: The guest's answer, when the quote came in one.
+    """
+
+    quote: bytes
+    form: str
+    presented: Presented | None
+
+
+def detect_platform(evidence: bytes) -> Platform | None:
+    """Return the platform that the header of a quote names, or None."""
+    if len(evidence) < 8:
+        return None
+    version = int.from_bytes(evidence[:2], "little")
+    if version == 3:
+        return "sgx"
+    return _TEE.get(int.from_bytes(evidence[4:8], "little")) if version in (4, 5) else None
+
+
+def open_evidence(data: bytes) -> Opened:
+    """Return the quote that a file holds.
+
+    Args:
+        data: A quote, its hexadecimal text, or a dstack guest's answer (GetQuote, Info, attestation).
+
+    Raises:
+        EvidenceError: ``verification.evidence.oversized``, ``verification.evidence.unrecognised``, or the
+            codes of the answer's own parser.
+    """
+    if len(data) > MAX_EVIDENCE_BYTES:
+        raise EvidenceError(
+            "verification.evidence.oversized",
+            f"The file has {len(data)} bytes; evidence has at most {MAX_EVIDENCE_BYTES}.",
+        )
+    if detect_platform(data) is not None:
+        return Opened(data, f"{len(data)} bytes", None)
+    decoded = _from_hex(data)
+    if decoded is not None and detect_platform(decoded) is not None:
+        return Opened(decoded, f"{len(decoded)} bytes, from hexadecimal text", None)
+    if data.lstrip()[:1] in _JSON_STARTS:
+        presented = _answer(data)
+        return Opened(
+            presented.quote, f"{len(presented.quote)} bytes, from a dstack guest's answer", presented
+        )
+    raise EvidenceError(
+        "verification.evidence.unrecognised",
+        "The file holds no evidence that Assay knows: no TDX or SGX quote, and no dstack guest's answer.",
+        action="Give the raw quote, its hexadecimal text, or the JSON answer of GetQuote or Info.",
+    )
+
+
+def open_event_log(data: bytes, quote: bytes) -> Presented | CcelData:
+    """Return the event log that a file holds, to be verified against a quote.
+
+    Args:
+        data: A dstack event log or answer (JSON), or the data of a CCEL table.
+        quote: The quote that the log shall explain.
+
+    Raises:
+        EvidenceError: ``verification.log.oversized``, or the codes of the log's own parser.
+    """
+    if len(data) > MAX_LOG_BYTES:
+        raise EvidenceError(
+            "verification.log.oversized",
+            f"The event log has {len(data)} bytes; {MAX_LOG_BYTES} is the limit.",
+        )
+    start = data.lstrip()[:1]
+    if start not in _JSON_STARTS:
+        return CcelData(data)
+    from assay.evidence.dstack import Presented  # noqa: PLC0415 - needed for this format alone
+
+    if start == b"[":
+        return Presented(quote=quote, log=data)
+    found = _answer(data, quote)
+    if _same_quote(found.quote, quote):
+        return replace(found, quote=quote)
+    # Key and statements belong to the other quote; only the log itself is held against this one.
+    return replace(found, quote=quote, spki=None, stated={})
+
+
+def _answer(data: bytes, quote: bytes | None = None) -> Presented:
+    """Take a dstack answer apart, whichever of the known ones it is."""
+    from assay.evidence.decoding import strictjson  # noqa: PLC0415 - needed for this format alone
+    from assay.evidence.dstack import from_get_quote, from_info, from_tcb_info  # noqa: PLC0415 - the same
+
+    members = strictjson.parse_object(data, max_bytes=MAX_LOG_BYTES)
+    if "app_cert" in members:
+        return from_info(data)
+    if "quote" in members or "attestation" in members:
+        return from_get_quote(data)
+    if quote is not None and "event_log" in members:
+        return from_tcb_info(data, quote)
+    raise EvidenceError(
+        "verification.answer.unrecognised",
+        "The JSON is no answer of a dstack guest: it has no member quote, attestation or app_cert.",
+    )
+
+
+def _same_quote(one: bytes, other: bytes) -> bool:
+    return one.rstrip(b"\0") == other.rstrip(b"\0")
+
+
+def _from_hex(data: bytes) -> bytes | None:
+    text = data.strip().removeprefix(b"0x")
+    try:
+        return binascii.unhexlify(text)
+    except (binascii.Error, ValueError):
+        return None
