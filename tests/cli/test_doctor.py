@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from assay.cli import doctor, exit_codes
 from assay.cli import main as entry
+from assay.leases import clock
+from assay.leases.desk import Desk
 
 
 @pytest.fixture
@@ -65,27 +69,43 @@ def test_disk_space(state, capsys, monkeypatch, free, health):
     assert code == (exit_codes.REFUSED if health == "failed" else exit_codes.OK)
 
 
-def test_what_is_not_installed_is_a_warning_with_what_to_do(state, capsys, monkeypatch):
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+def test_what_is_not_installed_is_a_warning_with_what_to_do(state, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
     code, _, found = _examined(capsys)
     assert code == exit_codes.OK
-    assert found["bubblewrap"]["health"] == "warning"
-    assert "rung `none`" in found["bubblewrap"]["text"]
+    assert found["isolation"]["health"] == "warning"
+    assert "`none`: bubblewrap is not installed" in found["isolation"]["text"]
     assert found["git"]["health"] == "warning"
 
 
-@pytest.mark.parametrize("failure", ["exit 3", "sleep 60"])
-def test_a_sandbox_that_does_not_work_is_told_from_one_that_does(
-    state, capsys, monkeypatch, tmp_path, failure
-):
-    tool = tmp_path / "bwrap"
-    tool.write_text(f"#!/bin/sh\necho 'no \x1b namespaces' >&2\n{failure}\n")
-    tool.chmod(0o755)
-    monkeypatch.setattr(doctor, "PROBE_SECONDS", 1)
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: str(tool))
-    found = _examined(capsys)[2]["bubblewrap"]
+def test_a_sandbox_that_does_not_work_is_told_from_one_that_does(state, capsys, monkeypatch, tmp_path):
+    for name in ("bwrap", "setpriv"):
+        tool = tmp_path / name
+        tool.write_text("#!/bin/sh\necho 'no \033 namespaces' >&2\nexit 3\n")
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    found = _examined(capsys)[2]["isolation"]
     assert found["health"] == "warning"
     assert "does not work" in found["text"]
+
+
+def _remember(when):
+    with Desk.open(os.environ) as desk, desk.db.transaction() as tx:
+        clock.remember(tx, when, "collateral")
+
+
+def test_a_clock_before_the_newest_verified_time_fails(state, capsys):
+    _remember(datetime.now(UTC) + timedelta(days=365))
+    code, _, found = _examined(capsys)
+    assert code == exit_codes.REFUSED
+    assert found["clock"]["health"] == "failed"
+
+
+def test_a_clock_after_it_is_fine(state, capsys):
+    _remember(datetime(2025, 6, 25, tzinfo=UTC))
+    code, _, found = _examined(capsys)
+    assert code == exit_codes.OK
+    assert "2025-06-25" in found["clock"]["text"]
 
 
 def test_people_read_a_line_for_each_finding(state, capsys):

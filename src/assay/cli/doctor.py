@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,18 +24,6 @@ if TYPE_CHECKING:
 OLDEST_PYTHON: Final = (3, 11)
 FREE_BYTES_WANTED: Final = 512 << 20
 FREE_BYTES_NEEDED: Final = 64 << 20
-PROBE_SECONDS: Final = 15
-_SANDBOX: Final = (
-    "--unshare-all",
-    "--ro-bind",
-    "/",
-    "/",
-    "--proc",
-    "/proc",
-    "--dev",
-    "/dev",
-    "--die-with-parent",
-)
 
 
 class Health(StrEnum):
@@ -93,9 +80,8 @@ def examine(environ: Mapping[str, str]) -> tuple[Finding, ...]:
         _python(),
         _cryptography(),
         *_state(environ),
-        _sandbox("bubblewrap", nested=False),
-        _sandbox("nested bubblewrap", nested=True),
-        _user_namespaces(),
+        _isolation(environ),
+        _clock(environ),
         _git(),
     )
 
@@ -158,47 +144,36 @@ def _disk(path: Path) -> Finding:
     return Finding("disk", Health.OK, text)
 
 
-def _sandbox(name: str, *, nested: bool) -> Finding:
-    tool = shutil.which("bwrap")
-    if tool is None:
+def _isolation(environ: Mapping[str, str]) -> Finding:
+    from assay.providers.local.isolation import probe
+
+    rung = probe(environ)
+    if rung.name == "none":
         return Finding(
-            name,
+            "isolation",
             Health.WARNING,
-            "not installed: local machines run on the isolation rung `none`",
-            "Install the package bubblewrap of your distribution.",
+            f"local machines run on the lowest rung, `none`: {rung.reason}",
+            "Install the package bubblewrap of your distribution, and allow user namespaces.",
         )
-    inner = [tool, *_SANDBOX, "true"]
-    return _tried(
-        name,
-        [tool, *_SANDBOX, *inner] if nested else inner,
-        "works",
-        "does not work here: local machines run on a lower isolation rung",
-    )
+    return Finding("isolation", Health.OK, f"{rung.name}, and another one inside it")
 
 
-def _user_namespaces() -> Finding:
-    tool = shutil.which("unshare")
-    if tool is None:
-        return Finding("user namespaces", Health.WARNING, "not tried: the program `unshare` is not installed")
-    return _tried(
-        "user namespaces",
-        [tool, "--user", "--map-root-user", "true"],
-        "allowed",
-        "not allowed: bubblewrap then needs to be set-user-id",
-    )
+def _clock(environ: Mapping[str, str]) -> Finding:
+    from assay.leases import clock
+    from assay.leases.desk import Desk
+    from assay.store.paths import DATABASE_NAME, state_directory
 
-
-def _tried(name: str, command: list[str], good: str, bad: str) -> Finding:
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding(name, Health.WARNING, f"{bad} ({error})")
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip()[:200]
-        return Finding(name, Health.WARNING, f"{bad} ({said})" if said else bad)
-    return Finding(name, Health.OK, good)
+        if not (state_directory(environ) / DATABASE_NAME).exists():
+            return Finding("clock", Health.OK, "no evidence was verified here that it could contradict")
+        with Desk.open(environ) as desk, desk.db.read() as view:
+            clock.check(view, desk.now())
+            known = clock.newest(view)
+    except AssayError as error:
+        return Finding("clock", Health.FAILED, error.message, error.action)
+    return Finding(
+        "clock", Health.OK, f"not before the newest verified time, {known or 'of which there is none'}"
+    )
 
 
 def _git() -> Finding:
