@@ -155,7 +155,7 @@ class Machine:
             SEED, made=_made(self.intent.created_at), debug=attack == "debug"
         )
         domain = platform.trust_domain(mr_td=self.measurement, mr_config_id=self.intent.config.digest())
-        return QuotingDevice(domain, replays=attack == "stale-nonce")
+        return QuotingDevice(domain, replays=attack == "stale-nonce", alters=attack == "changed-bundle")
 
     def serve(self, device: QuotingDevice) -> str:
         """Serve until something ends it; return why."""
