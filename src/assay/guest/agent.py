@@ -19,10 +19,11 @@ from assay.guest.nonces import Nonces
 from assay.guest.phases import Event, Phase, after
 from assay.guest.run import Order, Run
 from assay.receipts.receipt import Artefacts, Outcome, Receipt, Stream
-from assay.workload.bundle import EMPTY, BundleLimits
+from assay.workload.bundle import EMPTY, BundleLimits, Listing
 from assay.workload.environment import check_values
 from assay.workload.manifest import Manifest
 from assay.workload.receive import Receiver
+from assay.workload.remeasure import require_unaltered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,7 @@ class Delivery:
     manifest: Manifest
     work: Path
     bundle: bytes
+    listing: Listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +213,11 @@ class Agent:
 
         Raises:
             ChannelError: ``channel.nonce.reused``.
+            WorkloadError: ``workload.bundle.altered`` when it is not any more what arrived.
             GuestError: ``guest.phase.refused``, ``guest.quoting.*``.
         """
         self._require(admission, Event.START_PROVEN)
+        require_unaltered(delivery.work, delivery.listing)
         self.nonces.use(nonce)
         # Not under the lock: a quoting device may take its time, and the end of the guest must not wait for
         # it.

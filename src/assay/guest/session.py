@@ -131,10 +131,10 @@ class Session:
         while (frame := self._read_upload()).kind is Kind.CHUNK:
             receiver.feed(frame.body)
         try:
-            receiver.finish()
+            listing = receiver.finish()
         except OSError as error:
             raise GuestError("guest.storage", f"The bundle cannot be stored: {error.strerror}.") from error
-        self._delivery = Delivery(manifest, receiver.target, manifest.bundle)
+        self._delivery = Delivery(manifest, receiver.target, manifest.bundle, listing)
 
     def _drop_upload(self) -> None:
         while self._read_upload().kind is Kind.CHUNK:
