@@ -82,13 +82,15 @@ class FactCache:
 
     Attributes:
         platforms: What a quote rests on besides its own signature.
+        chains: Verified PCK chains.
         collateral: Verified collateral.
-        certificates: Certificates whose issuer, role and signature were verified.
+        certificates: Certificates whose issuer and signature were verified; their role is judged at each use.
     """
 
-    __slots__ = ("certificates", "collateral", "platforms")
+    __slots__ = ("certificates", "chains", "collateral", "platforms")
 
     def __init__(self, *, max_entries: int = DEFAULT_MAX_ENTRIES) -> None:
         self.platforms: FactShelf[Any] = FactShelf(max_entries)
+        self.chains: FactShelf[Any] = FactShelf(max_entries)
         self.collateral: FactShelf[Any] = FactShelf(max(1, max_entries // 8))
         self.certificates: FactShelf[Any] = FactShelf(max_entries)

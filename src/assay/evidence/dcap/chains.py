@@ -22,19 +22,20 @@ from assay.evidence.dcap.pck import (
 )
 from assay.evidence.decoding.der import DerError
 from assay.evidence.decoding.pem import PemError, certificates
+from assay.evidence.ledger import CheckFailedError, LedgerBuilder
 from assay.evidence.x509.certificate import Certificate, verifies
 from assay.evidence.x509.crl import RevocationList
 from assay.evidence.x509.roles import issued
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric import ec
 
     from assay.evidence.facts import FactCache, Window
-    from assay.evidence.ledger import CheckSpec, LedgerBuilder
-    from assay.evidence.roots import Root
+    from assay.evidence.ledger import CheckSpec, Ledger
+    from assay.evidence.roots import Root, Roots
     from assay.evidence.x509.roles import Role
 
 
@@ -86,18 +87,36 @@ def read_pck_chain(ledger: LedgerBuilder, text: bytes) -> tuple[Certificate, Cer
     return found
 
 
-def verify_pck_chain(ledger: LedgerBuilder, text: bytes, roots: tuple[Root, ...], now: datetime) -> PckChain:
-    """Verify the chain of a quote, by role, to a root of trust.
+def verify_pck_chain(
+    text: bytes, roots: Roots, now: datetime, facts: FactCache
+) -> tuple[Ledger, PckChain | None]:
+    """Verify the chain of a quote, by role, to a root of trust; remember it if all of it passed.
 
     Args:
-        ledger: Receives ``PCK_CHECKS``.
         text: The chain as PEM: leaf, CA, root.
         roots: The roots that it may end in.
         now: The time at which it must be valid.
+        facts: Where verified chains are remembered.
 
-    Raises:
-        CheckFailedError: A check failed on which the others rest.
+    Returns:
+        The outcomes of ``PCK_CHECKS``, and the chain unless a check failed on which everything rests.
     """
+    key = (hashlib.sha256(text).digest(), roots.digest)
+    known: tuple[Ledger, PckChain] | None = facts.chains.get(key, now)
+    if known is not None:
+        return known
+    ledger = LedgerBuilder(checks.PCK_CHECKS)
+    try:
+        chain = _pck_chain(ledger, text, roots.intel, now)
+    except CheckFailedError:
+        return ledger.close(), None
+    closed = ledger.close()
+    if not closed.unmet():
+        facts.chains.put(key, chain.window, (closed, chain))
+    return closed, chain
+
+
+def _pck_chain(ledger: LedgerBuilder, text: bytes, roots: tuple[Root, ...], now: datetime) -> PckChain:
     leaf, authority, root_der = read_pck_chain(ledger, text)
     root = next((entry for entry in roots if entry.der == root_der), None)
     if root is None:
@@ -129,31 +148,46 @@ def verify_pck_chain(ledger: LedgerBuilder, text: bytes, roots: tuple[Root, ...]
     return PckChain(root, authority, leaf, key, extension, window)
 
 
-def verify_crl_authority(
-    ledger: LedgerBuilder, text: bytes, pck: PckChain, now: datetime, facts: FactCache
-) -> Certificate:
-    """Verify the issuer chain of the PCK CRL: a PCK CA, then the pinned root."""
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Under what the issuer chains of documents are verified.
+
+    Attributes:
+        root: The root that each must end in.
+        known: Certificates that are verified already, by DER.
+        now: The time at which they must be valid.
+        facts: Where verified certificates are remembered.
+    """
+
+    root: Root
+    known: Mapping[bytes, Certificate]
+    now: datetime
+    facts: FactCache
+
+
+def verify_crl_authority(ledger: LedgerBuilder, text: bytes, trust: Trust) -> Certificate:
+    """Verify the issuer chain of the PCK CRL: a PCK CA, then the pinned root; record ``PCK_CRL_CHAIN``."""
     spec, code = checks.PCK_CRL_CHAIN, "dcap.pck_crl.chain"
-    found = _two(ledger, spec, code, text, PCK_CA_ROLE, pck, now, facts)
+    found = _two(ledger, spec, code, text, PCK_CA_ROLE, trust)
     with decoding(ledger, spec, code):
         _demand(ledger, spec, code, PCK_CA_ROLE.defect(found))
-    if now not in found.window:
+    if trust.now not in found.window:
         raise ledger.fail(
-            spec, "dcap.pck_crl.chain_validity", f"The PCK CRL's CA is {describe(found.window, now)}."
+            spec, "dcap.pck_crl.chain_validity", f"The PCK CRL's CA is {describe(found.window, trust.now)}."
         )
     ledger.passed(spec)
     return found
 
 
 def verify_signers(
-    ledger: LedgerBuilder, texts: tuple[bytes, bytes], pck: PckChain, now: datetime, facts: FactCache
+    ledger: LedgerBuilder, texts: tuple[bytes, bytes], trust: Trust
 ) -> tuple[Certificate, Certificate]:
     """Verify the signers of TCB info and QE identity: certified by the pinned root directly, for that."""
     spec, code = checks.TCB_SIGNER_CHAIN, "dcap.tcb_signer.chain"
-    first = _two(ledger, spec, code, texts[0], TCB_SIGNER_ROLE, pck, now, facts)
+    first = _two(ledger, spec, code, texts[0], TCB_SIGNER_ROLE, trust)
     second = first
     if texts[1] != texts[0]:
-        second = _two(ledger, spec, code, texts[1], TCB_SIGNER_ROLE, pck, now, facts)
+        second = _two(ledger, spec, code, texts[1], TCB_SIGNER_ROLE, trust)
     ledger.passed(spec)
     with decoding(ledger, checks.TCB_SIGNER_ROLE, "dcap.tcb_signer.role"):
         for certificate in {first.der: first, second.der: second}.values():
@@ -162,41 +196,32 @@ def verify_signers(
             )
     ledger.passed(checks.TCB_SIGNER_ROLE)
     window = first.window & second.window
-    if now in window:
+    if trust.now in window:
         ledger.passed(checks.TCB_SIGNER_VALIDITY)
     else:
         ledger.failed(
             checks.TCB_SIGNER_VALIDITY,
             "dcap.tcb_signer.validity",
-            f"The TCB signing certificate is {describe(window, now)}.",
+            f"The TCB signing certificate is {describe(window, trust.now)}.",
         )
     return first, second
 
 
 def _two(
-    ledger: LedgerBuilder,
-    spec: CheckSpec,
-    code: str,
-    text: bytes,
-    role: Role,
-    pck: PckChain,
-    now: datetime,
-    facts: FactCache,
+    ledger: LedgerBuilder, spec: CheckSpec, code: str, text: bytes, role: Role, trust: Trust
 ) -> Certificate:
     """Verify that a chain is one certificate issued by the pinned root, and that root."""
     with decoding(ledger, spec, code):
         der, root = certificates(text, count=2)
-        if root != pck.root.der:
+        if root != trust.root.der:
             raise ledger.fail(spec, code, "The chain does not end in the root of the PCK chain.")
-        if der == pck.authority.der:
-            return pck.authority
-        key = (pck.root.anchor.fingerprint, hashlib.sha256(der).digest())
-        known: Certificate | None = facts.certificates.get(key, now)
+        key = (trust.root.anchor.fingerprint, hashlib.sha256(der).digest())
+        known = trust.known.get(der) or trust.facts.certificates.get(key, trust.now)
         if known is not None:
             return known
         found = Certificate.parse(der)
-        _demand(ledger, spec, code, issued(found, pck.root.certificate, role.title))
-    facts.certificates.put(key, found.window & pck.root.certificate.window, found)
+        _demand(ledger, spec, code, issued(found, trust.root.certificate, role.title))
+    trust.facts.certificates.put(key, found.window & trust.root.certificate.window, found)
     return found
 
 

@@ -19,19 +19,19 @@ from assay.evidence.dcap.chains import (
 )
 from assay.evidence.dcap.documents import SIGNED_STATUSES, parse_qe_identity, parse_tcb_info
 from assay.evidence.decoding.strictjson import JsonError
-from assay.evidence.ledger import CheckFailedError
+from assay.evidence.ledger import CheckFailedError, LedgerBuilder
 from assay.evidence.x509.certificate import raw_signature, verifies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from assay.evidence.dcap.chains import PckChain
+    from assay.evidence.dcap.chains import Trust
     from assay.evidence.dcap.collateral import Collateral
     from assay.evidence.dcap.documents import QeIdentity, Standing, TcbInfo
     from assay.evidence.dcap.quote import Platform
-    from assay.evidence.facts import FactCache, Window
-    from assay.evidence.ledger import CheckSpec, LedgerBuilder
+    from assay.evidence.facts import Window
+    from assay.evidence.ledger import CheckSpec, Ledger
     from assay.evidence.x509.certificate import Certificate
     from assay.evidence.x509.crl import RevocationList
 
@@ -67,44 +67,47 @@ class Endorsed:
     window: Window
 
 
-def verify_collateral(
-    ledger: LedgerBuilder,
-    collateral: Collateral,
-    platform: Platform,
-    pck: PckChain,
-    now: datetime,
-    facts: FactCache,
-) -> Endorsed:
-    """Verify collateral under the root of a PCK chain and record ``DOCUMENT_CHECKS``.
+def verify_collateral(collateral: Collateral, platform: Platform, trust: Trust) -> tuple[Ledger, Endorsed]:
+    """Verify collateral, whatever the quote; remember it if all of it passed.
 
     Args:
-        ledger: Receives the checks; a failure does not stop the ones that do not rest on it.
         collateral: The documents.
         platform: The kind of TEE that they must be for.
-        pck: The verified chain whose root they must end in.
-        now: The time at which all must be valid.
-        facts: Where verified certificates are remembered.
+        trust: The root that they must end in, the time at which they must be valid, what is known already.
+
+    Returns:
+        The outcomes of ``DOCUMENT_CHECKS``, where a failure stops only those that rest on it, and what they
+        establish.
     """
-    root_crl = _attempt(lambda: _root_crl(ledger, collateral, pck, now))
-    found = _attempt(lambda: _pck_crl(ledger, collateral, pck, now, facts))
+    key = (collateral.digest, trust.root.anchor.fingerprint, platform)
+    known: tuple[Ledger, Endorsed] | None = trust.facts.collateral.get(key, trust.now)
+    if known is not None:
+        return known
+    ledger = LedgerBuilder(checks.DOCUMENT_CHECKS)
+    root_crl = _attempt(lambda: _root_crl(ledger, collateral, trust))
+    found = _attempt(lambda: _pck_crl(ledger, collateral, trust))
     pck_crl, authority = found or (None, None)
     chains = (collateral.tcb_info_issuer_chain, collateral.qe_identity_issuer_chain)
-    signers = _attempt(lambda: verify_signers(ledger, chains, pck, now, facts))
+    signers = _attempt(lambda: verify_signers(ledger, chains, trust))
     info: TcbInfo | None = None
     identity: QeIdentity | None = None
     if signers is not None:
-        info = _attempt(lambda: _tcb_info(ledger, collateral, signers[0], platform, now))
-        identity = _attempt(lambda: _qe_identity(ledger, collateral, signers[1], platform, now))
+        info = _attempt(lambda: _tcb_info(ledger, collateral, signers[0], platform, trust.now))
+        identity = _attempt(lambda: _qe_identity(ledger, collateral, signers[1], platform, trust.now))
     if info is not None and identity is not None:
         _attempt(
             lambda: _statuses(ledger, [*info.standings(), *(level.standing for level in identity.levels)])
         )
-    window = pck.root.certificate.window
+    window = trust.root.certificate.window
     certificates = [authority, *(signers or ())]
     for part in (root_crl, pck_crl, info, identity, *certificates):
         if part is not None:
             window &= part.window
-    return Endorsed(root_crl, pck_crl, authority, signers, info, identity, window)
+    closed = ledger.close()
+    endorsed = Endorsed(root_crl, pck_crl, authority, signers, info, identity, window)
+    if not closed.unmet():
+        trust.facts.collateral.put(key, window, (closed, endorsed))
+    return closed, endorsed
 
 
 def _attempt(step: Callable[[], StepT]) -> StepT | None:
@@ -115,9 +118,9 @@ def _attempt(step: Callable[[], StepT]) -> StepT | None:
         return None
 
 
-def _root_crl(ledger: LedgerBuilder, collateral: Collateral, pck: PckChain, now: datetime) -> RevocationList:
+def _root_crl(ledger: LedgerBuilder, collateral: Collateral, trust: Trust) -> RevocationList:
     crl = read_crl(ledger, collateral.root_ca_crl, checks.ROOT_CRL_LAYOUT, "dcap.root_crl.malformed")
-    if not crl_is_of(crl, pck.root.certificate):
+    if not crl_is_of(crl, trust.root.certificate):
         raise ledger.fail(
             checks.ROOT_CRL_ISSUER,
             "dcap.root_crl.issuer",
@@ -127,20 +130,22 @@ def _root_crl(ledger: LedgerBuilder, collateral: Collateral, pck: PckChain, now:
     verify_crl(
         ledger,
         crl,
-        pck.root.certificate,
+        trust.root.certificate,
         signature=checks.ROOT_CRL_SIGNATURE,
         time=checks.ROOT_CRL_TIME,
-        now=now,
+        now=trust.now,
     )
     return crl
 
 
 def _pck_crl(
-    ledger: LedgerBuilder, collateral: Collateral, pck: PckChain, now: datetime, facts: FactCache
+    ledger: LedgerBuilder, collateral: Collateral, trust: Trust
 ) -> tuple[RevocationList, Certificate]:
     crl = read_crl(ledger, collateral.pck_crl, checks.PCK_CRL_LAYOUT, "dcap.pck_crl.malformed")
-    authority = verify_crl_authority(ledger, collateral.pck_crl_issuer_chain, pck, now, facts)
-    verify_crl(ledger, crl, authority, signature=checks.PCK_CRL_SIGNATURE, time=checks.PCK_CRL_TIME, now=now)
+    authority = verify_crl_authority(ledger, collateral.pck_crl_issuer_chain, trust)
+    verify_crl(
+        ledger, crl, authority, signature=checks.PCK_CRL_SIGNATURE, time=checks.PCK_CRL_TIME, now=trust.now
+    )
     return crl, authority
 
 

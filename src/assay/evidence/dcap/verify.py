@@ -19,13 +19,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from assay.errors import EvidenceError
 from assay.evidence.dcap import checks
-from assay.evidence.dcap.chains import verify_pck_chain
+from assay.evidence.dcap.chains import Trust, verify_pck_chain
 from assay.evidence.dcap.decoded import DecodedQuote, collateral_need
 from assay.evidence.dcap.endorsed import Endorsed, verify_collateral
 from assay.evidence.dcap.match import match, tcb_claims
 from assay.evidence.dcap.quote import Quote, QuoteError, parse_quote
 from assay.evidence.decoding.der import DerError
-from assay.evidence.ledger import Check, CheckFailedError, Ledger, LedgerBuilder, Outcome
+from assay.evidence.ledger import Check, Ledger, LedgerBuilder, Outcome
 from assay.evidence.sgx.claims import SgxClaims
 from assay.evidence.sgx.report import SgxReport
 from assay.evidence.tdx.claims import TdxClaims
@@ -232,7 +232,11 @@ def _fresh(
     """Establish everything; remember it if, and only if, all of it passed, the quote's signature included."""
     ledger = LedgerBuilder(_SPECS[platform])
     ledger.passed(*checks.LAYOUT_CHECKS)
-    pck, attested = _enclave(ledger, quote, roots, now)
+    start, end = quote.chain
+    outcomes, pck = verify_pck_chain(quote.data[start:end], roots, now, facts)
+    ledger.extend(outcomes)
+    _enclave(ledger, quote, pck)
+    attested = _attestation_key(ledger, quote)
     endorsed: Endorsed | None = None
     if collateral is None:
         for spec in checks.COLLATERAL_CHECKS:
@@ -242,7 +246,9 @@ def _fresh(
                 "not checked: there is no collateral for this platform and time",
             )
     elif pck is not None:
-        endorsed = verify_collateral(ledger, collateral, platform, pck, now, facts)
+        trust = Trust(pck.root, {pck.authority.der: pck.authority}, now, facts)
+        outcomes, endorsed = verify_collateral(collateral, platform, trust)
+        ledger.extend(outcomes)
         match(ledger, quote, pck, endorsed)
     digest = hashlib.sha256(quote.signed).digest()
     signed = attested is not None and _signed(ledger, quote, attested, digest)
@@ -269,15 +275,8 @@ def _fresh(
     return _result(quote, platform, closed, anchor, digest, needs, tcb)
 
 
-def _enclave(
-    ledger: LedgerBuilder, quote: Quote, roots: Roots, now: datetime
-) -> tuple[PckChain | None, ec.EllipticCurvePublicKey | None]:
-    """Verify chain, QE report and attestation key; return what holds of them."""
-    start, end = quote.chain
-    try:
-        pck = verify_pck_chain(ledger, quote.data[start:end], roots.intel, now)
-    except CheckFailedError:
-        pck = None
+def _enclave(ledger: LedgerBuilder, quote: Quote, pck: PckChain | None) -> None:
+    """Record ``ENCLAVE_CHECKS``: the QE's report, and that it commits to the attestation key."""
     report = SgxReport.unpack(quote.data, quote.qe_report_at)
     start, end = quote.auth
     commitment = hashlib.sha256(quote.attestation_key + quote.data[start:end]).digest()
@@ -300,7 +299,7 @@ def _enclave(
     else:
         ledger.passed(checks.QE_REPORT_DEBUG)
     if pck is None:
-        return None, _attestation_key(ledger, quote)
+        return
     if verifies(pck.key, raw_signature(quote.qe_report_signature), quote.qe_report_bytes):
         ledger.passed(checks.QE_REPORT_SIGNATURE)
     else:
@@ -309,7 +308,6 @@ def _enclave(
             "dcap.qe_report.signature",
             "The signature of the QE's report is not the PCK key's.",
         )
-    return pck, _attestation_key(ledger, quote)
 
 
 def _attestation_key(ledger: LedgerBuilder, quote: Quote) -> ec.EllipticCurvePublicKey | None:
