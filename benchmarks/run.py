@@ -34,7 +34,7 @@ def main() -> int:
     names = sorted(path.stem for path in HERE.glob("bench_*.py"))
     names = [name for name in names if not options.only or options.only in name]
     if options.smoke:
-        os.environ["ASSAY_BENCHMARK_SMOKE"] = "1"
+        os.environ["BENCHMARK_SMOKE"] = "1"
     facts = _machine()
     print("\n".join(f"{key}: {value}" for key, value in facts.items()), flush=True)
     rows: list[tuple[str, Row]] = []

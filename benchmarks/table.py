@@ -39,7 +39,7 @@ class Row:
 
 def smoke() -> bool:
     """Return whether this run only shows that the benchmarks work (``run.py --smoke``)."""
-    return os.environ.get("ASSAY_BENCHMARK_SMOKE") == "1"
+    return os.environ.get("BENCHMARK_SMOKE") == "1"
 
 
 def median_of(operation: Callable[[], object], *, rounds: int = 15, inner: int = 1) -> tuple[float, int]:

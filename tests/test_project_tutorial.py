@@ -1,7 +1,7 @@
 """Every command of the tutorial runs, in order, in one directory, and prints what the page says.
 
-A block marked ``console`` holds commands behind ``$ `` and what they print; ``...`` stands for anything. A block
-marked with a title is a file that the reader writes.
+A block marked ``console`` holds commands behind ``$ `` and what they print; ``...`` stands for anything. A
+block marked with a title is a file that the reader writes.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ _HARMLESS: Final = (
 )  # fmt: skip
 _BEGINNINGS: Final = re.compile(
     rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-    rb"|AGE-SECRET-KEY-1|PuTTY-User-Key-File-\d"
+    rb"|AGE-SECRET-KEY-1[0-9A-Z]|PuTTY-User-Key-File-\d"
     rb"|\A\xfe\xed\xfe\xed"  # a Java key store
     rb"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"  # an AWS access key id
     rb"|\bgh[pousr]_[A-Za-z0-9]{36,}|\bgithub_pat_[A-Za-z0-9_]{22,}"
