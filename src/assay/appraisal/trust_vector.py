@@ -103,10 +103,11 @@ def vector(subject: Appraised) -> dict[str, TrustClaim]:
 
 def _unauthenticated(subject: Appraised) -> dict[str, TrustClaim]:
     if subject.evidence.ledger.failed():
-        claim = TrustClaim(CRYPTO_FAILED, "The evidence failed a check of authenticity.")
+        value, reason = CRYPTO_FAILED, "The evidence failed a check of authenticity."
     else:
-        claim = TrustClaim(NO_CLAIM, "Something is missing to authenticate the evidence.")
-    return dict.fromkeys(NAMES, claim)
+        value, reason = NO_CLAIM, "Something is missing to authenticate the evidence."
+    judged = ("instance-identity", "hardware")
+    return {name: TrustClaim(value if name in judged else NO_CLAIM, reason) for name in NAMES}
 
 
 def _instance(subject: Appraised) -> TrustClaim:

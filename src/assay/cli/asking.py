@@ -55,6 +55,7 @@ class Question:
         policy: The policy, with those that are applied as well.
         binding: What the report data must be, or that it is not compared.
         now: The time to verify at.
+        as_of: Whether that time was asked for.
         roots: The roots that a chain may end in.
         context: What this installation knows.
         references: Reference Values by register.
@@ -67,6 +68,7 @@ class Question:
     policy: Policy
     binding: Binding
     now: datetime
+    as_of: bool
     roots: Roots
     context: Context
     references: Mapping[str, frozenset[bytes]]
@@ -81,7 +83,7 @@ class Question:
         first = self._verify(opened.quote, None, log) if self.collateral else None
         chosen, note = self._choose(first)
         result = self._verify(opened.quote, chosen, log) if chosen or first is None else first
-        return Answer(result, tuple(self._missing(result, log, note)))
+        return Answer(result, tuple(self._missing(result, log, note)), self.as_of)
 
     def _verify(
         self, quote: bytes, collateral: Collateral | None, log: Presented | CcelData | None
@@ -157,10 +159,12 @@ class Answer:
     Attributes:
         result: The result.
         missing: What a stronger answer would need.
+        as_of: Whether the time was asked for.
     """
 
     result: AttestationResult
     missing: tuple[Missing, ...]
+    as_of: bool
 
 
 def _missing_collateral(key: Mapping[str, str], now: datetime, note: str) -> Missing:
@@ -354,8 +358,15 @@ def own_root(policy: Policy, environ: Mapping[str, str]) -> tuple[str, bytes] | 
     Raises:
         SimulatorError: ``simulator.installation.exposed``, ``simulator.installation.malformed``.
     """
-    if policy.document.simulated != "only":
-        return None
+    return installation_root(environ) if policy.document.simulated == "only" else None
+
+
+def installation_root(environ: Mapping[str, str]) -> tuple[str, bytes] | None:
+    """Return name and DER of this installation's simulated root, or None when it never made one.
+
+    Raises:
+        SimulatorError: ``simulator.installation.exposed``, ``simulator.installation.malformed``.
+    """
     from assay.errors import SimulatorError
     from assay.simulator.intel import Installation
     from assay.store.paths import state_directory

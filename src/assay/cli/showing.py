@@ -77,15 +77,22 @@ class Missing:
     action: str
 
 
-def lines(result: AttestationResult, *, title: str, missing: Iterable[Missing]) -> Iterator[str]:
-    """Return the whole result, line by line, the verdict last. Everything a peer wrote is escaped."""
+def lines(result: AttestationResult, *, title: str, missing: Iterable[Missing], as_of: bool) -> Iterator[str]:
+    """Return the whole result, line by line, the verdict last. Everything a peer wrote is escaped.
+
+    Args:
+        result: The result.
+        title: What was verified.
+        missing: What a stronger answer would need.
+        as_of: Whether the time of the appraisal was asked for, instead of being now.
+    """
     columns = width()
     yield _paint(escape(title), "strong")
     yield from _checks(result, columns)
     yield from _fields(result)
     yield from _log_fields(result)
     yield from _tcb(result)
-    yield from _rests_on(result, columns)
+    yield from _rests_on(result, columns, as_of=as_of)
     yield from _list("Missing", (_missing_text(found) for found in missing), columns)
     yield from _list("Not proven", result.not_proven, columns)
     yield ""
@@ -240,7 +247,7 @@ def _tcb(result: AttestationResult) -> Iterator[str]:
     yield f"{_INDENT}FMSPC {tcb.fmspc.hex()}, SGX type {tcb.sgx_type.name.lower().replace('_', '-')}"
 
 
-def _rests_on(result: AttestationResult, columns: int) -> Iterator[str]:
+def _rests_on(result: AttestationResult, columns: int, *, as_of: bool) -> Iterator[str]:
     evidence = result.evidence
     anchor = evidence.anchor
     yield from _heading("Rests on")
@@ -258,7 +265,8 @@ def _rests_on(result: AttestationResult, columns: int) -> Iterator[str]:
             f"{_INDENT}collateral valid {tcb.collateral_valid_from:%Y-%m-%d %H:%M} to"
             f" {tcb.collateral_valid_until:%Y-%m-%d %H:%M} UTC"
         )
-    yield f"{_INDENT}time of the appraisal {result.now:%Y-%m-%d %H:%M:%S} UTC"
+    asked = ", as asked with --at" if as_of else ""
+    yield f"{_INDENT}time of the appraisal {result.now:%Y-%m-%d %H:%M:%S} UTC{asked}"
     for region in evidence.unsigned:
         text = f"bytes {region.start} to {region.end}: {region.name}; signed by nobody, nothing rests on them"
         yield from _wrapped(text, columns, _INDENT, _INDENT * 2)
@@ -267,6 +275,11 @@ def _rests_on(result: AttestationResult, columns: int) -> Iterator[str]:
 def _missing_text(found: Missing) -> str:
     text = f"{found.what}: {found.why}"
     return f"{text} {found.action}" if found.action else text
+
+
+def bullets(title: str, entries: Iterable[str]) -> Iterator[str]:
+    """Return a heading and a list below it; nothing where the list is empty."""
+    yield from _list(title, entries, width())
 
 
 def _list(title: str, entries: Iterable[str], columns: int) -> Iterator[str]:

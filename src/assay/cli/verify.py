@@ -119,6 +119,7 @@ def _question(
         policy=policy,
         binding=binding,
         now=asking.time_of(at),
+        as_of=at is not None,
         roots=asking.roots_of(roots_file, own),
         context=Context(installation_root=fingerprint(own[1]) if own else None),
         references=asking.references_of(references),
@@ -161,7 +162,7 @@ def _lines(path: Path, found: tuple[str, Answer] | AssayError) -> list[str]:
         return list(unreadable(name, found))
     form, answer = found
     title = f"{name}: {answer.result.platform.upper()}, {form}"
-    return list(lines(answer.result, title=title, missing=answer.missing))
+    return list(lines(answer.result, title=title, missing=answer.missing, as_of=answer.as_of))
 
 
 def _json(path: Path, found: tuple[str, Answer] | AssayError) -> dict[str, Any]:
@@ -172,4 +173,4 @@ def _json(path: Path, found: tuple[str, Answer] | AssayError) -> dict[str, Any]:
     shown["missing"] = [
         {"what": each.what, "why": each.why, "action": each.action} for each in answer.missing
     ]
-    return {"file": str(path), **shown}
+    return {"file": str(path), "as_of": answer.as_of, **shown}

@@ -1,0 +1,253 @@
+"""A policy written from evidence: what it takes to accept this very evidence again, each line explained.
+
+The author reads it and strikes what is not meant: every line makes trusted what stood in that evidence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.appraisal.appraiser import appraise
+from assay.appraisal.policy import Policy
+from assay.appraisal.rules import tdx
+from assay.appraisal.vocabulary import GRACE_NEEDS, SGX_TYPES, WEAKNESSES, component_needs
+from assay.errors import PolicyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from assay.appraisal.rules.subject import Context
+    from assay.evidence.dcap.tcb import TcbClaims
+    from assay.evidence.dstack.claims import DstackClaims
+    from assay.evidence.eventlog.result import LogResult
+    from assay.evidence.sgx.claims import SgxClaims
+    from assay.evidence.tdx.claims import TdxClaims
+    from assay.evidence.verification import EvidenceResult
+
+SPARE_GRACE_DAYS: Final = 30
+"""Days of grace that a draft leaves an out-of-date component after the day it was written."""
+
+_TRUSTING: Final[Mapping[str, str]] = {
+    "mr_td": "you trust the firmware (or, with direct boot, the image) that the TD started from",
+    "rtmr0": "you trust this shape of virtual machine: another size of memory or disks changes it",
+    "rtmr1": "you trust this boot loader or kernel",
+    "rtmr2": "you trust this kernel command line and initrd",
+    "rtmr3": "you trust what the guest had extended by then; it grows while the guest runs",
+    "mr_config_id": "you trust the configuration that the launcher chose",
+    "mr_owner": "you trust the owner that the launcher named",
+    "mr_owner_config": "you trust the owner's configuration that the launcher named",
+}
+
+
+def draft(
+    evidence: EvidenceResult[Any],
+    *,
+    name: str,
+    source: str,
+    now: datetime,
+    context: Context,
+    workload_log: LogResult[Any] | None,
+) -> str:
+    """Return a policy that accepts this evidence, as TOML with a comment at each value.
+
+    Args:
+        evidence: Authentic evidence.
+        name: What the policy shall be called: printable ASCII, at most 64 characters.
+        source: Where the evidence came from, printable; it stands in the first comment.
+        now: The time at which it was verified.
+        context: What is known besides; decides whether simulated evidence is this installation's own.
+        workload_log: The verified event log, or None.
+
+    Raises:
+        EvidenceError: ``evidence.claims.unauthenticated`` when the evidence is not authentic.
+        PolicyError: ``policy.draft.inadmissible`` when no policy could accept it.
+    """
+    claims = evidence.claims
+    log = workload_log if workload_log is not None and workload_log.authentic else None
+    words = _words(evidence, now, context, log)
+    drafted = _Draft(evidence, name, source, now, words, log.claims if log else None)
+    text = "\n".join(
+        [*drafted.head(), *drafted.tcb(claims.tcb), *drafted.hardware(claims.tcb), *drafted.body()]
+    )
+    return text + "\n"
+
+
+def _words(
+    evidence: EvidenceResult[Any], now: datetime, context: Context, log: LogResult[Any] | None
+) -> tuple[str, ...]:
+    """Return the words that ``accept`` needs for this evidence, in the vocabulary's order."""
+    every = [
+        word
+        for word, weakness in WEAKNESSES.items()
+        if evidence.platform in weakness.platforms and (word != "simulated" or evidence.simulated)
+    ]
+    quoted = ", ".join(f'"{word}"' for word in every)
+    simulated = 'simulated = "only"\n' if evidence.simulated else ""
+    lax = f'version = 1\nplatforms = ["{evidence.platform}"]\naccept = [{quoted}]\n{simulated}'
+    result = appraise(
+        evidence,
+        Policy.load(lax.encode(), name="lax"),
+        now=now,
+        references={},
+        context=context,
+        workload_log=log,
+    )
+    refused = result.ledger.failed()
+    if refused:
+        raise PolicyError(
+            "policy.draft.inadmissible", f"No policy can accept this evidence: {refused[0].reason}"
+        )
+    return tuple(word for word in every if word in result.admitted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """One policy in the making."""
+
+    evidence: EvidenceResult[Any]
+    name: str
+    source: str
+    now: datetime
+    words: tuple[str, ...]
+    log: Any
+
+    def head(self) -> Iterator[str]:
+        platform = self.evidence.platform
+        yield f"# Written from {self.source}, verified at {self.now:%Y-%m-%d %H:%M} UTC."
+        yield "#"
+        yield "# Every line below makes trusted what stood in that one piece of evidence. Strike what you do"
+        yield "# not mean; what you cannot judge, compare with values that you computed yourself."
+        yield ""
+        yield "version = 1"
+        yield f'name = "{self.name}"'
+        yield ""
+        yield "# Evidence of any other platform is refused."
+        yield f'platforms = ["{platform}"]'
+        yield ""
+        if self.evidence.simulated:
+            yield "# Simulated hardware, under this installation's own root only. It protects nothing."
+            yield 'simulated = "only"'
+            yield ""
+        yield from self._accept()
+
+    def _accept(self) -> Iterator[str]:
+        if not self.words:
+            yield "# The evidence has no weakness that would have to be admitted."
+            yield "accept = []"
+            return
+        yield "# Weaknesses that the evidence has. Each line admits one, from anybody, at any time."
+        yield "accept = ["
+        for word in self.words:
+            yield f'  "{word}", # {WEAKNESSES[word].meaning}'
+        yield "]"
+
+    def tcb(self, tcb: TcbClaims) -> Iterator[str]:
+        yield ""
+        yield "[tcb]"
+        yield "# You trust platforms in this state of patches."
+        for component in GRACE_NEEDS:
+            status = getattr(tcb, f"{component}_status")
+            # Where a relaunch is advised another word admits the status, and a list would ask for its own.
+            if status is not None and (component_needs(component, status) or frozenset()) <= set(self.words):
+                yield f'{component} = ["{status}"]'
+        yield "# Judging by older collateral than this would not know what was known then."
+        yield f"min_evaluation_number = {min(tcb.tcb_evaluation_number, tcb.qe_evaluation_number)}"
+        yield "# The only advisories that may apply: you have read them, and they do not concern you."
+        listed = ", ".join(f'"{word}"' for word in tcb.advisories)
+        yield f"accepted_advisories = [{listed}]"
+        yield from self._grace(tcb)
+
+    def _grace(self, tcb: TcbClaims) -> Iterator[str]:
+        late = [component for component, word in GRACE_NEEDS.items() if word in self.words]
+        if not late:
+            return
+        yield ""
+        yield "[tcb.grace]"
+        yield f"# Days since the component's TCB date: {SPARE_GRACE_DAYS} days from now this ends."
+        for component in late:
+            date = getattr(tcb, f"{component}_date")
+            yield f"{component} = {(self.now - date).days + SPARE_GRACE_DAYS}"
+
+    def hardware(self, tcb: TcbClaims) -> Iterator[str]:
+        yield ""
+        yield "[hardware]"
+        yield "# How the platform protects its memory; scalable alone does not notice altered memory."
+        yield f'sgx_types = ["{SGX_TYPES[tcb.sgx_type]}"]'
+        yield "# Uncomment to accept this machine alone (SHA-256 of its PPID): a key taken from any other"
+        yield "# machine is then of no use."
+        digest = hashlib.sha256(tcb.ppid).hexdigest()
+        yield f'# ppids = ["{digest}"]' if any(tcb.ppid) else "# (the certificate conceals the PPID)"
+        if tcb.platform_instance_id is not None:
+            digest = hashlib.sha256(tcb.platform_instance_id).hexdigest()
+            yield f'# platform_instance_ids = ["{digest}"]'
+
+    def body(self) -> Iterator[str]:
+        if self.evidence.platform == "tdx":
+            yield from self._tdx(self.evidence.claims)
+            if self.log is not None and hasattr(self.log, "compose_hash"):
+                yield from self._dstack(self.log)
+        else:
+            yield from self._sgx(self.evidence.claims)
+
+    def _tdx(self, claims: TdxClaims) -> Iterator[str]:
+        yield ""
+        yield "[attributes]"
+        yield "# How the TD was launched. These are properties of the launch, not of the code."
+        bits = int.from_bytes(claims.td_attributes, "little")
+        yield f"debug = {_toml(bool(claims.debug or claims.td_attributes[0]))}"
+        for bit in ("sept_ve_disable", "migratable", "perfmon", "pks", "kl"):
+            yield f"{bit} = {_toml(bool(bits >> tdx.BITS[bit] & 1))}"
+        if claims.mr_service_td is not None:
+            if any(claims.mr_service_td):
+                yield "# You trust this service TD, which can for example migrate the TD."
+            yield f'mr_service_td = ["{claims.mr_service_td.hex()}"]'
+        yield ""
+        yield "[tdx]"
+        for name, read in tdx.REGISTERS.items():
+            if name == "mr_seam":
+                continue
+            value = read(claims)
+            yield f"# {name}: {_TRUSTING[name]}."
+            commented = "# " if name == "rtmr3" and self.log is not None else ""
+            if commented:
+                yield "# Left out: it names one instance of the app. The event log explains it, see [dstack]."
+            yield f'{commented}{name} = ["{value.hex()}"]'
+        yield "# Uncomment to accept this very build of the TDX module; [tcb] already demands a known one."
+        yield f'# mr_seam = ["{claims.mr_seam.hex()}"]'
+
+    def _dstack(self, claims: DstackClaims) -> Iterator[str]:
+        yield ""
+        yield "[dstack]"
+        yield "# You trust the containers that this app-compose document names, down to the digests it pins."
+        yield f'compose_hashes = ["{claims.compose_hash.hex()}"]'
+        yield "# Which app; it says nothing about code, and decides which keys it gets."
+        yield f'app_ids = ["{claims.app_id.hex()}"]'
+        yield "# You trust whoever runs this key provider: it knows the app's keys."
+        yield f'key_providers = ["{claims.key_provider.name}:{claims.key_provider.id.hex()}"]'
+        if claims.image.os_image_hash is not None:
+            yield "# You trust this OS image, as its measurement document proves it."
+            yield f'os_image_hashes = ["{claims.image.os_image_hash.hex()}"]'
+
+    def _sgx(self, claims: SgxClaims) -> Iterator[str]:
+        yield ""
+        yield "[attributes]"
+        yield "# In debug mode the host reads and writes the enclave."
+        yield f"debug = {_toml(claims.debug)}"
+        yield ""
+        yield "[sgx]"
+        yield "# mr_enclave: you trust this very enclave, its code and initial data."
+        yield f'mr_enclave = ["{claims.mr_enclave.hex()}"]'
+        yield "# Or replace it by the next three: you trust whoever holds the signer's key with every enclave"
+        yield "# of this product that they will ever sign, from this security version on."
+        yield f'# mr_signer = ["{claims.mr_signer.hex()}"]'
+        yield f"# isv_prod_id = [{claims.isv_prod_id}]"
+        yield f"# min_isv_svn = {claims.isv_svn}"
+        yield "# config_id: you trust the configuration that the launcher named; zero where there is none."
+        yield f'config_id = ["{claims.config_id.hex()}"]'
+
+
+def _toml(value: bool) -> str:  # noqa: FBT001 - a value to be written
+    return "true" if value else "false"

@@ -1,0 +1,153 @@
+"""What a policy demands, admits and leaves open, in plain sentences; and how two policies differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.appraisal.document import DOCUMENT
+from assay.appraisal.fields import REFERENCE, Allowed, Table, keys_of
+from assay.appraisal.not_proven import MEASURED
+from assay.appraisal.vocabulary import WEAKNESSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assay.appraisal.document import Document
+    from assay.appraisal.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a policy means.
+
+    Attributes:
+        demands: Platform to the clauses that must hold, one for each check.
+        admits: What is let pass, one sentence for each word of ``accept``.
+        leaves_open: What the policy does not look at, one sentence each.
+        gate: Whether it names the code that may run, so that a gate can open under it.
+    """
+
+    demands: dict[str, tuple[str, ...]]
+    admits: tuple[str, ...]
+    leaves_open: tuple[str, ...]
+    gate: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the explanation as JSON-ready values."""
+        return {
+            "demands": {platform: list(clauses) for platform, clauses in self.demands.items()},
+            "admits": list(self.admits),
+            "leaves_open": list(self.leaves_open),
+            "gate": self.gate,
+        }
+
+
+def explain(policy: Policy) -> Explanation:
+    """Return what a policy means, without the policies that are applied as well."""
+    return Explanation(
+        {
+            platform: tuple(rule.spec.title for rule in compiled.rules)
+            for platform, compiled in policy.platforms.items()
+        },
+        tuple(f"{word}: {WEAKNESSES[word].meaning}" for word in policy.document.accept or ()),
+        tuple(_leaves_open(policy.document)),
+        policy.gate,
+    )
+
+
+def _leaves_open(document: Document) -> Iterator[str]:
+    for platform in document.platforms:
+        section = getattr(document, platform)
+        left = [
+            f"{name} ({meaning})"
+            for name, meaning in MEASURED[platform].items()
+            if section is None or getattr(section, name) is None
+        ]
+        if platform == "sgx" and section is not None and section.mr_signer is not None:
+            left = [entry for entry in left if not entry.startswith("mr_enclave")]
+        if left:
+            yield f"On {platform}, shown and compared with nothing: {', '.join(left)}."
+    if document.hardware is None or not (document.hardware.ppids or document.hardware.platform_instance_ids):
+        yield "Which machine it is: any machine of the platform will do."
+    if document.isolation is None:
+        yield "What isolates the workload from its agent."
+    if document.freshness is None or document.freshness.collateral_max_age_hours is None:
+        yield "How old the collateral is, as long as it is valid."
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One key in which two policies differ.
+
+    Attributes:
+        path: The key: ``tcb.grace.qe``.
+        before: What the first says, as text; None when it does not say it.
+        after: What the second says.
+    """
+
+    path: str
+    before: str | None
+    after: str | None
+
+    @property
+    def effect(self) -> str:
+        """What the second refuses compared with the first: ``stricter``, ``laxer`` or ``different``."""
+        if self.path in _NAMES:
+            return "different"
+        if self.path.startswith(_ACCEPT):
+            return "laxer" if self.before is None else "stricter"
+        if self.before is None:
+            return "stricter"
+        return "laxer" if self.after is None else "different"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the difference as JSON-ready values."""
+        return {"path": self.path, "before": self.before, "after": self.after, "effect": self.effect}
+
+
+_ACCEPT: Final = "accept: "
+_NAMES: Final = ("name", "platforms", "simulated")
+
+
+def differences(first: Document, second: Document) -> tuple[Difference, ...]:
+    """Return the keys in which two policies differ, in the order of the language."""
+    before, after = (dict(_said(document, DOCUMENT, "")) for document in (first, second))
+    paths = dict.fromkeys((*before, *after))
+    return tuple(
+        Difference(path, before.get(path), after.get(path))
+        for path in paths
+        if before.get(path) != after.get(path)
+    )
+
+
+def _said(section: Any, table: Table, prefix: str) -> Iterator[tuple[str, str]]:
+    for name, key in keys_of(table.of).items():
+        value = getattr(section, name)
+        if value is None:
+            continue
+        if isinstance(key.kind, Table):
+            yield from _said(value, key.kind, f"{prefix}{name}.")
+        elif not prefix and name == "accept":
+            yield from ((f"{_ACCEPT}{word}", "admitted") for word in value)
+        else:
+            yield f"{prefix}{name}", _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Allowed):
+        return REFERENCE if value.by_reference else _text(tuple(sorted(value.values)))
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, bytes):
+        return value.hex()
+    if (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and isinstance(value[1], bytes)
+    ):
+        return f"{value[0]}:{value[1].hex()}"
+    if isinstance(value, tuple):
+        return ", ".join(sorted(_text(entry) for entry in value)) or "none"
+    return str(value)

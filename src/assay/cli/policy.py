@@ -1,0 +1,236 @@
+"""``assay policy``: write, check, explain and compare appraisal policies."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from assay.cli import exit_codes
+from assay.cli.output import emit, emit_json, escape, progress, style
+from assay.errors import EvidenceError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assay.appraisal.explanation import Explanation
+    from assay.appraisal.policy import Policy
+    from assay.appraisal.result import AttestationResult
+    from assay.cli.asking import Question
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def policy() -> None:
+    """Write, check and explain appraisal policies."""
+
+
+@policy.command()
+@click.argument("path", metavar="PATH")
+@_JSON
+def check(path: str, *, as_json: bool) -> int:
+    """Check a policy file: every mistake is named by its place in the file.
+
+    Exit codes: 0 the file is a policy, 2 it is not.
+    """
+    from assay.cli.asking import load_policy
+
+    found = load_policy(path)
+    if as_json:
+        emit_json({"name": found.name, "sha256": found.digest.hex(), "gate": found.gate})
+        return exit_codes.OK
+    counts = ", ".join(
+        f"{len(compiled.rules)} checks on {platform}" for platform, compiled in found.platforms.items()
+    )
+    emit(f"{escape(found.name)}: a policy with {counts}")
+    emit(f"SHA-256 {found.digest.hex()}")
+    emit(_gate_sentence(found))
+    return exit_codes.OK
+
+
+@policy.command()
+@click.argument("name", metavar="NAME|PATH")
+@click.option("--toml", is_flag=True, help="Print the file itself: a good beginning for one of your own.")
+@_JSON
+def explain(name: str, *, toml: bool, as_json: bool) -> int:
+    """Say in plain sentences what a policy demands, admits and leaves open."""
+    from assay.appraisal.explanation import explain as explained
+    from assay.cli.asking import load_policy, policy_text
+
+    if toml:
+        load_policy(name)
+        emit(policy_text(name).decode().rstrip("\n"))
+        return exit_codes.OK
+    found = load_policy(name)
+    meaning = explained(found)
+    if as_json:
+        emit_json({"name": found.name, "sha256": found.digest.hex(), **meaning.to_json()})
+    else:
+        emit("\n".join(_explained(found, meaning)))
+    return exit_codes.OK
+
+
+@policy.command()
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@_JSON
+def diff(first: str, second: str, *, as_json: bool) -> int:
+    """Say in which keys two policies differ, and whether B is stricter there."""
+    from assay.appraisal.explanation import differences
+    from assay.cli.asking import load_policy
+
+    found = differences(load_policy(first).document, load_policy(second).document)
+    if as_json:
+        emit_json([each.to_json() for each in found])
+        return exit_codes.OK
+    if not found:
+        emit("They say the same.")
+    for each in found:
+        emit(f"{each.path} ({each.effect})")
+        if each.before is not None:
+            emit(f"  - {escape(each.before, limit=400)}")
+        if each.after is not None:
+            emit(f"  + {escape(each.after, limit=400)}")
+    return exit_codes.OK
+
+
+@policy.command()
+@click.option(
+    "--from",
+    "source",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="EVIDENCE",
+    help="The evidence that the policy shall accept.",
+)
+@click.option("--collateral", type=click.Path(path_type=Path), metavar="FILE|DIR", help="As for verify.")
+@click.option("--at", metavar="TIME", help="As for verify.")
+@click.option("--event-log", type=click.Path(path_type=Path), metavar="FILE", help="As for verify.")
+@click.option("--app-compose", type=click.Path(path_type=Path), metavar="FILE", help="As for verify.")
+@click.option("--roots", "roots_file", type=click.Path(path_type=Path), metavar="PEM", help="As for verify.")
+@click.option("--name", default="mine", show_default=True, help="What results shall call the policy.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it; stdout if not said."
+)
+def new(source: Path, *, name: str, out: Path | None, **asked: Any) -> int:
+    """Write a policy that accepts this evidence, with a comment at each value saying what trusting it means.
+
+    The evidence must be authentic: give its collateral, and the time for which that is valid.
+    """
+    from assay.appraisal.draft import draft
+    from assay.verification.opening import open_evidence
+
+    _refuse_name(name)
+    question = _question(**asked)
+    from assay.cli.asking import evidence_of
+
+    result = question.judge(open_evidence(evidence_of(source))).result
+    _require_authentic(result)
+    text = draft(
+        result.evidence,
+        name=name,
+        source=escape(source.name, limit=60),
+        now=question.now,
+        context=question.context,
+        workload_log=result.workload_log,
+    )
+    if out is None:
+        emit(text.rstrip("\n"))
+        return exit_codes.OK
+    _write_new(out, text)
+    progress(f"Wrote {escape(str(out), limit=300)}. Read it: every line makes something trusted.")
+    return exit_codes.OK
+
+
+def _refuse_name(name: str) -> None:
+    if not 1 <= len(name) <= 64 or not name.isascii() or not name.isprintable() or set(name) & set('"\\'):
+        raise UsageError(
+            "cli.policy.name", "A policy's name has 1 to 64 printable ASCII characters, without quotes."
+        )
+
+
+def _question(
+    *,
+    collateral: Path | None,
+    at: str | None,
+    event_log: Path | None,
+    app_compose: Path | None,
+    roots_file: Path | None,
+) -> Question:
+    from assay.appraisal.policy import Policy
+    from assay.appraisal.rules.subject import Context
+    from assay.cli import asking
+    from assay.evidence.facts import FactCache
+    from assay.evidence.verification import Unchecked, fingerprint
+
+    own = asking.installation_root(os.environ)
+    return asking.Question(
+        policy=Policy.shipped("genuine"),
+        binding=Unchecked("a policy is written from it"),
+        now=asking.time_of(at),
+        as_of=at is not None,
+        roots=asking.roots_of(roots_file, own),
+        context=Context(installation_root=fingerprint(own[1]) if own else None),
+        references={},
+        collateral=asking.collateral_of(collateral),
+        event_log=asking.log_of(event_log),
+        app_compose=asking.compose_of(app_compose),
+        facts=FactCache(max_entries=8),
+    )
+
+
+def _require_authentic(result: AttestationResult) -> None:
+    """Refuse to write a policy from bytes that prove nothing.
+
+    Raises:
+        EvidenceError: The code of the first check that was not met.
+    """
+    log = result.workload_log
+    if result.evidence.authentic and (log is None or log.authentic):
+        return
+    ledger = result.evidence.ledger if log is None or log.authentic else log.ledger
+    first = next(iter(ledger.failed() or ledger.unmet()))
+    needs = " ".join(need.reason for need in result.evidence.needs if need.kind != "binding")
+    raise EvidenceError(
+        first.code or "evidence.unauthenticated",
+        f"No policy can be written from evidence that is not authenticated: {first.reason}",
+        action=escape(needs, limit=400),
+    )
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(
+            "cli.file.exists", f"{escape(str(path), limit=300)} exists and is not overwritten."
+        ) from None
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise UsageError(
+            "cli.file.unwritable", f"{escape(str(path), limit=300)} cannot be written: {why}."
+        ) from None
+
+
+def _gate_sentence(found: Policy) -> str:
+    if found.gate:
+        return "It names the code that may run: a gate can open under it."
+    return "It does not name the code that may run: no gate can open under it."
+
+
+def _explained(found: Policy, meaning: Explanation) -> Iterator[str]:
+    import sys
+
+    from assay.cli.showing import bullets
+
+    yield style(f"Policy {escape(found.name)}", "strong", sys.stdout)
+    yield f"SHA-256 {found.digest.hex()}"
+    yield _gate_sentence(found)
+    for platform, clauses in meaning.demands.items():
+        yield from bullets(f"Demands of {platform} evidence, besides authenticity", clauses)
+    yield from bullets("Admits", meaning.admits)
+    yield from bullets("Leaves open", meaning.leaves_open)
