@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import textwrap
 from collections import Counter
@@ -24,18 +25,24 @@ if TYPE_CHECKING:
 _TAG: Final = 9
 _WIDEST: Final = 100
 _NARROWEST: Final = 50
-_GROUPS: Final = {
-    "dcap.quote": "quote",
-    "dcap.qe": "quoting enclave",
-    "dcap.pck": "platform certificate",
-    "dcap.chain": "certificates",
-    "dcap.crl": "revocation",
-    "dcap.collateral": "collateral",
-    "dcap.tcb": "patch level",
-    "dcap.tdx": "TDX module",
-    "dcap.binding": "binding",
-    "policy.added": "added policy",
-}
+_GROUPS: Final = (
+    ("dcap.quote.", "quote"),
+    ("dcap.pck.", "certificates"),
+    ("dcap.root.", "certificates"),
+    ("dcap.root_crl.", "revocation"),
+    ("dcap.pck_crl.", "revocation"),
+    ("dcap.tcb_signer.", "collateral"),
+    ("dcap.tcb_info.", "collateral"),
+    ("dcap.qe_identity.", "collateral"),
+    ("dcap.qe_report.", "quoting enclave"),
+    ("dcap.tdx_module.", "TDX module"),
+    ("dcap.tcb.", "patch level"),
+    ("tdx.", "binding"),
+    ("sgx.", "binding"),
+    ("policy.added", "added policies"),
+    ("policy.", "policy"),
+    ("gate.", "gate"),
+)
 
 
 def sized(count: int) -> str:
@@ -56,7 +63,7 @@ def counted(count: int, what: str) -> str:
 def line(tag: str, text: str, kind: Kind | None = None) -> None:
     """Print one thing that happened: its tag, then its text, wrapped and indented."""
     width = max(_NARROWEST, min(shutil.get_terminal_size((80, 24)).columns, _WIDEST)) - _TAG - 2
-    rows = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+    rows = textwrap.wrap(text, width, break_on_hyphens=False) or [""]
     head = style(tag.rjust(_TAG), "dim")
     for index, row in enumerate(rows):
         progress(f"{head if index == 0 else ' ' * _TAG}  {style(row, kind) if kind else row}")
@@ -69,28 +76,23 @@ def more(text: str, kind: Kind | None = None) -> None:
 
 def group_of(check_id: str) -> str:
     """Return the group that a check is shown in."""
-    parts = check_id.split(".")
-    pair = ".".join(parts[:2])
-    return _GROUPS.get(pair, parts[0] if parts[0] in ("policy", "gate") else pair.replace("dcap.", ""))
+    return next((name for start, name in _GROUPS if check_id.startswith(start)), "other")
 
 
 def show_checks(checks: Iterable[Check], *, every: bool) -> None:
     """Print the checks of one appraisal, by group or each; what did not pass always with its reason."""
     listed = tuple(checks)
     if every:
+        words = {"passed": "ok ", "not_applicable": "n/a", "not_checked": "?? ", "failed": "NO "}
         for check in listed:
             good = check.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE)
-            word = {"passed": "ok", "not_applicable": "n/a", "not_checked": "??", "failed": "FAILED"}
-            more(f"{word[check.outcome.value]:<3} {check.id}: {check.spec.title}", None if good else "bad")
+            more(f"{words[check.outcome.value]} {check.id}: {check.spec.title}", None if good else "bad")
     else:
         passed = Counter(group_of(check.id) for check in listed if check.outcome is Outcome.PASSED)
-        summary = ", ".join(f"{name} {count}" for name, count in passed.items())
-        if summary:
-            more(f"ok: {summary}")
+        more("ok  " + ", ".join(f"{name} {count}" for name, count in passed.items()))
     for check in listed:
         if check.outcome is Outcome.FAILED:
-            more(f"FAILED {check.id} [{check.code}]", "bad")
-            more(escape(check.reason), "bad")
+            more(f"NO  {check.id}: {escape(check.reason)}", "bad")
 
 
 class Narrator:
@@ -145,9 +147,9 @@ class Narrator:
     def _judged(self, purpose: str, result: AttestationResult) -> None:
         checks = result.ledger.checks
         met = sum(check.outcome is Outcome.PASSED for check in checks)
-        simulated = "simulated evidence" if result.simulated else "hardware evidence"
+        hardware = "simulated hardware" if result.simulated else "real hardware"
         if result.accepted:
-            line("proof", f"{purpose}: accepted, {met} checks passed ({simulated})", "good")
+            line("proof", f"{purpose}: accepted on {hardware}, {met} checks passed", "good")
         else:
             word = "cannot be verified" if result.indeterminate else "REFUSED"
             line("proof", f"{purpose}: {word}, {met} of {len(checks)} checks passed", "bad")
@@ -251,9 +253,14 @@ class Narrator:
 
 
 def _short(data: bytes) -> str:
-    import hashlib
-
     return hashlib.sha256(data).hexdigest()[:16]
+
+
+def show_log(told: tuple[int, int], origin: str) -> None:
+    """Print where the log entries of a command are, and how to verify them."""
+    first, last = told
+    line("log", f"entries {first} to {last} of {escape(origin)}; verify them with")
+    progress(f"{' ' * _TAG}  assay audit export --out DIR && assay audit verify DIR")
 
 
 def show_plan(plan: Plan, *, brief: bool) -> None:

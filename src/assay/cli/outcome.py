@@ -53,7 +53,11 @@ class Report:
     def desk(self, desk: Desk) -> None:
         """Note where the state is."""
         self._facts["state_directory"] = str(desk.state_dir)
-        self._facts["log"] = desk.log.origin
+        self._facts["log"] = {"origin": desk.log.origin}
+
+    def told(self, first: int, last: int) -> None:
+        """Note the indexes of the command's log entries."""
+        self._facts["log"] |= {"first": first, "last": last}
 
     def prepared(self, prepared: Prepared) -> None:
         """Note what was decided."""

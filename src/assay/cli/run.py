@@ -55,7 +55,7 @@ def run(command: tuple[str, ...], **options: Any) -> int:
 
 def _run(command: tuple[str, ...], options: dict[str, Any], report: Any) -> Outcome:
     from assay.cli import job
-    from assay.cli.narration import Narrator
+    from assay.cli.narration import Narrator, show_log
     from assay.leases import moments
     from assay.leases.desk import Desk
     from assay.leases.run import check_clock
@@ -72,7 +72,13 @@ def _run(command: tuple[str, ...], options: dict[str, Any], report: Any) -> Outc
         prepared = _prepared(desk, command, options, source=source, settings=settings, spool=spool)
         report.prepared(prepared)
         narrate(moments.Planned(prepared.plan))
-        return _go(desk, prepared, options, narrate)
+        outcome = _go(desk, prepared, options, narrate)
+        if outcome.lease is not None and outcome.lease.id in desk.book.told:
+            told = desk.book.told[outcome.lease.id]
+            report.told(*told)
+            if not options.get("quiet"):
+                show_log(told, desk.log.origin)
+        return outcome
 
 
 def _prepared(

@@ -176,12 +176,16 @@ class Book:
         db: The state database.
         log: The audit log.
         at: Called with the name of each point between two instructions that a crash could separate.
+
+    Attributes:
+        told: By lease, the first and the last index of the log entries that this object appended.
     """
 
     def __init__(self, db: Database, log: Entries, *, at: Callable[[str], None] = nothing_at) -> None:
         self.db = db
-        self._log = log
+        self.log = log
         self.at = at
+        self.told: dict[str, tuple[int, int]] = {}
 
     def intend(self, intent: Intent, hold_as: str, hold_seconds: float) -> tuple[Lease, Hold]:
         """Make the intent durable, before any effect, and return the lease with the hold on it.
@@ -229,7 +233,8 @@ class Book:
                 "ttl_seconds": intent.ttl_seconds,
                 "idle_seconds": intent.idle_seconds,
             }
-            self._log.append(tx, INTENDED, intent.id, facts)
+            index = self.log.append(tx, INTENDED, intent.id, facts)
+            tx.after_commit(lambda: self._tell(intent.id, index))
             lease = _read(tx, intent.id)
             self.at("intend.inside")
         self.at("intend.after")
@@ -283,7 +288,8 @@ class Book:
                 )
             if also is not None:
                 also(tx)
-            self._log.append(tx, event.value, lease.id, facts, salted=salted)
+            index = self.log.append(tx, event.value, lease.id, facts, salted=salted)
+            tx.after_commit(lambda: self._tell(lease.id, index))
             if following is State.RELEASED:
                 tx.execute("DELETE FROM nonces WHERE lease = ?", (lease.id,))
                 fence.forget(tx, hold.name)
@@ -291,6 +297,10 @@ class Book:
             self.at(f"{event.value}.inside")
         self.at(f"{event.value}.after")
         return found
+
+    def _tell(self, lease_id: str, index: int) -> None:
+        first, _ = self.told.get(lease_id, (index, index))
+        self.told[lease_id] = (first, index)
 
     def live(self) -> tuple[Lease, ...]:
         """Return every lease that is not released, oldest first: one query."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from assay.providers.interface import Provider
 
-ORIGIN: Final = "assay.local/leases"
 PROVIDERS: Final = {"local": "assay.providers.local.provider:LocalProvider"}
 """Name of each provider that is built, to ``module:class``; imported when it is asked for."""
 
@@ -84,7 +83,7 @@ class Desk:
         state_dir = state_directory(environ)
         db = Database.open(state_dir, migrations=(*audit.MIGRATIONS, *schema.MIGRATIONS))
         try:
-            log = audit.Log.open(db, audit.LogKey.open(state_dir), ORIGIN)
+            log = audit.Log.own(db)
         except BaseException:
             db.close()
             raise

@@ -15,10 +15,8 @@ from assay.appraisal.appraiser import appraise
 from assay.appraisal.result import AttestationResult, Verdict
 from assay.appraisal.rules.subject import Context
 from assay.channel import runtime
-from assay.channel.binding import Purpose, SessionBinding
-from assay.errors import GateError
 from assay.evidence.dcap import verify_quote
-from assay.evidence.ledger import Check, CheckSpec, Ledger, LedgerBuilder, Outcome
+from assay.evidence.ledger import CheckSpec, Ledger, LedgerBuilder, Outcome
 from assay.evidence.verification import Expected
 
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from assay.appraisal.policy import Policy
+    from assay.channel.binding import SessionBinding
     from assay.channel.offer import Offered
     from assay.evidence.facts import FactCache
     from assay.providers.interface import Trust
@@ -43,23 +42,6 @@ REQUIRED: Final = CheckSpec(
     "settings: require.checks",
 )
 CHECKS: Final = (LAUNCH_CONFIG, RUNTIME_REGISTER, REQUIRED)
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """Evidence that passed the gate.
-
-    Attributes:
-        purpose: What it was for.
-        result: The Attestation Result, its ledger with the gate's own checks.
-        binding: The binding that it carries.
-        offered: What the guest presented.
-    """
-
-    purpose: Purpose
-    result: AttestationResult
-    binding: SessionBinding
-    offered: Offered
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,36 +154,3 @@ def _compare(ledger: LedgerBuilder, spec: CheckSpec, found: bytes, expected: byt
         ledger.failed(
             spec, f"{spec.id}.mismatch", f"{reason} It is {found.hex()[:24]}..., not {expected.hex()[:24]}..."
         )
-
-
-def first_unmet(result: AttestationResult) -> Check:
-    """Return the check that decided a refusal: the first that failed, else the first that was not made."""
-    return next(iter(result.ledger.failed() or result.ledger.unmet()))
-
-
-def require(result: AttestationResult, purpose: Purpose) -> None:
-    """Return when the result is accepted; raise what refuses the machine otherwise.
-
-    Raises:
-        GateError: ``gate.refused``, with the failed check's id, code and reason; ``gate.unverifiable`` when
-            nothing failed but a check could not be made.
-    """
-    if result.accepted:
-        return
-    check = first_unmet(result)
-    stage = "Nothing was sent to it" if purpose is Purpose.ADMISSION else "The workload was not started"
-    if result.indeterminate:
-        raise GateError(
-            "gate.unverifiable",
-            f"The machine could not be verified: {check.reason} {stage}.",
-            check=check.id,
-            cause=check.code,
-            purpose=purpose.value,
-        )
-    raise GateError(
-        "gate.refused",
-        f"The machine was refused: {check.reason} {stage}.",
-        check=check.id,
-        cause=check.code,
-        purpose=purpose.value,
-    )

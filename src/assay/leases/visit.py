@@ -22,7 +22,7 @@ from assay.errors import (
     GoneError,
     LeaseError,
 )
-from assay.leases import clock, gate, moments, nonces, runs
+from assay.leases import clock, moments, nonces, refusals, runs
 from assay.leases.states import Event, State
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Visit:
         self._report(moments.Judged(nonce.purpose, result))
         if not result.accepted:
             self.refused = self.desk.vault.put(offered.evidence)
-        gate.require(result, nonce.purpose)
+        refusals.require(result, nonce.purpose)
         return result
 
     def _accept_admission(self, offered: Offered, result: AttestationResult, nonce: nonces.Nonce) -> None:
@@ -240,7 +240,9 @@ class Visit:
         try:
             session.start_evidence(nonce.value, appraise)
         except ChannelError as error:
-            raise _refusal(error, Purpose.START) from error
+            if error.code.startswith(_TRANSIENT):
+                raise
+            raise refusals.of_error(error, Purpose.START) from error
         return found[0]
 
     def _accept_start(
@@ -311,28 +313,11 @@ def _final(error: AssayError) -> AssayError | None:
     if isinstance(error, AmbiguousError):
         return None
     if isinstance(error, ChannelError):
-        return None if error.code.startswith(_TRANSIENT) else _refusal(error, Purpose.ADMISSION)
+        return None if error.code.startswith(_TRANSIENT) else refusals.of_error(error, Purpose.ADMISSION)
     return error
 
 
-def _refusal(error: ChannelError, purpose: Purpose) -> AssayError:
-    if purpose is Purpose.START and error.code.startswith("channel.peer."):
-        return error
-    stage = "Nothing was sent to it" if purpose is Purpose.ADMISSION else "The workload was not started"
-    return GateError(
-        "gate.refused",
-        f"The machine was refused: {error.message} {stage}.",
-        cause=error.code,
-        purpose=purpose.value,
-    )
-
-
-def _unverifiable(error: AssayError) -> GateError:
+def _unverifiable(error: AssayError) -> AssayError:
     if isinstance(error, GateError):
         return error
-    return GateError(
-        "gate.unverifiable",
-        f"The machine did not prove itself in time: {error.message} Nothing was sent to it.",
-        cause=error.code,
-        purpose=Purpose.ADMISSION.value,
-    )
+    return refusals.unverifiable(error.code, error.message, Purpose.ADMISSION)
