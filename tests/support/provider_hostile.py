@@ -1,8 +1,8 @@
 """A cloud in memory that lies, hangs, loses answers, lists in part and drifts; a provider that stands on it.
 
 ``Cloud`` is the hostile service: its ``machines`` are the truth, its answers are not. ``HostileProvider`` is
-what a careful provider makes of such a service: it keeps the contract of ``assay.providers.interface`` whatever
-the cloud answers. A test scripts faults and then looks at the truth:
+what a careful provider makes of such a service: it keeps the contract of ``assay.providers.interface``
+whatever the cloud answers. A test scripts faults and then looks at the truth:
 
     cloud = Cloud()
     provider = HostileProvider(cloud)

@@ -1,8 +1,8 @@
 """The check ledger: every check by name, with its outcome, never a bool.
 
-A format declares its checks as ``CheckSpec`` constants, in the order in which they are made. A ``LedgerBuilder``
-records one outcome for each; closing it turns every check that was not reached into ``not_checked`` with the
-check that stopped the verification, so that no check can be silently absent.
+A format declares its checks as ``CheckSpec`` constants, in the order in which they are made. A
+``LedgerBuilder`` records one outcome for each; closing it turns every check that was not reached into
+``not_checked`` with the check that stopped the verification, so that no check can be silently absent.
 """
 
 from __future__ import annotations

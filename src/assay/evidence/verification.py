@@ -28,7 +28,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Unchecked:
-    """The caller's explicit word that the binding is not to be checked; the result can then never be accepted.
+    """The caller's explicit word not to check the binding; the result can then never be accepted.
 
     Attributes:
         reason: Why, as a clause; it stands in the ledger.
@@ -116,7 +116,7 @@ class EvidenceResult(Generic[ClaimsT]):
 
     @property
     def authentic(self) -> bool:
-        """True when every check passed or was not applicable, the binding's aside, and an anchor was reached."""
+        """True when an anchor was reached and every check but the binding's passed or did not apply."""
         if self.anchor is None or self._claims is None:
             return False
         return all(
