@@ -8,6 +8,7 @@ Slots, each after its length as u32 big-endian:
     platform        ``tdx``, ``sgx``, ... as the Relying Party chose it
     nonce           32 bytes, single use
     manifest        SHA-256 of the manifest, 32 bytes
+    owner_key       the owner's SubjectPublicKeyInfo, DER
     certificate     the owner's self-signed certificate, DER
     signature       ECDSA-SHA256 by the owner's key over all slots before it, as encoded
 
@@ -17,7 +18,7 @@ instead.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from assay.channel.binding import MANIFEST_DIGEST_BYTES, NONCE_BYTES, Purpose
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 DOMAIN = b"assay/hello/v1"
 MAX_BYTES = 4096
-_BOUNDS = (len(DOMAIN), 16, 128, 32, NONCE_BYTES, MANIFEST_DIGEST_BYTES, MAX_CERTIFICATE_BYTES, 128)
+_BOUNDS = (len(DOMAIN), 16, 128, 32, NONCE_BYTES, MANIFEST_DIGEST_BYTES, 512, MAX_CERTIFICATE_BYTES, 128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +44,24 @@ class Hello:
     platform: str
     nonce: bytes
     manifest: bytes
+    owner_key: bytes
     certificate: bytes
     signature: bytes
 
     @classmethod
     def signed(cls, owner: OwnerKey, *, lease: str, platform: str, nonce: bytes, manifest: bytes) -> Hello:
         """Return a HELLO of ``owner`` for an admission."""
-        unsigned = cls(Purpose.ADMISSION, lease, platform, nonce, manifest, owner.certificate(), b"")
-        return cls(
-            unsigned.purpose,
-            lease,
-            platform,
-            nonce,
-            manifest,
-            unsigned.certificate,
-            owner.sign(unsigned.signed_bytes()),
+        unsigned = cls(
+            purpose=Purpose.ADMISSION,
+            lease=lease,
+            platform=platform,
+            nonce=nonce,
+            manifest=manifest,
+            owner_key=owner.spki,
+            certificate=owner.certificate(),
+            signature=b"",
         )
+        return replace(unsigned, signature=owner.sign(unsigned.signed_bytes()))
 
     def signed_bytes(self) -> bytes:
         """Return what the signature is over."""
@@ -70,6 +73,7 @@ class Hello:
                 self.platform.encode(),
                 self.nonce,
                 self.manifest,
+                self.owner_key,
                 self.certificate,
             )
         )
@@ -85,9 +89,7 @@ class Hello:
         Raises:
             ChannelError: ``channel.message.malformed``.
         """
-        domain, purpose, lease, platform, nonce, manifest, certificate, signature = unpack_slots(
-            data, _BOUNDS
-        )
+        domain, purpose, lease, platform, nonce, manifest, *keys = unpack_slots(data, _BOUNDS)
         if domain != DOMAIN or len(nonce) != NONCE_BYTES or len(manifest) != MANIFEST_DIGEST_BYTES:
             raise malformed("it is not a HELLO of this version")
         try:
@@ -97,8 +99,7 @@ class Hello:
                 platform.decode("ascii"),
                 nonce,
                 manifest,
-                certificate,
-                signature,
+                *keys,
             )
         except UnicodeDecodeError:
             raise malformed("a name in the HELLO is not ASCII") from None
@@ -108,15 +109,18 @@ class Hello:
 
         Raises:
             ChannelError: ``channel.hello.purpose``, ``channel.hello.lease``, ``channel.owner.foreign``,
-                ``channel.hello.signature``.
+                ``channel.hello.signature``, ``channel.hello.certificate``, ``channel.certificate.malformed``.
         """
         if self.purpose != Purpose.ADMISSION:
             raise ChannelError("channel.hello.purpose", "A session begins with an admission, nothing else.")
         if self.lease != config.lease:
             raise ChannelError("channel.hello.lease", "The HELLO is for another lease than this guest's.")
-        if spki_of_certificate(self.certificate) != config.owner_key:
+        if self.owner_key != config.owner_key:
             raise ChannelError(
                 "channel.owner.foreign", "This guest serves one owner, and that is another key."
             )
         if not verify_signature(config.owner_key, self.signature, self.signed_bytes()):
             raise ChannelError("channel.hello.signature", "The HELLO was not signed by the owner's key.")
+        # A certificate is parsed only now: no stranger's bytes ever get as far as that.
+        if spki_of_certificate(self.certificate) != config.owner_key:
+            raise ChannelError("channel.hello.certificate", "The certificate in the HELLO is of another key.")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
@@ -68,7 +69,7 @@ def spki_of_certificate(der: bytes) -> bytes:
             return certificate.public_key().public_bytes(
                 serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
             )
-        except (ValueError, TypeError, x509.InvalidVersion) as error:
+        except (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
             raise ChannelError(
                 "channel.certificate.malformed", "The peer's certificate cannot be read."
             ) from error

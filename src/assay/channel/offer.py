@@ -22,7 +22,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
@@ -184,7 +184,7 @@ def require_proof(proof: bytes, binding: SessionBinding) -> None:
         if isinstance(key, ed25519.Ed25519PublicKey):
             key.verify(proof, PROOF_DOMAIN + binding.report_data())
             return
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         pass
     raise ChannelError(
         "channel.receipt_key.unproven", "The guest did not prove that it holds its receipt key."

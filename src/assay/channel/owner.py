@@ -10,7 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -55,8 +55,8 @@ class OwnerKey:
             ChannelError: ``channel.owner.malformed`` when it is anything else.
         """
         try:
-            key = serialization.load_pem_private_key(data[:MAX_PEM_BYTES], None)
-        except (ValueError, TypeError) as error:
+            key = serialization.load_pem_private_key(data, None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise ChannelError("channel.owner.malformed", "The owner's key file is not a PEM key.") from error
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise ChannelError("channel.owner.malformed", "An owner's key must be on the curve P-256.")
@@ -71,20 +71,23 @@ class OwnerKey:
                 replace the file, ``channel.owner.malformed``.
         """
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            # Not waiting: a pipe in the place of the file would otherwise hold us for ever.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise ChannelError(
                 "channel.owner.unreadable", f"The owner's key cannot be opened: {error.strerror}."
             ) from error
-        with os.fdopen(descriptor, "rb") as file:
-            found = os.fstat(file.fileno())
+        try:
+            found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
                 raise ChannelError(
                     "channel.owner.mode",
                     "The owner's key must be a regular file of this user with mode 0600.",
                     action=f"chmod 600 {path}",
                 )
-            return cls.from_pem(file.read(MAX_PEM_BYTES + 1))
+            return cls.from_pem(os.read(descriptor, MAX_PEM_BYTES))
+        finally:
+            os.close(descriptor)
 
     def store(self, path: Path) -> None:
         """Write the key to the new file ``path``, mode 0600, durably.
@@ -117,7 +120,7 @@ def verify_signature(spki: bytes, signature: bytes, data: bytes) -> bool:
     """Tell whether ``signature`` (DER, ECDSA-SHA256) over ``data`` was made with the P-256 key ``spki``."""
     try:
         key = serialization.load_der_public_key(spki)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         return False
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         return False

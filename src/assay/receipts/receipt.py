@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import rfc8785
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
@@ -163,7 +163,7 @@ class Receipt:
         payload, signature = _split(data)
         try:
             public = serialization.load_der_public_key(key)
-        except ValueError as error:
+        except (ValueError, UnsupportedAlgorithm) as error:
             raise ReceiptError("receipt.key", "The receipt key cannot be read.") from error
         if not isinstance(public, ed25519.Ed25519PublicKey):
             raise ReceiptError("receipt.key", "The receipt key is not an Ed25519 key.")
