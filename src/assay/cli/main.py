@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from click.shell_completion import CompletionItem
 
 from assay.cli import exit_codes
 from assay.cli.output import emit_json, escape, progress, style
@@ -19,6 +17,8 @@ from assay.errors import AssayError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from click.shell_completion import CompletionItem
 
 PROGRAM: Final = "assay"
 
@@ -91,6 +91,8 @@ class VerbGroup(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete verbs from the table, without importing any of them."""
+        from click.shell_completion import CompletionItem
+
         verbs = [
             CompletionItem(verb.name, help=verb.help)
             for verb in _built().values()
@@ -165,8 +167,7 @@ def _report(error: AssayError, *, as_json: bool) -> int:
         progress(f"{style('do:', 'strong')} {escape(error.action)}")
     if as_json:
         emit_json({"error": error.to_json()})
-    if _debugging():
-        traceback.print_exception(error)
+    _print_traceback(error)
     return exit_codes.of_error(error)
 
 
@@ -175,15 +176,19 @@ def _defect(error: Exception) -> int:
         f"{style('error:', 'bad')} Assay itself failed:"
         f" {type(error).__name__}: {escape(str(error), limit=300)} [cli.internal]"
     )
-    if _debugging():
-        traceback.print_exception(error)
-    else:
+    if not _print_traceback(error):
         progress(f"{style('do:', 'strong')} Run it again with ASSAY_DEBUG=1 and report what that prints.")
     return exit_codes.INTERNAL
 
 
-def _debugging() -> bool:
-    return os.environ.get("ASSAY_DEBUG", "") not in ("", "0")
+def _print_traceback(error: Exception) -> bool:
+    """Print where an error was raised, if that was asked for, and return whether it was."""
+    if os.environ.get("ASSAY_DEBUG", "") in ("", "0"):
+        return False
+    import traceback
+
+    traceback.print_exception(error)
+    return True
 
 
 def _asked_for_json(words: Sequence[str]) -> bool:

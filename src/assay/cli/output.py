@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
@@ -71,6 +70,8 @@ def emit(text: str) -> None:
 
 def emit_json(value: Any) -> None:
     """Print ``value`` to stdout as indented JSON in ASCII: what a peer wrote stays escaped."""
+    import json
+
     click.echo(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False))
 
 
