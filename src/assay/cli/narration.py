@@ -106,6 +106,7 @@ class Narrator:
     def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
         self._verbose = verbose
         self._quiet = quiet
+        self._last_retry = ""
 
     def __call__(self, moment: Moment) -> None:
         """Print one moment."""
@@ -157,7 +158,9 @@ class Narrator:
 
     @_tell.register
     def _(self, moment: moments.Retrying) -> None:
-        line("retry", escape(moment.reason), "warn")
+        if moment.reason != self._last_retry:
+            self._last_retry = moment.reason
+            line("retry", f"{escape(moment.reason)} Trying again; nothing was sent.", "warn")
 
     @_tell.register
     def _(self, moment: moments.Bound) -> None:
@@ -256,10 +259,10 @@ def _short(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def show_log(told: tuple[int, int], origin: str) -> None:
+def show_log(told: tuple[int, int]) -> None:
     """Print where the log entries of a command are, and how to verify them."""
     first, last = told
-    line("log", f"entries {first} to {last} of {escape(origin)}; verify them with")
+    line("log", f"entries {first} to {last} of this installation's log; verify them with")
     progress(f"{' ' * _TAG}  assay audit export --out DIR && assay audit verify DIR")
 
 

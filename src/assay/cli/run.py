@@ -77,7 +77,7 @@ def _run(command: tuple[str, ...], options: dict[str, Any], report: Any) -> Outc
             told = desk.book.told[outcome.lease.id]
             report.told(*told)
             if not options.get("quiet"):
-                show_log(told, desk.log.origin)
+                show_log(told)
         return outcome
 
 

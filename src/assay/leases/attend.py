@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from assay.channel.client import Signal
 from assay.errors import AssayError, GateError, LeaseError
-from assay.evidence.facts import FactCache
 from assay.leases import ending, holding, moments, runs, terms
-from assay.leases.gate import Gate
-from assay.leases.run import FIND_SECONDS, Outcome, installation_root, request_of
+from assay.leases.run import FIND_SECONDS, Outcome, gate_for, request_of
 from assay.leases.signals import SignalledError
 from assay.leases.states import Care, Event, Keep, Reason, State
 from assay.leases.visit import NO_MANIFEST, Visit
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from assay.channel.messages import Status
     from assay.leases.book import Lease
     from assay.leases.desk import Desk
+    from assay.leases.gate import Gate
     from assay.leases.run import Ports
     from assay.settings.resolve import Settings
     from assay.store import Hold
@@ -65,7 +64,12 @@ class Attendance:
             raise LeaseError("lease.machine.gone", f"The lease {lease.slug} has no machine.")
         owner = desk.keys.load(lease.id)
         request = request_of(lease, owner.spki)
-        trust = provider.trust(request)
+        policy = terms.policy(self.settings, provider.name)
+
+        def judge() -> Gate:
+            required = self.settings.names("require.checks")
+            return gate_for(provider.trust(request), request, policy=policy, required=required)
+
         machine = provider.describe(lease.machine_id, timeout=FIND_SECONDS)
         self.visit = Visit(
             desk,
@@ -73,14 +77,8 @@ class Attendance:
             self.hold,
             provider=provider,
             machine=machine,
-            judge=Gate(
-                trust=trust,
-                policy=terms.policy(self.settings, provider.name),
-                required=self.settings.names("require.checks"),
-                launch=request.config.digest(),
-                facts=FactCache(max_entries=64),
-                root=installation_root(trust),
-            ),
+            judge=judge(),
+            renew=judge,
             owner=owner,
             report=self.ports.report,
         )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from assay.appraisal.policy import Policy
     from assay.channel.messages import Exit
     from assay.leases.desk import Desk
     from assay.leases.moments import Moment
@@ -169,10 +170,24 @@ def check_clock(desk: Desk) -> None:
         clock.check(view, desk.now())
 
 
-def installation_root(trust: Trust) -> bytes | None:
-    """Return the fingerprint of the one simulated root that this provider's trust names, if it names one."""
+def gate_for(trust: Trust, request: CreateRequest, *, policy: Policy, required: tuple[str, ...]) -> Gate:
+    """Return the gate for one machine.
+
+    Args:
+        trust: What this side knows of the provider's machines.
+        request: What was asked for; its launch configuration is measured.
+        policy: What admits the machine.
+        required: Ids of further checks that must have passed.
+    """
     own = [root.anchor.fingerprint for root in trust.roots.entries if root.anchor.simulated]
-    return own[0] if len(own) == 1 else None
+    return Gate(
+        trust=trust,
+        policy=policy,
+        required=required,
+        launch=request.config.digest(),
+        facts=FactCache(max_entries=64),
+        root=own[0] if len(own) == 1 else None,
+    )
 
 
 class _Creation:
@@ -415,20 +430,18 @@ class _Flow:
         self, provider: Provider, machine: Machine, trust: Trust, request: CreateRequest, owner: OwnerKey
     ) -> None:
         plan, job, report = self.prepared.plan, self.prepared.job, self.ports.report
+
+        def judge(known: Trust) -> Gate:
+            return gate_for(known, request, policy=plan.policy, required=plan.required)
+
         self.visit = visit = Visit(
             self.desk,
             self.lease,
             self.hold,
             provider=provider,
             machine=machine,
-            judge=Gate(
-                trust=trust,
-                policy=plan.policy,
-                required=plan.required,
-                launch=request.config.digest(),
-                facts=FactCache(max_entries=64),
-                root=installation_root(trust),
-            ),
+            judge=judge(trust),
+            renew=lambda: judge(provider.trust(request)),
             owner=owner,
             report=report,
         )

@@ -21,9 +21,11 @@ from assay.errors import (
     GateError,
     GoneError,
     LeaseError,
+    ProviderError,
 )
 from assay.leases import clock, moments, nonces, refusals, runs
 from assay.leases.states import Event, State
+from assay.providers.interface import MachineState
 
 if TYPE_CHECKING:
     import socket
@@ -60,6 +62,7 @@ class Visit:
         provider: Where the machine is.
         machine: The machine.
         judge: The gate.
+        renew: Makes the gate again, with collateral that may be there by now.
         owner: The owner's key.
         report: Told what happens.
 
@@ -79,6 +82,7 @@ class Visit:
         provider: Provider,
         machine: Machine,
         judge: Gate,
+        renew: Callable[[], Gate],
         owner: OwnerKey,
         report: Callable[[Moment], None],
     ) -> None:
@@ -91,6 +95,7 @@ class Visit:
         self._provider = provider
         self._machine = machine
         self._gate = judge
+        self._renew = renew
         self._owner = owner
         self._report = report
         self._socket: socket.socket | None = None
@@ -119,6 +124,8 @@ class Visit:
                 if time.monotonic() + pause >= deadline:
                     raise _unverifiable(error) from error
                 self._report(moments.Retrying(f"{error.message} [{error.code}]"))
+                if isinstance(error, GateError):
+                    self._gate = self._renew()
             else:
                 self._report(moments.Bound(self.session.binding))
                 return self.session
@@ -128,7 +135,7 @@ class Visit:
     def _attempt(self, manifest: bytes, left: float) -> OwnerSession:
         nonce = nonces.draw(self.desk.db, self.lease.id, Purpose.ADMISSION)
         self.desk.book.at("admission.nonce")
-        self._socket = self._provider.connect(self._machine, timeout=min(left, ANSWER_SECONDS))
+        self._socket = self._connect(min(left, ANSWER_SECONDS))
         self.desk.book.at("admission.connected")
 
         def appraise(offered: Offered, binding: SessionBinding) -> None:
@@ -145,6 +152,24 @@ class Visit:
             appraise=appraise,
             timeout=min(left, ANSWER_SECONDS),
         )
+
+    def _connect(self, seconds: float) -> socket.socket:
+        """Return a connection to the guest.
+
+        Raises:
+            GoneError: When the machine does not exist, or has stopped by itself.
+            AmbiguousError: When its guest does not answer yet.
+        """
+        try:
+            return self._provider.connect(self._machine, timeout=seconds)
+        except (GoneError, AmbiguousError):
+            raise
+        except (ProviderError, OSError) as error:
+            found = self._provider.describe(self._machine.id, timeout=seconds)
+            if found.state is MachineState.STOPPED:
+                raise GoneError("lease.machine.stopped", "The machine has stopped by itself.") from error
+            reason = error.message if isinstance(error, ProviderError) else str(error)
+            raise AmbiguousError("lease.machine.silent", reason) from error
 
     def _judge(self, offered: Offered, binding: SessionBinding, nonce: nonces.Nonce) -> AttestationResult:
         now = self.desk.now()
