@@ -65,6 +65,13 @@ def test_a_true_log_is_proven():
     assert any("type of an event" in sentence for sentence in result.not_proven)
 
 
+@pytest.mark.parametrize("registers", [frozenset(), frozenset({4}), frozenset({0, -1})])
+def test_a_log_is_verified_against_some_register(registers):
+    with pytest.raises(EvidenceError) as caught:
+        verify_ccel(quote_of(LOG), LOG, registers=registers)
+    assert caught.value.code == "ccel.registers"
+
+
 def test_captions_are_counted_as_not_proven():
     log = header() + event(1, 0xA, b"ACPI DATA", measured=b"tables")
     result = verify_ccel(quote_of(log), log, registers=BOOT)

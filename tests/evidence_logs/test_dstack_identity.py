@@ -21,10 +21,13 @@ from assay.evidence.dstack import (
     tagged,
     verify_identity,
 )
+from assay.evidence.dstack.os_image import parse_document
+from assay.evidence.eventlog import Coverage
 from assay.evidence.ledger import Outcome
 from assay.evidence.verification import Expected, Unchecked
 from support.dstack_encodings import SPKI
 from support.dstack_guest import (
+    ACPI,
     APP_ID,
     COMPOSE,
     COMPOSE_HASH,
@@ -45,6 +48,7 @@ from support.dstack_guest import (
 from support.dstack_quotes import taken_as_verified
 
 OPEN = Expectations.nothing("the test does not look at it")
+SEVEN = b"\7" * 48
 LITE_HASH = hashlib.sha256(checksums(measurement_tdx_cbor=measurement())).digest()
 KNOWN = Expectations(
     app_id=Expected(APP_ID),
@@ -105,6 +109,22 @@ def test_what_the_application_wrote():
     result = judge(guest_with(behind=[runtime("mine", b"1"), runtime("mine", b"2"), runtime("\x1b[2J\0é")]))
     found = [(event.name, event.payload) for event in result.claims.app_events]
     assert found == [("mine", b"1"), ("mine", b"2"), ("\x1b[2J\0é", b"")]
+
+
+def test_boot_events_say_what_is_bound_of_them():
+    events = judge(Guest()).claims.boot_events
+    assert [(event.register, event.binding.coverage) for event in events] == [
+        (0, Coverage.WHOLE),
+        (1, Coverage.WHOLE),
+        (2, Coverage.CAPTION),
+    ]
+    assert judge(lite_guest()).claims.boot_events == ()
+
+
+def test_a_stripped_payload_is_no_contradiction():
+    boot = [replace(event, payload=b"") for event in boot_events()]
+    events = judge(Guest(events=boot + system_events())).claims.boot_events
+    assert {event.binding.coverage for event in events} == {Coverage.CAPTION}
 
 
 def test_aggregates():
@@ -209,28 +229,37 @@ def test_memory_that_is_not_stated():
     result = judge(lite_guest(vm_config=image_config(memory=None)))
     assert result.ledger["dstack.os_image.rtmr0"].code == "dstack.os_image.memory"
     assert result.claims.image.memory_bytes is None
+    assert result.claims.image.os_image_hash is None
     assert not result.complete
 
 
 def test_a_kernel_that_depends_on_the_memory():
     memory = 0x90000000
-    config = image_config(memory=memory)
-    guest = lite_guest(vm_config=config)
-    guest.td["rtmr1"] = bytes(48)
-    result = judge(guest)
-    assert result.ledger["dstack.os_image.rtmr1"].code == "dstack.os_image.memory"
-    assert result.ledger["dstack.os_image.rtmr1"].outcome is Outcome.NOT_CHECKED
+    metadata = b'{"is_dev":false}'
+    listed = checksums(measurement_tdx_cbor=measurement(), metadata_json=metadata)
+    config = image_config(listed=listed, memory=memory)
+    guest = lite_guest(vm_config=config, image_metadata=metadata)
+    image = parse_document(json.loads(config)["tdx_measurement"])
+    guest.td |= {"rtmr0": image.rtmr0(memory, ACPI), "rtmr1": SEVEN}
+    result = judge(guest, replace(OPEN, os_images=frozenset({IMAGE_HASH, image.os_image_hash})))
+    assert result.authentic
+    codes = {check.id: check.code for check in result.ledger.unmet()}
+    assert codes["dstack.os_image.rtmr1"] == "dstack.os_image.memory"
+    # An unknown kernel may hide there: three registers of four name no image.
+    assert result.claims.image.os_image_hash is None
+    assert result.claims.image.is_dev is None
+    assert codes["dstack.os_image"] == codes["dstack.os_image.metadata"] == "dstack.os_image.unproven"
 
 
 def test_metadata_without_a_checksum_file():
     result = judge(Guest(others={"image_metadata": b'{"is_dev":false}'}))
-    assert result.ledger["dstack.os_image.metadata"].code == "dstack.os_image.no_document"
+    assert result.ledger["dstack.os_image.metadata"].code == "dstack.os_image.unproven"
     assert result.claims.image.is_dev is None
 
 
 def test_an_expected_image_without_a_document():
     result = judge(Guest(), replace(OPEN, os_images=frozenset({IMAGE_HASH})))
-    assert result.ledger["dstack.os_image"].code == "dstack.os_image.no_document"
+    assert result.ledger["dstack.os_image"].code == "dstack.os_image.unproven"
     assert not result.complete
 
 
@@ -265,7 +294,6 @@ BROKEN_METADATA = lite_guest(
     ),
     image_metadata=b'{"is_dev":0}',
 )
-SEVEN = b"\7" * 48
 REFUTED = {
     "dstack.td.debug": (Guest(td={"td_attributes": 1 << 28 | 1}), "dstack.td.debug"),
     "dstack.td.service": (Guest(td={"mr_signer_seam": SEVEN}), "dstack.td.service"),

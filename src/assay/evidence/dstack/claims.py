@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from assay.evidence.dstack.config_id import ConfigForm
     from assay.evidence.dstack.key_provider import KeyProvider
     from assay.evidence.dstack.system import SystemEvents
+    from assay.evidence.eventlog.ccel import CcelEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +32,17 @@ class ImageStatement:
     """What is known about the operating system image.
 
     Attributes:
-        os_image_hash: SHA-256 of the image's checksum file, when its measurement document explains MRTD and
-            RTMR0 to RTMR2; None when none was presented.
+        os_image_hash: SHA-256 of the image's checksum file, when its measurement document explains all of
+            MRTD and RTMR0 to RTMR2; None otherwise. The document's author is unknown: compare the hash.
         key_server_hash: The image hash that the key server wrote into RTMR3 at boot, or None. It is the key
             server's word, and may name the same image by another document.
         rootfs_hash: Hash of the root file system (dstack 0.4), or None.
         is_dev: Whether it is a development image, whose console and SSH are open to root; None when that is
-            not proven.
+            not proven. As good as ``os_image_hash`` is known.
         is_dev_reason: Why ``is_dev`` is what it is, as a sentence.
         stated_name: The image's name as the host states it; proves nothing.
-        memory_bytes: Size of the memory, when RTMR0 was recomputed with it; None otherwise.
-        qemu_two_pass: Whether MRTD is the one of QEMU 8; None without a measurement document.
+        memory_bytes: Size of the memory, when ``os_image_hash`` was proven with it; None otherwise.
+        qemu_two_pass: Whether MRTD is the one of QEMU 8; None without ``os_image_hash``.
     """
 
     os_image_hash: bytes | None
@@ -74,6 +75,8 @@ class DstackClaims:
         mr_aggregated: SHA-256 over MRTD, all RTMRs and, when one of them is set, the configuration registers.
         report_data: The quote's report data, 64 bytes.
         key_attestation: The key that the report data spells out (``dip1::...``), or None.
+        boot_events: Events of RTMR0 to RTMR2 with what is bound of each payload; empty when the guest left
+            them out of its log.
     """
 
     app_id: bytes
@@ -88,6 +91,7 @@ class DstackClaims:
     mr_aggregated: bytes
     report_data: bytes
     key_attestation: str | None
+    boot_events: tuple[CcelEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

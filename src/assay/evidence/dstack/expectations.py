@@ -58,7 +58,7 @@ def _check_image(ledger: LedgerBuilder, claims: DstackClaims, accepted: frozense
     elif image.os_image_hash is None:
         ledger.not_checked(
             spec,
-            "dstack.os_image.no_document",
+            "dstack.os_image.unproven",
             "no measurement document proves which image makes these registers",
         )
     else:

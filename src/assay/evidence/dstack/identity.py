@@ -8,6 +8,7 @@ before ``system-ready`` are dstack's own, unique and in order, and what follows 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assay.errors import EvidenceError
@@ -23,8 +24,9 @@ from assay.evidence.dstack.report_data import Tag, read_key_attestation, tagged
 from assay.evidence.dstack.system import read_system_events
 from assay.evidence.dstack.vm_config import parse_vm_config
 from assay.evidence.eventlog.algorithms import Algorithm
+from assay.evidence.eventlog.ccel import CcelEvent
 from assay.evidence.eventlog.kinds import EventType
-from assay.evidence.eventlog.payload import HASHED_TYPES, Coverage, binding
+from assay.evidence.eventlog.payload import CAPTION, Coverage, binding
 from assay.evidence.eventlog.replay import replay_rtmrs
 from assay.evidence.eventlog.result import LogResult
 from assay.evidence.ledger import CheckFailedError, LedgerBuilder
@@ -59,9 +61,10 @@ def verify_identity(
         td = _check_td(ledger, quote)
         events = _check_log(ledger, presented)
         config = _vm_config(ledger, presented)
-        _check_events(ledger, events)
+        boot = _check_events(ledger, events)
         _check_replay(ledger, td, events, config)
-        claims = _identify(ledger, td, events, presented, config)
+        identified = _identify(ledger, td, events, presented, config)
+        claims = identified if _stripped(events) else replace(identified, boot_events=boot)
         check_expectations(ledger, claims, expected)
     except CheckFailedError:
         pass
@@ -122,22 +125,29 @@ def _vm_config(ledger: LedgerBuilder, presented: Presented) -> VmConfig | None:
     return config
 
 
-def _check_events(ledger: LedgerBuilder, events: Sequence[DstackEvent]) -> None:
+def _check_events(ledger: LedgerBuilder, events: Sequence[DstackEvent]) -> tuple[CcelEvent, ...]:
+    """Check what can be checked of each event alone, and return those of the boot with their bindings."""
     try:
         order.check_registers(events)
     except EvidenceError as error:
         raise ledger.fail(checks.REGISTERS, error.code, error.message) from error
     ledger.passed(checks.REGISTERS)
-    for event in events:
-        if event.register < RUNTIME_REGISTER and event.payload and event.kind in HASHED_TYPES:
-            bound = binding(event.kind, event.payload, event.digest, Algorithm.SHA384)
-            if bound.coverage is Coverage.CONTRADICTED:
-                raise ledger.fail(
-                    checks.PAYLOAD,
-                    "dstack.event.payload",
-                    f"A boot event in RTMR{event.register} has a payload that its digest is not the hash of.",
-                )
+    boot = tuple(_boot_event(event) for event in events if event.register < RUNTIME_REGISTER)
+    for event in boot:
+        if event.binding.coverage is Coverage.CONTRADICTED:
+            raise ledger.fail(
+                checks.PAYLOAD,
+                "dstack.event.payload",
+                f"A boot event in RTMR{event.register} has a payload that its digest is not the hash of.",
+            )
     ledger.passed(checks.PAYLOAD)
+    return boot
+
+
+def _boot_event(event: DstackEvent) -> CcelEvent:
+    # Guests strip payloads: an empty one is a caption, whatever its type says.
+    bound = binding(event.kind, event.payload, event.digest, Algorithm.SHA384) if event.payload else CAPTION
+    return CcelEvent(event.register, event.kind, event.digest, event.payload, bound)
 
 
 def _check_replay(

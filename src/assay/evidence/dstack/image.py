@@ -46,27 +46,38 @@ def check_image(
     """
     measurement = _document(ledger, config)
     memory = config.memory_bytes if config is not None else None
-    proven_memory: int | None = None
-    if measurement is not None:
-        _check_mrtd(ledger, td, measurement)
-        if _check_rtmr0(ledger, td, events, measurement, memory):
-            proven_memory = memory
-        _check_rtmr1(ledger, td, measurement, memory)
-        _compare(ledger, 2, td, measurement.rtmr2())
-    is_dev, reason = _metadata(ledger, measurement, metadata)
+    proven = measurement if measurement and _explains(ledger, td, events, measurement, memory) else None
+    is_dev, reason = _metadata(ledger, proven, metadata)
     stated = config.image if config is not None else None
     if is_dev is None and stated is not None and stated.startswith(_DEV_PREFIX):
         reason = f"The host calls it {stated!a}, the name of a development image. " + reason
     return ImageStatement(
-        os_image_hash=measurement.os_image_hash if measurement is not None else None,
+        os_image_hash=proven.os_image_hash if proven is not None else None,
         key_server_hash=system.os_image_hash,
         rootfs_hash=system.rootfs_hash,
         is_dev=is_dev,
         is_dev_reason=reason,
         stated_name=stated,
-        memory_bytes=proven_memory,
-        qemu_two_pass=None if measurement is None else td.mr_td == measurement.mrtd_two_pass,
+        memory_bytes=memory if proven is not None else None,
+        qemu_two_pass=None if proven is None else td.mr_td == proven.mrtd_two_pass,
     )
+
+
+def _explains(
+    ledger: LedgerBuilder,
+    td: TdxClaims,
+    events: Sequence[DstackEvent],
+    measurement: ImageMeasurement,
+    memory: int | None,
+) -> bool:
+    """Return whether the document explains all four registers; three of them name no image."""
+    found = [
+        _check_mrtd(ledger, td, measurement),
+        _check_rtmr0(ledger, td, events, measurement, memory),
+        _check_rtmr1(ledger, td, measurement, memory),
+        _compare(ledger, 2, td, measurement.rtmr2()),
+    ]
+    return all(found)
 
 
 def _document(ledger: LedgerBuilder, config: VmConfig | None) -> ImageMeasurement | None:
@@ -96,15 +107,16 @@ def _document(ledger: LedgerBuilder, config: VmConfig | None) -> ImageMeasuremen
     return measurement
 
 
-def _check_mrtd(ledger: LedgerBuilder, td: TdxClaims, measurement: ImageMeasurement) -> None:
+def _check_mrtd(ledger: LedgerBuilder, td: TdxClaims, measurement: ImageMeasurement) -> bool:
     if td.mr_td in (measurement.mrtd_two_pass, measurement.mrtd_single_pass):
         ledger.passed(checks.IMAGE_MRTD)
-    else:
-        ledger.failed(
-            checks.IMAGE_MRTD,
-            "dstack.os_image.mrtd",
-            "The image's firmware makes another MRTD than the quoted.",
-        )
+        return True
+    ledger.failed(
+        checks.IMAGE_MRTD,
+        "dstack.os_image.mrtd",
+        "The image's firmware makes another MRTD than the quoted one.",
+    )
+    return False
 
 
 def _check_rtmr0(
@@ -130,7 +142,7 @@ def _check_rtmr0(
 
 def _check_rtmr1(
     ledger: LedgerBuilder, td: TdxClaims, measurement: ImageMeasurement, memory: int | None
-) -> None:
+) -> bool:
     expected = measurement.rtmr1()
     if expected != td.rtmrs[1] and memory is not None and not fixed_kernel(memory):
         ledger.not_checked(
@@ -138,8 +150,8 @@ def _check_rtmr1(
             "dstack.os_image.memory",
             "for this memory size the measured kernel cannot be computed without the image",
         )
-        return
-    _compare(ledger, 1, td, expected)
+        return False
+    return _compare(ledger, 1, td, expected)
 
 
 def _compare(ledger: LedgerBuilder, register: int, td: TdxClaims, expected: bytes) -> bool:
@@ -156,19 +168,19 @@ def _compare(ledger: LedgerBuilder, register: int, td: TdxClaims, expected: byte
 
 
 def _metadata(
-    ledger: LedgerBuilder, measurement: ImageMeasurement | None, metadata: bytes | None
+    ledger: LedgerBuilder, proven: ImageMeasurement | None, metadata: bytes | None
 ) -> tuple[bool | None, str]:
     """Return whether the image is one for development, and why that is known or not."""
     spec = checks.IMAGE_METADATA
     if metadata is None:
         ledger.not_applicable(spec, "no metadata of the image was presented")
         return None, "Nothing that the image's hash covers says what it is; a name is the host's word."
-    if measurement is None:
+    if proven is None:
         ledger.not_checked(
-            spec, "dstack.os_image.no_document", "no checksum file that could list the metadata"
+            spec, "dstack.os_image.unproven", "no checksum file that could list it belongs to these registers"
         )
-        return None, "The image's metadata was presented without the checksum file that would prove it."
-    if measurement.files.get(METADATA_FILE) != hashlib.sha256(metadata).digest():
+        return None, "The image's metadata was presented, but nothing proves the image that it belongs to."
+    if proven.files.get(METADATA_FILE) != hashlib.sha256(metadata).digest():
         raise ledger.fail(
             spec,
             "dstack.os_image.metadata",
@@ -180,4 +192,4 @@ def _metadata(
     except EvidenceError as error:
         raise ledger.fail(spec, error.code, error.message) from error
     ledger.passed(spec)
-    return is_dev, "The image's metadata says it, and the image's hash covers the metadata."
+    return is_dev, "The image's metadata says it; that is as good as the image's hash is known."

@@ -151,7 +151,12 @@ def verify_ccel(
         log: The CCEL data area.
         registers: RTMRs that the log has to explain. Firmware logs end where the operating system begins: a
             register that the guest extends later is explained by another log and must not be named here.
+
+    Raises:
+        EvidenceError: ``ccel.registers`` when ``registers`` names none of the four, or something else.
     """
+    if not registers or not registers <= frozenset(range(RTMR_COUNT)):
+        raise EvidenceError("ccel.registers", "A log is verified against some of the registers 0 to 3.")
     ledger = LedgerBuilder(CHECKS)
     parsed: CcelLog | None = None
     claims: CcelClaims | None = None
