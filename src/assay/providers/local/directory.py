@@ -4,7 +4,7 @@ intent.json     what was asked for; written before anything is started, never ch
 machine.json    who runs: identities of machine and sandbox, how it ended; written by the machine alone
 alive           a file lock, held by the machine and, through an inherited descriptor, by the first process
                 of the sandbox: whoever can take it knows that neither is left
-guest.sock      the guest's listening socket
+guest.sock      the guest's listening socket; inner.sock when a hostile host stands before it
 guest.log       what the guest printed, bounded; machine.log: what went wrong in the machine
 storage/        the guest's files on rung ``none``; a tmpfs takes its place on ``bubblewrap``
 """
@@ -35,6 +35,7 @@ INTENT = "intent.json"
 RECORD = "machine.json"
 LOCK = "alive"
 SOCKET = "guest.sock"
+INNER_SOCKET = "inner.sock"
 GUEST_LOG = "guest.log"
 MACHINE_LOG = "machine.log"
 STORAGE = "storage"

@@ -117,7 +117,14 @@ def dependencies() -> dict[str, Path]:
 
 
 def guest_argv(
-    rung: Rung, program: list[str], *, lease: str, storage: Path, sync_fd: int, status_fd: int
+    rung: Rung,
+    program: list[str],
+    *,
+    lease: str,
+    storage: Path,
+    lent: bool,
+    sync_fd: int,
+    status_fd: int,
 ) -> list[str]:
     """Return the command that starts a guest.
 
@@ -125,7 +132,8 @@ def guest_argv(
         rung: How to isolate it.
         program: The arguments of the guest's interpreter, ``{dependencies}`` and ``{storage}`` as gaps.
         lease: Whose guest it is; root gives each lease a user.
-        storage: The directory for its files on ``none``.
+        storage: The directory for its files on ``none``, or that the host lends.
+        lent: Whether the guest's files lie there on ``bubblewrap`` as well, where the host can change them.
         sync_fd: Stays open as long as anything in the sandbox lives.
         status_fd: Where bubblewrap writes the pid of the sandbox.
     """
@@ -134,7 +142,7 @@ def guest_argv(
         return [interpreter(), *_filled(program, places, str(storage))]
     lasting = ["--sync-fd", str(sync_fd), "--json-status-fd", str(status_fd)]
     return [
-        *_sandbox(rung, lease, lasting),
+        *_sandbox(rung, lease, lasting, storage if lent else None),
         interpreter(),
         *_filled(program, DEPENDENCIES, STORAGE),
     ]
@@ -152,36 +160,54 @@ def _filled(program: list[str], places: str, storage: str) -> list[str]:
     return [part.replace("{dependencies}", places).replace("{storage}", storage) for part in program]
 
 
-def _sandbox(rung: Rung, lease: str, lasting: list[str] | None = None) -> list[str]:
+def guest_user(rung: Rung, lease: str) -> int | None:
+    """Return the user that a guest runs as, when that is another one than ours."""
+    if not rung.setpriv:
+        return None
+    return _USERS[int.from_bytes(hashlib.sha256(lease.encode()).digest()[:4]) % len(_USERS)]
+
+
+def _sandbox(rung: Rung, lease: str, lasting: list[str] | None = None, lent: Path | None = None) -> list[str]:
     """Return the words before the program that is to run in the sandbox."""
     own = {f"{DEPENDENCIES}/{name}": path for name, path in dependencies().items()}
     prefix = Path(sys.base_prefix)
     if not prefix.is_relative_to("/usr"):
         own[str(prefix)] = prefix
+    if lent is not None:
+        own[STORAGE] = lent
     words: list[str] = []
-    if rung.setpriv:
-        # Root's interpreter may lie where only root can look: show it at a known place first.
-        words = [rung.bwrap, "--die-with-parent", "--dev-bind", "/", "/", "--tmpfs", STAGE]
-        staged = {}
-        for number, (target, source) in enumerate(own.items()):
-            staged[target] = Path(f"{STAGE}/{number}{source.suffix}")
-            words += ["--ro-bind", str(source), str(staged[target])]
-        own = staged
-        user = str(_USERS[int.from_bytes(hashlib.sha256(lease.encode()).digest()[:4]) % len(_USERS)])
-        words += [
-            "--",
-            rung.setpriv,
-            f"--reuid={user}",
-            f"--regid={user}",
-            "--clear-groups",
-            "--no-new-privs",
-        ]
-        words += ["--inh-caps=-all", "--bounding-set=-all"]
+    if user := guest_user(rung, lease):
+        words, own = _stage(rung, user, own)
     words += [rung.bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--hostname", "guest"]
-    words += ["--clearenv"]
+    words += [*_environment(), *_system(), "--size", str(64 << 20), "--tmpfs", STAGE]
+    if lent is None:
+        words += ["--perms", "0700", "--size", str(STORAGE_BYTES), "--tmpfs", STORAGE]
+    for target, source in own.items():
+        words += [_bind(target), str(source), target]
+    return [*words, *(lasting or []), "--chdir", "/", "--"]
+
+
+def _stage(rung: Rung, user: int, own: dict[str, Path]) -> tuple[list[str], dict[str, Path]]:
+    """Return the words that show ``own`` where ``user`` can see it and become that user, and where."""
+    words = [rung.bwrap, "--die-with-parent", "--dev-bind", "/", "/", "--tmpfs", STAGE]
+    staged = {}
+    for number, (target, source) in enumerate(own.items()):
+        # Root keeps these where perhaps only root can look.
+        staged[target] = Path(f"{STAGE}/{number}{source.suffix}")
+        words += [_bind(target), str(source), str(staged[target])]
+    words += ["--", rung.setpriv, f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    return [*words, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"], staged
+
+
+def _environment() -> list[str]:
+    words = ["--clearenv"]
     for name, value in guest_environment().items():
         words += ["--setenv", name, value]
-    words += ["--ro-bind", "/usr", "/usr"]
+    return words
+
+
+def _system() -> list[str]:
+    words = ["--ro-bind", "/usr", "/usr"]
     for place in _MERGED:
         if Path(place).is_symlink():
             words += ["--symlink", str(Path(place).readlink()), place]
@@ -189,8 +215,8 @@ def _sandbox(rung: Rung, lease: str, lasting: list[str] | None = None) -> list[s
             words += ["--ro-bind", place, place]
     for name in _SETTINGS:
         words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    words += ["--proc", "/proc", "--dev", "/dev", "--size", str(64 << 20), "--tmpfs", STAGE]
-    words += ["--perms", "0700", "--size", str(STORAGE_BYTES), "--tmpfs", STORAGE]
-    for target, source in own.items():
-        words += ["--ro-bind", str(source), target]
-    return [*words, *(lasting or []), "--chdir", "/", "--"]
+    return [*words, "--proc", "/proc", "--dev", "/dev"]
+
+
+def _bind(target: str) -> str:
+    return "--bind" if target == STORAGE else "--ro-bind"

@@ -25,12 +25,13 @@ from pathlib import Path
 from assay.providers.local import directory as files
 from assay.providers.local import image
 from assay.providers.local.device import QuotingDevice, Wire
-from assay.providers.local.isolation import guest_argv, guest_environment
+from assay.providers.local.isolation import guest_argv, guest_environment, guest_user
 from assay.providers.local.processes import ProcessIdentity, wait_ended
 
 SEED = "the computer of this installation"
 GUEST_LOG_BYTES = 256 << 10
 BACKLOG = 16
+RELAYED = ("foreign-key", "changed-bundle")
 GRACE_SECONDS = 2.0
 WATCH_SECONDS = 1.0
 STATUS_SECONDS = 10.0
@@ -92,11 +93,16 @@ class Machine:
         agent = image.seal(image.build(altered=self.intent.attack == "changed-agent"))
         self.measurement = image.measure(agent)
         config = image.seal(self.intent.config.encode())
-        listener = _listen(self.path)
+        relayed = self.intent.attack in RELAYED
+        listener = _listen(self.path, files.INNER_SOCKET if relayed else files.SOCKET)
         status, status_far = os.pipe2(os.O_CLOEXEC)
         storage = self.path / files.STORAGE
-        if self.intent.rung.name == "none":
+        lent = self.intent.attack == "changed-bundle"
+        if lent or self.intent.rung.name == "none":
             storage.mkdir(mode=0o700)
+            user = guest_user(self.intent.rung, self.intent.lease)
+            if user is not None:
+                os.chown(storage, user, user)
         program = [
             "-I",
             "-S",
@@ -119,6 +125,7 @@ class Machine:
             program,
             lease=self.intent.lease,
             storage=storage,
+            lent=lent,
             sync_fd=self.lock,
             status_fd=status_far,
         )
@@ -144,6 +151,14 @@ class Machine:
             self.sandbox = sandbox.hold() if sandbox else None
             self.note(sandbox=sandbox)
         os.close(status)
+        if relayed:
+            self._relay(storage if lent else None)
+
+    def _relay(self, storage: Path | None) -> None:
+        """Put a hostile host between owner and guest."""
+        from assay.providers.local.relay import Relay  # noqa: PLC0415 - a host that is not hostile has none
+
+        Relay(_listen(self.path, files.SOCKET), self.path / files.INNER_SOCKET, storage).start()
 
     def hardware(self) -> QuotingDevice:
         """Return the quoting device of the TD that the launcher measured."""
@@ -155,7 +170,7 @@ class Machine:
             SEED, made=_made(self.intent.created_at), debug=attack == "debug"
         )
         domain = platform.trust_domain(mr_td=self.measurement, mr_config_id=self.intent.config.digest())
-        return QuotingDevice(domain, replays=attack == "stale-nonce", alters=attack == "changed-bundle")
+        return QuotingDevice(domain, replays=attack == "stale-nonce")
 
     def serve(self, device: QuotingDevice) -> str:
         """Serve until something ends it; return why."""
@@ -200,7 +215,8 @@ class Machine:
             wait_ended(self.sandbox, time.monotonic() + GRACE_SECONDS)
         self.device_end.close()
         with suppress(OSError):
-            (self.path / files.SOCKET).unlink(missing_ok=True)
+            for name in (files.SOCKET, files.INNER_SOCKET):
+                (self.path / name).unlink(missing_ok=True)
             self.note(ended=reason)
 
 
@@ -214,12 +230,12 @@ def _made(moment: datetime) -> datetime:
     return datetime(moment.year, 1, 1, tzinfo=UTC)
 
 
-def _listen(path: Path) -> socket.socket:
+def _listen(path: Path, name: str) -> socket.socket:
     """Return a listening socket in the directory, however long its path is."""
     place = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        listener.bind(f"/proc/self/fd/{place}/{files.SOCKET}")
+        listener.bind(f"/proc/self/fd/{place}/{name}")
         listener.listen(BACKLOG)
     finally:
         os.close(place)

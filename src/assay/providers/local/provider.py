@@ -24,7 +24,6 @@ from assay.providers.local import image
 from assay.providers.local.ending import end, machine_processes
 from assay.providers.local.isolation import Rung, probe
 from assay.providers.local.processes import ProcessIdentity
-from assay.providers.local.relay import between
 from assay.providers.local.starting import start, wait_started
 from assay.store.files import create_private, prepare_directory, sync_directory
 
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 MACHINE = "small"
 PLATFORM: Final = "tdx"
-ATTACKS = ("stale-nonce", "debug", "changed-agent", "foreign-key", "changed-bundle")
+ATTACKS = ("stale-nonce", "debug", "foreign-key", "changed-bundle", "changed-agent")
 NO_INTENT = "00000000"
 _LEFTOVER = re.compile(r"\.(?:new|gone)-(?P<pid>\d+)-(?P<start>\d+)-[0-9a-f]{8}\Z")
 
@@ -268,8 +267,7 @@ class LocalProvider(Provider, SupportsExpiry):
                 "provider.local.unreachable",
                 f"The guest of {machine.lease} does not answer: {error.strerror or 'time is over'}.",
             ) from error
-        intent = self._read_intent(path)
-        return between(connection) if intent and intent.attack == "foreign-key" else connection
+        return connection
 
     def _places(self) -> list[Path]:
         try:
