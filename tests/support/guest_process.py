@@ -75,6 +75,7 @@ class GuestProcess:
         far.close()
         os.close(config_read)
         self._near = near
+        self._sockets: list[socket.socket] = []
         serve_device(self.device, near)
 
     def __enter__(self) -> Self:
@@ -84,13 +85,15 @@ class GuestProcess:
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate()
-        self._near.close()
+        for sock in (*self._sockets, self._near):
+            sock.close()
         self._directory.cleanup()
 
     def connect(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(20)
         sock.connect(self.address)
+        self._sockets.append(sock)
         return sock
 
     def manifest(self, argv: Iterable[str], bundle: bytes, **changes: object) -> Manifest:
