@@ -1,7 +1,7 @@
 """Strict PEM: exactly the certificates that are expected, and nothing between them.
 
-Of the forms that RFC 7468 knows only the strict one is read: lines of 64 characters, canonical base64. A text
-then has exactly one spelling, apart from its line ends, and no byte of it can carry something else.
+Lines have 64 characters, as RFC 7468 demands, or 76, as MIME has them and some quoting software writes; base64 is
+canonical. No byte of a text can then carry anything but its certificates.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ MAX_CHAIN_BYTES = 16384
 
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _END = b"-----END CERTIFICATE-----"
+_BODY = rb"(?:(?:[A-Za-z0-9+/]{%d}\r?\n)*[A-Za-z0-9+/]{1,%d}={0,2}\r?\n)"
 _BLOCK = re.compile(
-    _BEGIN + rb"\r?\n((?:[A-Za-z0-9+/]{64}\r?\n)*[A-Za-z0-9+/]{1,64}={0,2}\r?\n)" + _END + rb"(?:\r?\n)*"
+    _BEGIN + rb"\r?\n(" + _BODY % (64, 64) + b"|" + _BODY % (76, 76) + rb")" + _END + rb"(?:\r?\n)*"
 )
 
 
