@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from assay.audit.blobs import Blobs
 from assay.audit.key import LogKey
 from assay.audit.log import Event, Log
 from assay.audit.note import Checkpoint, VerifierKey
 from assay.audit.schema import MIGRATIONS
 
-__all__ = ["MIGRATIONS", "Blobs", "Checkpoint", "Event", "Log", "LogKey", "VerifierKey"]
+__all__ = ["MIGRATIONS", "Checkpoint", "Event", "Log", "LogKey", "VerifierKey"]

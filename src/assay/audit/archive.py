@@ -185,7 +185,7 @@ def _index(descriptor: int, length: int) -> dict[str, _Member]:
         shown = name.removeprefix("./").rstrip("/")
         if member.kind == b"5" and shown in {"", "."}:
             continue
-        shown = _checked(shown, len(members) + len(folders))
+        shown = _checked(shown, len(members) + len(folders) + 1)
         if shown in members or shown in folders:
             raise AuditError("audit.format.tar", f"The tar has {shown!r} twice.")
         if member.kind == b"5":

@@ -119,7 +119,7 @@ class Log:
         head = head_file.read()  # before the database: what is read later can only be newer
         with db.read() as view:
             row = _current(view)
-            if row is not None and _judge(view, row, head, db.installation, key) is None:
+            if head and row and _judge(view, row, head, db.installation, key) is None:
                 return cls(db, key, row["number"], row["origin"])
         with db.transaction() as tx:
             head = head_file.read()
@@ -128,8 +128,8 @@ class Log:
             if reason is not None:
                 last = head if head or row is None else _head(tx, db.installation, row)
                 row = _start(tx, key.public, f"{origin}/{draw()}", _Continued(db.installation, last, reason))
-                begun = _head(tx, db.installation, row)
-                tx.after_commit(lambda: head_file.replace(begun))
+            begun = _head(tx, db.installation, row)
+            tx.after_commit(lambda: head_file.replace(begun))
         return cls(db, key, row["number"], row["origin"])
 
     @classmethod
@@ -325,8 +325,8 @@ def _head(view: Reader, installation: str, row: Any) -> Head:
 
 def _judge(view: Reader, row: Any, head: Head | None, installation: str, key: LogKey) -> str | None:
     """Return why the newest log of the database cannot go on, or None when it can."""
-    if head is None:
-        return "head_missing"
+    if head is None:  # one entry and no head: a crash in between, and no checkpoint left without a head
+        return None if RowTree(view, row["number"]).size() == 1 else "head_missing"
     if row["public"] != key.public:
         return "key_changed"
     if head.installation != installation:

@@ -67,8 +67,9 @@ def new_export(target: Path, *, tar: bool) -> Iterator[Writer]:
 
 def _fill(temporary: Path, *, tar: bool) -> Iterator[Writer]:
     if not tar:
-        yield _DirectoryWriter(temporary)
-        os.sync()  # once for thousands of files
+        directory = _DirectoryWriter(temporary)
+        yield directory
+        directory.finish()
         return
     with temporary.open("r+b") as file:
         writer = _TarWriter(file)
@@ -139,6 +140,7 @@ class _DirectoryWriter:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._folders = {root}
+        self._files: list[Path] = []
 
     def add(self, name: str, size: int, pieces: Iterable[bytes]) -> None:
         path = self._root / name
@@ -147,6 +149,16 @@ class _DirectoryWriter:
             self._folders.add(path.parent)
         with path.open("xb") as file:
             _copy(file, name, size, pieces)
+        self._files.append(path)
+
+    def finish(self) -> None:
+        # All at the end: the first sync then takes most of the others along.
+        for path in (*self._files, *self._folders):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 class _TarWriter:

@@ -37,7 +37,8 @@ def export(target: Path, *, tar: bool, as_json: bool) -> None:
 
     The export holds digests, receipts and Evidence; never commands, environments or output.
     """
-    from assay.audit import MIGRATIONS, Blobs, Log
+    from assay.audit import MIGRATIONS, Log
+    from assay.leases.vault import Vault
     from assay.store import Database, state_directory
     from assay.store.paths import DATABASE_NAME
 
@@ -50,8 +51,9 @@ def export(target: Path, *, tar: bool, as_json: bool) -> None:
         )
     with Database.open(state, migrations=MIGRATIONS) as db:
         log = Log.own(db)
-        blobs = Blobs(state)
-        attachments = {digest: blobs.path(digest) for digest in log.named(blobs.digests())}
+        kept = Vault(state).root
+        digests = frozenset(item.name for item in kept.iterdir()) if kept.is_dir() else frozenset()
+        attachments = {digest: kept / digest for digest in log.named(digests)}
         checkpoint = log.export(target, tar=tar, attachments=attachments)
     if as_json:
         emit_json(

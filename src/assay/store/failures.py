@@ -29,43 +29,56 @@ def translated(path: Path) -> Iterator[None]:
 
 _MEANINGS = (
     (
-        ("SQLITE_FULL",),
+        (sqlite3.SQLITE_FULL,),
         "store.disk.full",
         "There is no room left for the state database {path}; the last change was undone whole.",
         "Free some space (or raise the quota), then run the command again.",
     ),
     (
-        ("SQLITE_IOERR",),
+        (sqlite3.SQLITE_IOERR,),
         "store.disk.io",
-        "The disk failed under the state database {path} ({name}); the last change was undone whole.",
+        "The disk failed under the state database {path} ({error}); the last change was undone whole.",
         "Check the disk and the process limits (ulimit -f), then run the command again.",
     ),
     (
-        ("SQLITE_BUSY", "SQLITE_LOCKED"),
+        (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED),
         "store.database.locked",
         "Another process kept the state database {path} locked for too long.",
         "Wait for the other command to end, then run this one again.",
     ),
     (
-        ("SQLITE_CORRUPT", "SQLITE_NOTADB"),
+        (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
         "store.database.corrupt",
         "The state database {path} is damaged, or is not a database.",
         "Keep a copy of the directory, then restore a backup: the log will start a new origin.",
     ),
-    (("SQLITE_READONLY",), "store.database.readonly", "The state database {path} cannot be written.", ""),
-    (("SQLITE_CANTOPEN",), "store.database.unopenable", "The state database {path} cannot be opened.", ""),
-    (("SQLITE_CONSTRAINT",), "store.constraint", "The state database refused a row: {error}.", ""),
-    (("",), "store.database.failed", "The state database {path} failed: {error}.", ""),
+    (
+        (sqlite3.SQLITE_READONLY,),
+        "store.database.readonly",
+        "The state database {path} cannot be written.",
+        "",
+    ),
+    (
+        (sqlite3.SQLITE_CANTOPEN,),
+        "store.database.unopenable",
+        "The state database {path} cannot be opened.",
+        "",
+    ),
+    ((sqlite3.SQLITE_CONSTRAINT,), "store.constraint", "The state database refused a row: {error}.", ""),
 )
+
+
+_OTHERWISE = ((), "store.database.failed", "The state database {path} failed: {error}.", "")
 
 
 def explain(error: sqlite3.Error, path: Path) -> StoreError:
     """Return the ``StoreError`` for an error of the database at ``path``; the table above holds the codes."""
-    name: str = getattr(error, "sqlite_errorname", "") or ""
-    if name.startswith("SQLITE_IOERR") and _scarce(path):
-        name = "SQLITE_FULL"
-    _, code, sentence, action = next(meaning for meaning in _MEANINGS if name.startswith(meaning[0]))
-    return StoreError(code, sentence.format(path=repr(str(path)), name=name, error=error), action=action)
+    extended: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    primary = extended & 0xFF  # Python knows no names for the newer extended codes
+    if primary == sqlite3.SQLITE_IOERR and _scarce(path):
+        primary = sqlite3.SQLITE_FULL
+    _, code, sentence, action = next((item for item in _MEANINGS if primary in item[0]), _OTHERWISE)
+    return StoreError(code, sentence.format(path=repr(str(path)), error=error), action=action)
 
 
 def _scarce(path: Path) -> bool:
