@@ -114,8 +114,8 @@ def _fuzz(name: str, seconds: int, engine: str, options: argparse.Namespace) -> 
     found = tuple(path for path in _inputs(crashes) if path not in known)
     units = re.findall(r"stat::number_of_executed_units:\s+(\d+)", text)
     executed = int(units[-1]) if units else 0
-    took = re.findall(r"stat::fuzzing_seconds:\s+([\d.]+)", text)
-    seconds_spent = float(took[-1]) if took else time.monotonic() - began
+    took = re.findall(r"stat::fuzzing_seconds:\s+([\d.]+)|^Done \d+ runs in (\d+) second", text, re.MULTILINE)
+    seconds_spent = float("".join(took[-1])) if took else time.monotonic() - began
     failure = _why(code, found, executed)
     rate = executed / seconds_spent if seconds_spent else 0.0
     print(f"{name}: {executed} inputs, {rate:.0f} a second{f', {failure}' if failure else ''}", flush=True)
