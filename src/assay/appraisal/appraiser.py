@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.result import AttestationResult, Verdict
 from assay.appraisal.rules.subject import ROOT_BYTES, Subject, failed
-from assay.errors import PolicyError
+from assay.errors import EvidenceError, PolicyError
 from assay.evidence.ledger import Check, Ledger, Outcome
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def appraise(
         context,
         workload_log,
         tuple(dict.fromkeys(subject.admitted)) if subject is not None else (),
-        Ledger(tuple(checks)),
+        len(checks),
     )
 
 
@@ -84,9 +84,10 @@ def _subject(
     workload_log: LogResult[Any] | None,
 ) -> Subject | None:
     """Return what rules may look at, or None when the evidence is not authentic."""
-    if not evidence.authentic:
+    try:
+        claims = evidence.claims
+    except EvidenceError:
         return None
-    claims = evidence.claims
     return Subject(evidence, claims, claims.tcb, now, references, context, workload_log, [])
 
 
@@ -105,7 +106,7 @@ def _checks(policy: Policy, evidence: EvidenceResult[Any], subject: Subject | No
         ]
     if subject is None:
         return [policy.platform_check.passed, *compiled.unreached]
-    return [policy.platform_check.passed, *[rule.judge(subject) for rule in compiled.rules]]
+    return [policy.platform_check.passed, *[judge(subject) for judge in compiled.judges]]
 
 
 def _verdict(
@@ -119,7 +120,15 @@ def _verdict(
     for check in checks:
         if check.outcome is not _PASSED and check.outcome is not _NOT_APPLICABLE:
             return Verdict.REFUSED
-    binding = evidence.ledger[evidence.binding_check].outcome
+    binding = _binding(evidence)
     if binding is _PASSED:
         return Verdict.ACCEPTED
     return Verdict.GENUINE_NOT_BOUND if binding is _NOT_CHECKED else Verdict.REFUSED
+
+
+def _binding(evidence: EvidenceResult[Any]) -> Outcome:
+    """Return the outcome of the binding's check, which most formats make last."""
+    last = evidence.ledger.checks[-1]
+    if last.spec.id == evidence.binding_check:
+        return last.outcome
+    return evidence.ledger[evidence.binding_check].outcome

@@ -16,9 +16,9 @@ from assay.errors import PolicyError
 from assay.evidence.ledger import Check, CheckSpec, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from assay.appraisal.rules.subject import Rule
+    from assay.appraisal.rules.subject import Rule, Subject
 
 SHIPPED: Final = ("genuine", "strict", "local")
 _CONJUNCTION: Final = b"assay/policy/conjunction/v1\0"
@@ -31,10 +31,12 @@ class CompiledPlatform:
 
     Attributes:
         rules: Every rule, in the order of the ledger; none of them asks for the platform.
+        judges: What the rules do, in the same order.
         unreached: The checks as they stand in the ledger when the evidence was not authenticated.
     """
 
     rules: tuple[Rule, ...]
+    judges: tuple[Callable[[Subject], Check], ...]
     unreached: tuple[Check, ...]
 
 
@@ -157,6 +159,7 @@ def _compiled(document: Document, name: str, digest: bytes, prefix: str) -> Poli
         rules += [*tdx.rules(shop), *dstack.rules(shop)] if chosen == "tdx" else [*sgx.rules(shop)]
         compiled[chosen] = CompiledPlatform(
             tuple(rules),
+            tuple(rule.judge for rule in rules),
             tuple(
                 Check(
                     rule.spec,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from assay.appraisal.rules.subject import Context
     from assay.appraisal.trust_vector import TrustClaim
     from assay.evidence.eventlog.result import LogResult
+    from assay.evidence.ledger import Check
     from assay.evidence.verification import EvidenceResult
 
 SCHEMA: Final = "assay/attestation-result/v1"
@@ -55,7 +56,12 @@ class AttestationResult:
     context: Context
     workload_log: LogResult[Any] | None
     admitted: tuple[str, ...]
-    _policy_ledger: Ledger = field(repr=False)
+    _policy_checks: int = field(repr=False)
+
+    @property
+    def policy_checks(self) -> tuple[Check, ...]:
+        """The checks of the policy and of those applied as well: the last ones of the ledger."""
+        return self.ledger.checks[-self._policy_checks :]
 
     @property
     def accepted(self) -> bool:
@@ -115,9 +121,7 @@ class AttestationResult:
 
     def outcomes(self, *keys: str) -> list[Outcome]:
         """Return the outcomes of these checks, of the policy and of those that were added to it."""
-        return [
-            check.outcome for check in self._policy_ledger for key in keys if check.id.endswith(f".{key}")
-        ]
+        return [check.outcome for check in self.policy_checks for key in keys if check.id.endswith(f".{key}")]
 
     def passed(self, key: str) -> bool:
         """Return whether a policy check was made and passed."""
@@ -127,7 +131,7 @@ class AttestationResult:
         """Return whether a policy check failed whose key begins with one of ``starts``."""
         return any(
             check.code.startswith(f"policy.{start}")
-            for check in self._policy_ledger
+            for check in self.policy_checks
             if check.outcome is Outcome.FAILED
             for start in starts
         )

@@ -39,7 +39,6 @@ MAX_POLICY_BYTES: Final = 1 << 20
 MAX_ROOTS_BYTES: Final = 1 << 16
 MAX_BUNDLE_BYTES: Final = 2 << 20
 MAX_COMPOSE_BYTES: Final = 1 << 20
-SIMULATOR_DIRECTORY: Final = "simulator"
 _SIZES: Final = dict.fromkeys(tdx.REGISTERS, 48) | {"mr_enclave": 32, "mr_signer": 32, "config_id": 64}
 _WHAT_TO_TYPE: Final = (
     "Type --report-data HEX (all 64 bytes), --nonce HEX, or, where nothing can be compared,"
@@ -368,11 +367,11 @@ def installation_root(environ: Mapping[str, str]) -> tuple[str, bytes] | None:
         SimulatorError: ``simulator.installation.exposed``, ``simulator.installation.malformed``.
     """
     from assay.errors import SimulatorError
-    from assay.simulator.intel import Installation
+    from assay.simulator.intel import STATE_DIRECTORY, Installation
     from assay.store.paths import state_directory
 
     try:
-        installation = Installation.open(state_directory(environ) / SIMULATOR_DIRECTORY)
+        installation = Installation.open(state_directory(environ) / STATE_DIRECTORY)
     except SimulatorError as error:
         if error.code == "simulator.installation.missing":
             return None

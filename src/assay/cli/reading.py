@@ -36,13 +36,16 @@ def read_file(path: Path, *, limit: int) -> bytes:
     except OSError as error:
         why = os.strerror(error.errno or 0)
         raise UsageError("cli.file.unreadable", f"{shown} cannot be read: {why}.") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
             raise UsageError("cli.file.directory", f"{shown} is a directory; a file is needed here.")
         if not stat.S_ISREG(mode):
             raise UsageError("cli.file.special", f"{shown} is no regular file.")
-        data = file.read(limit + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > limit:
         raise UsageError("cli.file.too_large", f"{shown} has more than {limit} bytes.")
     return data

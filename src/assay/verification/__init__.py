@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.appraisal.appraiser import appraise
 from assay.appraisal.rules.subject import Context
 from assay.evidence.dcap import verify_quote
+from assay.evidence.eventlog.ccel import verify_ccel
 from assay.evidence.facts import FactCache
 from assay.verification.opening import CcelData, detect_platform
 
@@ -94,9 +95,7 @@ def _verified_log(
     if event_log is None or evidence.platform != "tdx" or not evidence.authentic:
         return None
     if isinstance(event_log, CcelData):
-        from assay.evidence.eventlog.ccel import verify_ccel  # noqa: PLC0415 - needed for this format alone
-
         return verify_ccel(evidence, event_log.data, registers=event_log.registers)
-    from assay.evidence.dstack import Expectations, verify_identity  # noqa: PLC0415 - the same
+    from assay.evidence.dstack import Expectations, verify_identity  # noqa: PLC0415 - needed for this format alone
 
     return verify_identity(evidence, event_log, expected=Expectations.nothing("left to the policy"))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from assay.errors import EvidenceError
+from assay.evidence.eventlog.ccel import parse_ccel
 
 if TYPE_CHECKING:
     from assay.evidence.dstack import Presented
@@ -20,6 +21,7 @@ MAX_EVIDENCE_BYTES: Final = 1 << 20
 MAX_LOG_BYTES: Final = 4 << 20
 _TEE: Final[dict[int, Platform]] = {0: "sgx", 0x81: "tdx"}
 _FIRMWARE_REGISTERS: Final = frozenset({0, 1})
+_LOADER_REGISTER: Final = 2
 _JSON_STARTS: Final = (b"{", b"[")
 
 
@@ -29,11 +31,25 @@ class CcelData:
 
     Attributes:
         data: The table's data area.
-        registers: RTMRs that it has to explain; firmware fills RTMR0 and RTMR1.
+        registers: RTMRs that it has to explain.
     """
 
     data: bytes
-    registers: frozenset[int] = _FIRMWARE_REGISTERS
+    registers: frozenset[int]
+
+    @classmethod
+    def whole(cls, data: bytes) -> CcelData:
+        """Return a log that explains RTMR0 and RTMR1, and RTMR2 where it has events for it.
+
+        Firmware fills RTMR0 and RTMR1 and logs all of it; a boot loader that extends RTMR2 may do so through
+        the firmware, and then logs it here, or by itself.
+        """
+        try:
+            events = parse_ccel(data).events
+        except EvidenceError:
+            return cls(data, _FIRMWARE_REGISTERS)  # the verifier says what is wrong with it
+        loader = frozenset(event.register for event in events) & {_LOADER_REGISTER}
+        return cls(data, _FIRMWARE_REGISTERS | loader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +126,7 @@ def open_event_log(data: bytes, quote: bytes) -> Presented | CcelData:
         )
     start = data.lstrip()[:1]
     if start not in _JSON_STARTS:
-        return CcelData(data)
+        return CcelData.whole(data)
     from assay.evidence.dstack import Presented  # noqa: PLC0415 - needed for this format alone
 
     if start == b"[":
