@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from assay.leases.desk import Desk
-    from assay.leases.run import Prepared
+    from assay.leases.job import Prepared
     from assay.leases.spool import Spool
     from assay.leases.sync import Source, Wanted
     from assay.settings.resolve import Settings
@@ -114,7 +114,7 @@ def prepare(
     from assay.leases import prepare as preparing
     from assay.leases import terms
     from assay.leases.desk import PROVIDERS
-    from assay.leases.run import Job
+    from assay.leases.job import Job
 
     job = Job(
         argv=argv,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from assay.leases.attend import Attendance
     from assay.leases.book import Lease
     from assay.leases.desk import Desk
-    from assay.leases.run import Outcome
+    from assay.leases.job import Outcome
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 _NAME = click.argument("name", metavar="ID|SLUG")
@@ -42,6 +42,7 @@ def new(**options: Any) -> int:
     from assay.leases import moments
     from assay.leases import run as flow
     from assay.leases.desk import Desk
+    from assay.leases.job import Ports
     from assay.leases.signals import Relay
     from assay.leases.spool import Spool
 
@@ -55,7 +56,7 @@ def new(**options: Any) -> int:
         )
         narrate(moments.Planned(prepared.plan))
         with Relay(None) as relay:
-            ports = flow.Ports(narrate, lambda _stream, _data: None, None, relay)
+            ports = Ports(narrate, lambda _stream, _data: None, None, relay)
             outcome = flow.run(desk, prepared, ports)
         if outcome.error is not None:
             show_error(outcome.error)
@@ -202,15 +203,16 @@ def _attended(
     from assay.cli.narration import Narrator
     from assay.cli.streams import Streams
     from assay.leases import attend
+    from assay.leases import job as jobs
     from assay.leases import run as flow
     from assay.leases.desk import Desk
     from assay.leases.signals import Relay, SignalledError
 
     _, settings = job.locate({})
     streams = Streams(tty=False)
-    outcome = flow.Outcome(None)
+    outcome = jobs.Outcome(None)
     with Desk.open(os.environ) as desk, Relay(None) as relay:
-        ports = flow.Ports(
+        ports = jobs.Ports(
             report=Narrator(verbose=verbose, quiet=quiet),
             on_output=streams.writer(relay),
             stdin=streams.stdin if stdin else None,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from assay.errors import AssayError
     from assay.leases.desk import Desk
-    from assay.leases.run import Outcome, Prepared
+    from assay.leases.job import Outcome, Prepared
 
 SCHEMA = "assay/run-result/v1"
 

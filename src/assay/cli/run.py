@@ -13,7 +13,7 @@ from assay.cli.job import machine_options, workload_options
 
 if TYPE_CHECKING:
     from assay.leases.desk import Desk
-    from assay.leases.run import Outcome, Prepared
+    from assay.leases.job import Outcome, Prepared
     from assay.leases.spool import Spool
 
 
@@ -100,11 +100,12 @@ def _prepared(
 def _go(desk: Desk, prepared: Prepared, options: dict[str, Any], narrate: Any) -> Outcome:
     from assay.cli.streams import Streams
     from assay.leases import run as flow
+    from assay.leases.job import Ports
     from assay.leases.signals import Relay
 
     streams = Streams(tty=prepared.job.tty)
     with Relay(streams.size if prepared.job.tty else None) as relay:
-        ports = flow.Ports(
+        ports = Ports(
             report=streams.around(narrate),
             on_output=streams.writer(relay),
             stdin=streams.stdin,

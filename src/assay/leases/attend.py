@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assay.channel.client import Signal
-from assay.errors import AssayError, GateError, LeaseError
+from assay.errors import AssayError, GateError, GoneError, LeaseError
 from assay.leases import ending, holding, moments, runs, terms
-from assay.leases.run import FIND_SECONDS, Outcome, gate_for, request_of
+from assay.leases.creation import FIND_SECONDS, request_of
+from assay.leases.gate import gate_for
 from assay.leases.signals import SignalledError
 from assay.leases.states import Care, Event, Keep, Reason, State
 from assay.leases.visit import NO_MANIFEST, Visit
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from assay.leases.book import Lease
     from assay.leases.desk import Desk
     from assay.leases.gate import Gate
-    from assay.leases.run import Ports
+    from assay.leases.job import Outcome, Ports
     from assay.settings.resolve import Settings
     from assay.store import Hold
 
@@ -124,17 +125,19 @@ def attended(
                 work(attendance)
             except GateError as error:
                 ports.relay.hold()
+                attendance.lease = desk.book.reload(seen.id)
                 if error.code != "lease.clock.before_evidence":
                     attendance.refuse(error)
                 raise
             except AssayError as error:
-                if error.code == "lease.machine.gone":
+                attendance.lease = desk.book.reload(seen.id)
+                if isinstance(error, GoneError) or error.code == "lease.machine.gone":
                     attendance.vanished()
                 raise
             finally:
                 if attendance.visit is not None:
-                    attendance.lease = attendance.visit.lease
                     attendance.visit.close()
+                attendance.lease = desk.book.reload(seen.id)
     finally:
         holding.give_back(desk.db, hold)
     return attendance.lease

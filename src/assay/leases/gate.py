@@ -16,6 +16,7 @@ from assay.appraisal.result import AttestationResult, Verdict
 from assay.appraisal.rules.subject import Context
 from assay.channel import runtime
 from assay.evidence.dcap import verify_quote
+from assay.evidence.facts import FactCache
 from assay.evidence.ledger import CheckSpec, Ledger, LedgerBuilder, Outcome
 from assay.evidence.verification import Expected
 
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from assay.appraisal.policy import Policy
     from assay.channel.binding import SessionBinding
     from assay.channel.offer import Offered
-    from assay.evidence.facts import FactCache
-    from assay.providers.interface import Trust
+    from assay.providers.interface import CreateRequest, Trust
 
 _SOURCE: Final = "Assay design, Two appraisals, one binding"
 LAUNCH_CONFIG: Final = CheckSpec(
@@ -154,3 +154,23 @@ def _compare(ledger: LedgerBuilder, spec: CheckSpec, found: bytes, expected: byt
         ledger.failed(
             spec, f"{spec.id}.mismatch", f"{reason} It is {found.hex()[:24]}..., not {expected.hex()[:24]}..."
         )
+
+
+def gate_for(trust: Trust, request: CreateRequest, *, policy: Policy, required: tuple[str, ...]) -> Gate:
+    """Return the gate for one machine.
+
+    Args:
+        trust: What this side knows of the provider's machines.
+        request: What was asked for; its launch configuration is measured.
+        policy: What admits the machine.
+        required: Ids of further checks that must have passed.
+    """
+    own = [root.anchor.fingerprint for root in trust.roots.entries if root.anchor.simulated]
+    return Gate(
+        trust=trust,
+        policy=policy,
+        required=required,
+        launch=request.config.digest(),
+        facts=FactCache(max_entries=64),
+        root=own[0] if len(own) == 1 else None,
+    )

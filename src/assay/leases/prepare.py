@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from assay.errors import LeaseError, UsageError
 from assay.leases import sync, terms
+from assay.leases.job import Prepared
 from assay.leases.plan import Plan
-from assay.leases.run import Prepared
 from assay.workload.environment import check_name, check_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from assay.leases.book import Lease
-    from assay.leases.run import Job
+    from assay.leases.job import Job
     from assay.leases.spool import Spool
     from assay.leases.sync import Source, Wanted
     from assay.providers.interface import Offer, Provider

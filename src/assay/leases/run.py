@@ -6,158 +6,37 @@ back leaves a recovery record. A kill of this process leaves what the next comma
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from assay.channel.launch import LaunchConfig
 from assay.channel.owner import OwnerKey
-from assay.errors import AmbiguousError, AssayError, GateError, LeaseError, ProviderError
-from assay.evidence.facts import FactCache
+from assay.errors import (
+    AmbiguousError,
+    AssayError,
+    GateError,
+    GoneError,
+    LeaseError,
+    ProviderError,
+    StoreError,
+)
 from assay.leases import clock, ending, holding, moments, names, runs
 from assay.leases.book import Intent, Lease
-from assay.leases.gate import Gate
+from assay.leases.creation import FIND_SECONDS, Creation, find, request_of
+from assay.leases.gate import Gate, gate_for
 from assay.leases.holder import this_process
+from assay.leases.job import Outcome
 from assay.leases.signals import SignalledError
 from assay.leases.states import Care, Event, Reason, State
 from assay.leases.visit import NO_MANIFEST, Visit
-from assay.providers.interface import CreateRequest
-from assay.workload.bundle import BundleLimits
-from assay.workload.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable
 
-    from assay.appraisal.policy import Policy
     from assay.channel.messages import Exit
     from assay.leases.desk import Desk
-    from assay.leases.moments import Moment
-    from assay.leases.plan import Plan
-    from assay.leases.signals import Relay
-    from assay.leases.spool import Spool
-    from assay.leases.states import Keep
-    from assay.leases.sync import Source
-    from assay.providers.interface import Machine, Provider, Trust
-    from assay.settings.resolve import Settings
+    from assay.leases.job import Ports, Prepared
+    from assay.providers.interface import CreateRequest, Machine, Provider, Trust
     from assay.store import Hold
-
-CREATE_SECONDS: Final = 120.0
-FIND_SECONDS: Final = 30.0
-_FIND_PAUSE: Final = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is to run.
-
-    Attributes:
-        argv: The command; empty to only lease and prove a machine.
-        environment: Values of the variables that are sent, by name.
-        keep: Whether the machine outlives the workload.
-        detach: Whether the workload outlives this command.
-        tty: Whether it gets a terminal.
-        outputs: Paths that are wanted back.
-        into: The new directory that they go to.
-        attack: The attack that the local host is asked to play; empty for none.
-    """
-
-    argv: tuple[str, ...]
-    environment: Mapping[str, bytes] = field(repr=False)
-    keep: Keep
-    detach: bool
-    tty: bool
-    outputs: tuple[str, ...]
-    into: Path | None
-    attack: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Where a run's streams and signals go.
-
-    Attributes:
-        report: Told what happens.
-        on_output: Given ``stdout`` or ``stderr`` and each piece.
-        stdin: Descriptor of the workload's input, or None.
-        relay: This process's signals.
-        size: Rows and columns of the terminal; zeros without one.
-    """
-
-    report: Callable[[Moment], None]
-    on_output: Callable[[str, bytes], None]
-    stdin: int | None
-    relay: Relay
-    size: tuple[int, int] = (0, 0)
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of a run.
-
-    Attributes:
-        plan: What was decided; None for a command that comes back to a lease.
-        lease: The lease as it was left; None when none was intended.
-        started: Whether the workload started.
-        exit: How it ended, as the guest said; None when it did not say.
-        receipt: Where its receipt is; None without one.
-        error: What failed, if something did.
-        signal: The signal that ended the run before the workload did; None otherwise.
-    """
-
-    plan: Plan | None
-    lease: Lease | None = None
-    started: bool = False
-    exit: Exit | None = None
-    receipt: Path | None = None
-    error: AssayError | None = None
-    signal: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A run with everything decided and its files in the spool.
-
-    Attributes:
-        plan: What was decided.
-        job: What is to run.
-        spool: The files.
-        source: Where they come from.
-        settings: The settings.
-    """
-
-    plan: Plan
-    job: Job
-    spool: Spool
-    source: Source
-    settings: Settings
-
-    def manifest(self, owner_key: bytes) -> Manifest:
-        """Return the manifest for one owner, by the DER of the SubjectPublicKeyInfo.
-
-        Raises:
-            WorkloadError: When the command, a path or a name cannot stand in a manifest.
-        """
-        return Manifest(
-            owner_key=owner_key,
-            bundle=self.spool.listing.digest(),
-            argv=self.job.argv,
-            cwd=self.source.cwd,
-            environment=tuple(sorted(self.job.environment)),
-            limits=self.plan.terms.limits,
-            network="none",
-            outputs=tuple(sorted(set(self.job.outputs))),
-            policy=self.plan.policy.digest,
-            tty=self.job.tty,
-        )
-
-    def download_limits(self) -> BundleLimits:
-        """Return the bounds of what is taken back."""
-        return BundleLimits(
-            entries=self.settings.number("download.max_files"),
-            total_bytes=self.settings.number("download.max_bytes"),
-        )
 
 
 def check_clock(desk: Desk) -> None:
@@ -168,51 +47,6 @@ def check_clock(desk: Desk) -> None:
     """
     with desk.db.read() as view:
         clock.check(view, desk.now())
-
-
-def gate_for(trust: Trust, request: CreateRequest, *, policy: Policy, required: tuple[str, ...]) -> Gate:
-    """Return the gate for one machine.
-
-    Args:
-        trust: What this side knows of the provider's machines.
-        request: What was asked for; its launch configuration is measured.
-        policy: What admits the machine.
-        required: Ids of further checks that must have passed.
-    """
-    own = [root.anchor.fingerprint for root in trust.roots.entries if root.anchor.simulated]
-    return Gate(
-        trust=trust,
-        policy=policy,
-        required=required,
-        launch=request.config.digest(),
-        facts=FactCache(max_entries=64),
-        root=own[0] if len(own) == 1 else None,
-    )
-
-
-class _Creation:
-    """Creates the machine in a thread, so that this process gets ready while it boots."""
-
-    def __init__(self, provider: Provider, request: CreateRequest) -> None:
-        self._provider = provider
-        self._request = request
-        self._machine: Machine | None = None
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._create, name="create-machine", daemon=True)
-        self._thread.start()
-
-    def _create(self) -> None:
-        try:
-            self._machine = self._provider.create(self._request, timeout=CREATE_SECONDS)
-        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
-            self._error = error
-
-    def wait(self) -> Machine:
-        """Return the machine, or raise what the provider raised."""
-        self._thread.join()
-        if self._machine is not None:
-            return self._machine
-        raise self._error or AmbiguousError("lease.create.silent", "The provider gave no answer.")
 
 
 def run(desk: Desk, prepared: Prepared, ports: Ports) -> Outcome:
@@ -249,10 +83,8 @@ def run(desk: Desk, prepared: Prepared, ports: Ports) -> Outcome:
     )
     outcome.lease = lease
     ports.report(moments.Leased(lease))
-    with holding.Heartbeat(desk.db, hold):
-        flow = _Flow(desk, prepared, ports, outcome, hold)
-        flow.guarded(lambda: flow.new(provider, owner))
-    holding.give_back(desk.db, hold)
+    flow = _Flow(desk, prepared, ports, outcome, hold)
+    flow.held(lambda: flow.new(provider, owner))
     return outcome
 
 
@@ -264,20 +96,16 @@ def run_on(desk: Desk, prepared: Prepared, ports: Ports, lease: Lease) -> Outcom
     """
     outcome = Outcome(prepared.plan)
     hold = holding.take_or_refuse(desk.db, lease.id, lease.slug)
-    try:
-        lease = desk.book.reload(lease.id)
-        if lease.state is not State.KEPT:
-            raise LeaseError(
-                "lease.not_kept",
-                f"The lease {lease.slug} is {lease.state.value}: only a kept one can run something again.",
-                action=f"assay lease show {lease.slug}",
-            )
-        outcome.lease = lease
-        with holding.Heartbeat(desk.db, hold):
-            flow = _Flow(desk, prepared, ports, outcome, hold)
-            flow.guarded(flow.again)
-    finally:
+    outcome.lease = lease = desk.book.reload(lease.id)
+    if lease.state is not State.KEPT:
         holding.give_back(desk.db, hold)
+        raise LeaseError(
+            "lease.not_kept",
+            f"The lease {lease.slug} is {lease.state.value}: only a kept one can run something again.",
+            action=f"assay lease show {lease.slug}",
+        )
+    flow = _Flow(desk, prepared, ports, outcome, hold)
+    flow.held(flow.again)
     return outcome
 
 
@@ -290,7 +118,7 @@ class _Flow:
         self.hold = hold
         self.visit: Visit | None = None
         self.run: runs.Run | None = None
-        self.creation: _Creation | None = None
+        self.creation: Creation | None = None
 
     @property
     def lease(self) -> Lease:
@@ -299,6 +127,15 @@ class _Flow:
         if self.outcome.lease is None:
             raise LeaseError("lease.unknown", "No lease was intended.")
         return self.outcome.lease
+
+    def held(self, work: Callable[[], None]) -> None:
+        """Do the work while a heartbeat keeps the hold, and give it back at the end if that works."""
+        try:
+            with holding.Heartbeat(self.desk.db, self.hold):
+                self.guarded(work)
+        finally:
+            with suppress(StoreError):
+                holding.give_back(self.desk.db, self.hold)
 
     def guarded(self, work: Callable[[], None]) -> None:
         """Do the work; whatever ends it, give the machine back unless it is to stay."""
@@ -317,34 +154,56 @@ class _Flow:
             self._abandon(LeaseError("lease.defect", f"Assay itself failed: {type(error).__name__}."))
             raise
         finally:
-            self.outcome.lease = self.lease
+            self._set(self.lease)
             if self.visit is not None:
                 self.visit.close()
 
     def _abandon(self, error: AssayError) -> None:
+        """Give the machine back after ``error``, whatever state it was found in."""
         self.ports.relay.hold()
-        lease, hold, desk = self.lease, self.hold, self.desk
-        if error.code == "store.fence.lost" or lease.state is State.RELEASED:
+        if error.code == "store.fence.lost":
             return
-        if self.creation is not None and lease.state is State.INTENDED:
-            lease = self._after_creation(lease, self.creation)
-        if isinstance(error, GateError):
-            reason = Reason.REFUSED
-            lease = ending.refuse(desk.book, lease, hold, error, self.visit.refused if self.visit else b"")
-        else:
-            reason = Reason.ASKED if error.code == "lease.interrupted" else Reason.FAILED
-        if self.visit is not None:
-            self.visit.lease = lease
-            if self.run is not None and lease.state in (State.RUNNING, State.EXITED):
-                ending.miss_receipt(self.visit, self.run, error, self.ports.report)
-                lease = self.visit.lease
-            self.visit.close()
-        lease = ending.give_back(desk, lease, hold, reason, self.ports.report)
+        try:
+            self._set(self.desk.book.reload(self.lease.id))  # a signal may have come behind a commit
+            if self._left_kept(error):
+                return
+            self._set(self._give_up(error))
+        except AssayError as second:
+            self._last_resort(second)
+
+    def _set(self, lease: Lease) -> None:
         self.outcome.lease = lease
         if self.visit is not None:
             self.visit.lease = lease
 
-    def _after_creation(self, lease: Lease, creation: _Creation) -> Lease:
+    def _left_kept(self, error: AssayError) -> bool:
+        """Return whether a kept machine stays as it is: it was not asked anything yet, or is not at fault."""
+        gone = isinstance(error, GoneError) or error.code == "lease.machine.gone"
+        return self.lease.state in (State.KEPT, State.RELEASED) and not (gone or isinstance(error, GateError))
+
+    def _give_up(self, error: AssayError) -> Lease:
+        lease, hold, desk = self.lease, self.hold, self.desk
+        if self.creation is not None and lease.state is State.INTENDED:
+            lease = self._after_creation(lease, self.creation)
+        if isinstance(error, GateError):
+            lease = ending.refuse(desk.book, lease, hold, error, self.visit.refused if self.visit else b"")
+        self._set(lease)
+        if self.visit is not None:
+            if self.run is not None and lease.state in (State.RUNNING, State.EXITED):
+                ending.miss_receipt(self.visit, self.run, error, self.ports.report)
+                lease = self.visit.lease
+            self.visit.close()
+        return ending.give_back(desk, lease, hold, _reason(error), self.ports.report)
+
+    def _last_resort(self, problem: AssayError) -> None:
+        """End a machine whose end cannot be recorded; recovery will find it gone and say so."""
+        lease = self.lease
+        if lease.machine_id is not None and lease.state is not State.RELEASED:
+            with suppress(AssayError):
+                self.desk.provider(lease.provider).destroy(lease.machine_id, timeout=FIND_SECONDS)
+        self.ports.report(moments.Stuck(lease, f"{problem.code}: {problem.message}"))
+
+    def _after_creation(self, lease: Lease, creation: Creation) -> Lease:
         """Record what the creation came to before the machine is released."""
         try:
             machine = creation.wait()
@@ -379,7 +238,7 @@ class _Flow:
         desk.keys.add(lease.id, owner)
         desk.book.at("key.added")
         request = request_of(lease, owner.spki)
-        self.creation = _Creation(provider, request)
+        self.creation = Creation(provider, request)
         desk.book.at("create.called")
         trust = provider.trust(request)
         try:
@@ -403,15 +262,9 @@ class _Flow:
     def _find(self, provider: Provider, lease: Lease, error: AmbiguousError) -> Machine:
         """Look for the machine of an unanswered creation; raise ``error`` when it is not there in time."""
         self.ports.report(moments.Retrying(f"{error.message} [{error.code}]"))
-        until = self.desk.db.now() + FIND_SECONDS
-        while self.desk.db.now() < until:
-            try:
-                found = [item for item in provider.inventory(timeout=FIND_SECONDS) if item.lease == lease.id]
-            except AmbiguousError:
-                found = []
-            if found:
-                return found[0]
-            self.desk.sleep(_FIND_PAUSE)
+        found = find(self.desk, provider, lease)
+        if found is not None:
+            return found
         self.outcome.lease = self._ambiguous(lease, error)
         raise error
 
@@ -500,13 +353,9 @@ class _Flow:
         ending.keep_or_release(visit, report, insist=self.ports.relay.release)
 
 
-def request_of(lease: Lease, owner: bytes) -> CreateRequest:
-    """Return the request of a lease: the same, whenever it is made again."""
-    return CreateRequest(
-        lease=lease.id,
-        machine=lease.machine,
-        platform=lease.platform,
-        config=LaunchConfig(lease.id, owner, lease.ttl_seconds, lease.idle_seconds),
-        expires_at=datetime.fromtimestamp(lease.expires_at, UTC),
-        options=lease.options,
-    )
+def _reason(error: AssayError) -> Reason:
+    if isinstance(error, GateError):
+        return Reason.REFUSED
+    if isinstance(error, GoneError) or error.code == "lease.machine.gone":
+        return Reason.VANISHED
+    return Reason.ASKED if error.code == "lease.interrupted" else Reason.FAILED

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import importlib.util
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def _loop_module():
+    spec = importlib.util.spec_from_file_location("kill_loop", Path(__file__).with_name("kill_loop.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+kill_loop = _loop_module()
+
+
+@pytest.fixture
+def loop(tmp_path):
+    found = kill_loop.Loop(tmp_path / "state", random.Random(20261121))
+    found.count_points()
+    return found
+
+
+@pytest.mark.parametrize("victim", ["point", "moment", "guest", "machine"])
+def test_a_kill_leaves_nothing_after_recovery(loop, victim):
+    for _ in range(2):
+        loop.round(victim)
+    assert loop.verify_log() > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_every_fault_point_of_the_client(loop):
+    for point in range(loop.points):
+        client = loop.drive(point, "never", ("true",))
+        client.communicate(timeout=60)
+        assert client.returncode == -signal.SIGKILL
+        loop.recover()
+    assert loop.verify_log() > loop.points
+
+
+def test_a_client_killed_for_good_leaves_a_guest_that_ends_itself(tmp_path, monkeypatch):
+    monkeypatch.setenv("DRIVER_TTL", "4s")
+    loop = kill_loop.Loop(tmp_path / "state", random.Random(1))
+    client = loop.drive(-1, "always", ("sleep", "60"))
+    line = b""
+    while line.strip() != b"workload.launched":
+        line = client.stdout.readline()
+        assert line, client.stderr.read()
+    client.kill()
+    client.communicate()
+    assert loop.processes()
+    deadline = time.monotonic() + 30
+    while loop.processes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert loop.processes() == []
+    loop.recover()
