@@ -9,8 +9,19 @@ import pytest
 
 from assay.appraisal import Policy, Verdict
 from assay.errors import EvidenceError, PolicyError
-from assay.evidence.ledger import Outcome
-from support.appraisal_evidence import NOW, SGX, TDX, evidence, failures, judged, policy, tdx
+from assay.evidence.ledger import Check, Ledger, Outcome
+from support.appraisal_evidence import (
+    BINDING,
+    NOW,
+    SGX,
+    SIGNATURE,
+    TDX,
+    evidence,
+    failures,
+    judged,
+    policy,
+    tdx,
+)
 
 
 def test_accepted_needs_everything() -> None:
@@ -24,7 +35,7 @@ def test_an_unchecked_binding_is_never_accepted() -> None:
     result = judged(evidence(binding=Outcome.NOT_CHECKED), policy())
     assert result.verdict is Verdict.GENUINE_NOT_BOUND
     assert not result.accepted
-    assert "not checked (said so)" in result.not_proven[0]
+    assert "said so" in result.not_proven[0]
     with pytest.raises(EvidenceError) as caught:
         result.require()
     assert caught.value.code == "evidence.not_bound"
@@ -155,3 +166,14 @@ def test_tightening_does_not_make_a_gate() -> None:
     strict = Policy.shipped("strict")
     assert not Policy.shipped("genuine").tighten(strict).gate
     assert strict.tighten(Policy.shipped("genuine")).gate
+
+
+def test_checks_that_others_add_to_the_ledger_are_not_the_policys() -> None:
+    result = judged(tdx(platform_status="OutOfDate"), policy())
+    own = Ledger(
+        (SIGNATURE.passed, Check(BINDING, Outcome.FAILED, "policy.attributes.debug.enabled", "not ours"))
+    )
+    longer = replace(result, ledger=result.ledger + own)
+    assert longer.policy_checks == result.policy_checks
+    assert longer.trust_vector == result.trust_vector
+    assert longer.not_proven == result.not_proven

@@ -63,6 +63,7 @@ def appraise(
     ledger = evidence.ledger.checks
     if workload_log is not None:
         ledger += workload_log.ledger.checks
+    start = len(ledger)
     return AttestationResult(
         _verdict(evidence, subject, checks, workload_log),
         Ledger((*ledger, *checks)),
@@ -72,7 +73,7 @@ def appraise(
         context,
         workload_log,
         tuple(dict.fromkeys(subject.admitted)) if subject is not None else (),
-        len(checks),
+        slice(start, start + len(checks)),
     )
 
 

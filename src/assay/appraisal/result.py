@@ -56,12 +56,12 @@ class AttestationResult:
     context: Context
     workload_log: LogResult[Any] | None
     admitted: tuple[str, ...]
-    _policy_checks: int = field(repr=False)
+    _policy_part: slice = field(repr=False)
 
     @property
     def policy_checks(self) -> tuple[Check, ...]:
-        """The checks of the policy and of those applied as well: the last ones of the ledger."""
-        return self.ledger.checks[-self._policy_checks :]
+        """The checks of the policy and of those applied as well, without what others added to the ledger."""
+        return self.ledger.checks[self._policy_part]
 
     @property
     def accepted(self) -> bool:
