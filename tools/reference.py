@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 import re
 import sys
+import tomllib
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "exit-codes.md", _exit_codes()
     yield "errors.md", _errors()
     yield "checks.md", _checks()
+    yield "claims.md", _claims()
     yield "settings.md", _settings()
     yield "policy.md", _policy()
     yield "policy.schema.json", _policy_schema()
@@ -309,6 +311,33 @@ def _checks() -> str:
         more = len(proved[spec.id]) - SHOWN_TESTS
         tests += f" and {more} more" if more > 0 else ""
         lines.append(f"| `{spec.id}` | {_cell(spec.title)} | {_cell(spec.source)} | {tests or 'none'} |")
+    return "\n".join(lines) + "\n"
+
+
+# The claims ledger.
+
+
+def _claims() -> str:
+    known = {
+        f"{path.relative_to(ROOT / 'tests')}::{test}"
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for test in literals(path)
+    }
+    lines = [
+        "# What Assay claims",
+        "",
+        NOTICE,
+        "Each claim stands on tests that fail when it is not true, and says what it does not cover.",
+        "",
+        "| claim | shown by | not covered |",
+        "|---|---|---|",
+    ]
+    for claim in tomllib.loads((ROOT / "docs" / "claims.toml").read_text())["claim"]:
+        missing = [test for test in claim["tests"] if test not in known]
+        if missing or not claim["tests"]:
+            raise SystemExit(f"the claim {claim['text']!r} names tests that do not exist: {missing}")
+        tests = "; ".join(f"`{test}`" for test in claim["tests"])
+        lines.append(f"| {_cell(claim['text'])} | {tests} | {_cell(claim['not_covered'])} |")
     return "\n".join(lines) + "\n"
 
 
