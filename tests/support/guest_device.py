@@ -7,6 +7,7 @@ import hashlib
 import json
 import struct
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,7 @@ def serve_device(device: FakeDevice, sock: socket.socket) -> threading.Thread:
         return {}
 
     def serve() -> None:
-        with sock, sock.makefile("rb") as file:
+        with suppress(OSError), sock, sock.makefile("rb") as file:
             while len(head := file.read(4)) == 4:
                 body = file.read(struct.unpack(">I", head)[0])
                 data = json.dumps(answer(json.loads(body))).encode()

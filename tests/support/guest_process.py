@@ -92,8 +92,8 @@ class GuestProcess:
     def connect(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(20)
-        sock.connect(self.address)
         self._sockets.append(sock)
+        sock.connect(self.address)
         return sock
 
     def manifest(self, argv: Iterable[str], bundle: bytes, **changes: object) -> Manifest:

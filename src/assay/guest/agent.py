@@ -299,7 +299,8 @@ class Agent:
             run = self._run
         if run is not None:
             run.stop(reason)
-            run.wait(self.timing.farewell)
+            if run.wait(self.timing.farewell) is not None:
+                run.wait_told(self.timing.farewell)
             run.close()
         self.attester.forget()
         _wipe(self._directory)

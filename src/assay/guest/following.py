@@ -41,6 +41,7 @@ class Following:
         self._output = _Output(stream, run, offsets)
         if control:
             run.take_control(self._grant)
+        run.add_follower(1)
         self._thread = threading.Thread(target=self._send, name="output", daemon=True)
         self._thread.start()
 
@@ -91,6 +92,12 @@ class Following:
             self._run.leave_control(self._grant)
 
     def _send(self) -> None:
+        try:
+            self._send_until_end()
+        finally:
+            self._run.add_follower(-1)
+
+    def _send_until_end(self) -> None:
         # What broke the connection is found by the thread that reads from it.
         with suppress(ChannelError):
             while not self._left.is_set():

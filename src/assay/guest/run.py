@@ -86,7 +86,7 @@ class Run:
         self._confined: Confined | None = None
         self._feed: Feed | None = None
         self._master = -1
-        self._controllers = 0
+        self._controllers = self._followers = 0
         self._granted: Callable[[int], None] = _nobody
         self._thread = threading.Thread(target=self._execute, name="workload", daemon=True)
         self._begun = threading.Event()
@@ -108,6 +108,19 @@ class Run:
             self._controllers -= 1
             if self._granted == granted:
                 self._granted = _nobody
+
+    def add_follower(self, change: int) -> None:
+        """Count the sessions that still have something of this execution to send."""
+        with self.changed:
+            self._followers += change
+            self.changed.notify_all()
+
+    def wait_told(self, seconds: float) -> None:
+        """Wait at most so long until every session that follows has sent the end."""
+        deadline = time.monotonic() + seconds
+        with self.changed:
+            while self._followers and (left := deadline - time.monotonic()) > 0:
+                self.changed.wait(left)
 
     def end_unless_controlled(self, grace: float) -> None:
         """End it in ``grace`` seconds, unless it ends or a session takes control of it before."""
