@@ -378,7 +378,8 @@ def test_proofs_are_checked_against_the_entries(tmp_path):
         (b"\n".join(lines[1:]) + b"\n", "audit.history.proof"),
         (b"", "audit.history.proof"),
         (FILES[name][:-1], "audit.format.proof"),
-        (b"!\n", "audit.history.proof"),
+        (b"!\n", "audit.format.proof"),
+        (FILES[name].replace(b"=\n", b"x\n", 1), "audit.format.proof"),
         (b"AAAA\n", "audit.format.proof"),
     ):
         assert refusal({**FILES, name: data}, tmp_path) == code

@@ -15,7 +15,6 @@ A checkpoint is three lines: origin, size in decimal, base64 of the root hash.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 import struct
@@ -80,9 +79,9 @@ class VerifierKey:
         parts = text.strip().split("+", 2) if len(text) <= 1024 else []
         try:
             name, identity, encoded = parts
-            raw = base64.b64decode(encoded, validate=True)
+            raw = decode_base64(encoded)
             found = cls(name, raw[0], raw[1:])
-            matches = bytes.fromhex(identity) == found.id and len(identity) == 8
+            matches = identity == found.id.hex()
         except (ValueError, IndexError):
             matches = False
         if not matches:
@@ -154,16 +153,27 @@ class Checkpoint:
         )
         try:
             origin, size, encoded, rest = text.decode().split("\n")
-            root = base64.b64decode(encoded, validate=True)
-        except (ValueError, binascii.Error):
+            root = decode_base64(encoded)
+        except ValueError:
             raise failed from None
         if rest or not _NAME.fullmatch(origin) or not _DECIMAL.fullmatch(size):
             raise failed
         found = cls(origin, int(size), root)
-        canonical = base64.b64encode(root).decode() == encoded and len(root) == HASH_BYTES
-        if not canonical or found.size > LARGEST_SIZE or (found.size == 0 and root != EMPTY_ROOT):
+        if len(root) != HASH_BYTES or found.size > LARGEST_SIZE or (found.size == 0 and root != EMPTY_ROOT):
             raise failed
         return found
+
+
+def decode_base64(text: str) -> bytes:
+    """Return what one spelling of base64 says; the others, which Python also reads, are refused.
+
+    Raises:
+        ValueError: when it is not base64, or not as one would write it.
+    """
+    data = base64.b64decode(text, validate=True)
+    if base64.b64encode(data).decode() != text:
+        raise ValueError("not canonical base64")
+    return data
 
 
 def sign(text: bytes, name: str, key_id: bytes, signature: bytes) -> bytes:
@@ -193,7 +203,7 @@ def split(data: bytes) -> tuple[bytes, tuple[tuple[str, bytes, bytes], ...]]:
     for line in shown:
         name, space, encoded = line.removeprefix(_DASH).partition(" ")
         try:
-            raw = base64.b64decode(encoded, validate=True)
+            raw = decode_base64(encoded)
         except ValueError:
             raise failed from None
         if not line.startswith(_DASH) or not space or not _NAME.fullmatch(name) or len(raw) < 5:

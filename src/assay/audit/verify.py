@@ -12,7 +12,6 @@ Order of the checks, the class of their failures (the middle of the code), the e
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from assay.audit import history, layout
 from assay.audit.archive import open_export
 from assay.audit.memory import Memory
 from assay.audit.merkle import HASH_BYTES, verify_consistency
-from assay.audit.note import LARGEST_NOTE, Checkpoint, Signature, VerifierKey, open_note, split
+from assay.audit.note import LARGEST_NOTE, Checkpoint, Signature, VerifierKey, decode_base64, open_note, split
 from assay.audit.result import Verified
 from assay.audit.walk import EntryWalk, TreeWalk
 from assay.errors import AuditError
@@ -215,16 +214,13 @@ class _Verification:
 
     def _check_proof(self, old: int, new: int, tree: TreeWalk) -> None:
         name = f"{layout.CONSISTENCY}{old}-{new}"
-        lines = self._source.read(name, _LARGEST_PROOF).split(b"\n")
+        *lines, rest = self._source.read(name, _LARGEST_PROOF).decode("ascii", "replace").split("\n")
         try:
-            proof = [base64.b64decode(line, validate=True) for line in lines[:-1]]
+            proof = [decode_base64(line) for line in lines]
         except ValueError:
-            proof = []
-        if (
-            lines[-1]
-            or any(len(digest) != HASH_BYTES for digest in proof)
-            or not {old, new} <= tree.roots.keys()
-        ):
+            proof = [b""]
+        whole = not rest and all(len(digest) == HASH_BYTES for digest in proof)
+        if not whole or not {old, new} <= tree.roots.keys():
             raise AuditError("audit.format.proof", f"{name!r} is not a consistency proof of this log.")
         verify_consistency(old, tree.roots[old], new, tree.roots[new], proof)
 

@@ -58,13 +58,13 @@ OWN_MIGRATIONS = (
 class Reader:
     """A consistent view of the database, alive inside one ``with`` block."""
 
-    __slots__ = ("_clock", "_connection", "_ended", "_path")
+    __slots__ = ("_connection", "_db", "_ended", "_path")
     _begin = "BEGIN"
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
+    def __init__(self, db: Database, connection: sqlite3.Connection) -> None:
+        self._db = db
         self._connection = connection
-        self._path = path
-        self._clock = clock
+        self._path = db.path
         self._ended = True
 
     def __enter__(self) -> Self:
@@ -73,6 +73,7 @@ class Reader:
         try:
             self._connection.execute(self._begin)
         except sqlite3.Error as error:
+            self._undo()
             raise explain(error, self._path) from error
         self._ended = False
         return self
@@ -110,7 +111,7 @@ class Reader:
 
     def now(self) -> float:
         """Return the database's clock: seconds since 1970-01-01 UTC."""
-        return self._clock()
+        return self._db.now()
 
     def _check_alive(self) -> None:
         # SQLite ends a transaction by itself on a full disk: what came after would be committed statement by
@@ -125,6 +126,10 @@ class Reader:
         if self._connection.in_transaction:
             with suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
+        if self._connection.in_transaction:
+            self._db.discard(
+                self._connection
+            )  # closing it undoes what ROLLBACK could not, and frees the lock
 
 
 class Transaction(Reader):
@@ -133,8 +138,8 @@ class Transaction(Reader):
     __slots__ = ("_hooks",)
     _begin = "BEGIN IMMEDIATE"
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
-        super().__init__(connection, path, clock)
+    def __init__(self, db: Database, connection: sqlite3.Connection) -> None:
+        super().__init__(db, connection)
         self._hooks: dict[object, Callable[[], None]] = {}
 
     def __exit__(
@@ -245,11 +250,11 @@ class Database:
                 ``store.transaction.nested`` inside another block of the same thread; ``store.disk.full`` and
                 the other codes of ``assay.store.failures``: nothing was changed then, and the next one works.
         """
-        return Transaction(self._connection(), self.path, self._clock)
+        return Transaction(self, self._connection())
 
     def read(self) -> Reader:
         """Return a view, for a ``with`` block: everything read in it is of one moment. Raises as above."""
-        return Reader(self._connection(), self.path, self._clock)
+        return Reader(self, self._connection())
 
     def now(self) -> float:
         """Return the database's clock: seconds since 1970-01-01 UTC."""
@@ -265,6 +270,13 @@ class Database:
             busy = self._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         if busy:
             raise StoreError("store.database.locked", "Another process still reads the state database.")
+
+    def discard(self, connection: sqlite3.Connection) -> None:
+        """Close a connection of this thread that cannot be used any more; the next use opens another."""
+        self._local.connection = None
+        with self._connections_lock:
+            self._connections.remove(connection)
+        connection.close()
 
     def close(self) -> None:
         """Close the connections of all threads; the object is of no use afterwards."""
