@@ -49,7 +49,7 @@ from support.dcap_vectors import (
 STATUS = {"NoMatchingTcbLevel": "NotSupported"}
 
 # What a quote is said to fail, and the codes under which this verifier may refuse it first: a chain in the
-# wrong order does not end in the pinned root, and an encrypted PPID in place of a chain is refused by its type.
+# wrong order does not end in the pinned root; an encrypted PPID in place of a chain is refused by its type.
 REASONS = {
     "quote_signature_ok": {"dcap.quote.signature"},
     "qe_report_signature_ok": {"dcap.qe_report.signature", "dcap.quote.certification_type"},

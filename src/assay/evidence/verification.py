@@ -128,8 +128,8 @@ class EvidenceResult(Generic[ClaimsT]):
 
     @property
     def bound(self) -> bool:
-        """True when the binding was compared and equal."""
-        return self.ledger[self.binding_check].outcome is Outcome.PASSED
+        """True when the evidence is authentic and its binding was compared and equal."""
+        return self.ledger[self.binding_check].outcome is Outcome.PASSED and self.authentic
 
     @property
     def simulated(self) -> bool:
