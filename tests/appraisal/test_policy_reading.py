@@ -173,6 +173,8 @@ def test_size_and_encoding_are_bounded_before_parsing() -> None:
     assert refused(b"#" * (MAX_BYTES + 1)).code == "policy.size"
     assert refused(b"\xff").code == "policy.toml"
     assert refused(b"a = " + b"[" * 100_000).code == "policy.toml"
+    assert refused(b"a = " + b"9" * 5000).code == "policy.toml"
+    assert refused(b"a = 2020-99-99").code == "policy.toml"
 
 
 def test_a_list_has_a_bound() -> None:

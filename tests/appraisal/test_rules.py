@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -356,6 +356,12 @@ def test_grace_is_counted_from_the_components_own_date(component: str, days: int
     assert result.accepted is passes
     if not passes:
         assert failures(result) == [f"policy.tcb.{component}.grace_over"]
+
+
+def test_a_date_at_the_end_of_time_does_not_overflow() -> None:
+    by = policy("[tcb.grace]\nplatform = 3650", accept='["out-of-date-platform"]')
+    end = datetime(9999, 12, 31, tzinfo=UTC)
+    assert judged(tdx(platform_status=OUT, platform_date=end), by).accepted
 
 
 def test_grace_needs_a_date() -> None:

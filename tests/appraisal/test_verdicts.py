@@ -43,7 +43,10 @@ def test_an_unchecked_binding_is_never_accepted() -> None:
 
 @pytest.mark.parametrize("binding", [Outcome.FAILED, Outcome.NOT_APPLICABLE])
 def test_any_other_binding_is_refused(binding: Outcome) -> None:
-    assert judged(evidence(binding=binding), policy()).verdict is Verdict.REFUSED
+    result = judged(evidence(binding=binding), policy())
+    assert result.verdict is Verdict.REFUSED
+    with pytest.raises(EvidenceError):
+        result.require()
 
 
 def test_genuine_but_outside_policy_is_refused() -> None:

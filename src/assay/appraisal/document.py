@@ -36,8 +36,8 @@ from assay.appraisal.vocabulary import (
 )
 
 VERSION: Final = 1
-MAX_GRACE_DAYS: Final = 3650
-ADVISORY_CHARACTERS: Final = 32
+MAX_GRACE_DAYS: Final = 36500
+ADVISORY_CHARACTERS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +257,7 @@ class Dstack:
     key_providers: Annotated[
         tuple[tuple[str, bytes], ...] | None,
         Key(
-            ListOf(Pinned(KEY_PROVIDERS, 256)),
+            ListOf(Pinned(KEY_PROVIDERS, 4096)),
             'Where the app\'s keys may come from: "kms:<its CA key in hexadecimal>".',
         ),
     ] = None

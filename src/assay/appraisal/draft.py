@@ -153,8 +153,10 @@ class _Draft:
             # Where a relaunch is advised another word admits the status, and a list would ask for its own.
             if status is not None and (component_needs(component, status) or frozenset()) <= set(self.words):
                 yield f'{component} = ["{status}"]'
-        yield "# Judging by older collateral than this would not know what was known then."
-        yield f"min_evaluation_number = {min(tcb.tcb_evaluation_number, tcb.qe_evaluation_number)}"
+        number = min(tcb.tcb_evaluation_number, tcb.qe_evaluation_number)
+        if number:
+            yield "# Judging by older collateral than this would not know what was known then."
+            yield f"min_evaluation_number = {number}"
         yield "# The only advisories that may apply: you have read them, and they do not concern you."
         listed = ", ".join(f'"{word}"' for word in tcb.advisories)
         yield f"accepted_advisories = [{listed}]"
@@ -169,7 +171,7 @@ class _Draft:
         yield f"# Days since the component's TCB date: {SPARE_GRACE_DAYS} days from now this ends."
         for component in late:
             date = getattr(tcb, f"{component}_date")
-            yield f"{component} = {(self.now - date).days + SPARE_GRACE_DAYS}"
+            yield f"{component} = {max(0, (self.now - date).days) + SPARE_GRACE_DAYS}"
 
     def hardware(self, tcb: TcbClaims) -> Iterator[str]:
         yield ""

@@ -32,7 +32,7 @@ def read(toml: bytes) -> Document:
         raise PolicyError("policy.size", f"The policy has {len(toml)} bytes; {MAX_BYTES} is the limit.")
     try:
         found = tomllib.loads(toml.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # tomllib lets int's own ValueError through
         raise PolicyError(
             "policy.toml", f"The policy is not TOML: {ascii(str(error))[1:-1][:200]}."
         ) from None

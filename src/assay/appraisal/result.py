@@ -116,7 +116,9 @@ class AttestationResult:
             raise EvidenceError(
                 "evidence.not_bound", "The evidence is genuine, but nothing binds it to this session."
             )
-        first = next(iter(self.ledger.failed() or self.ledger.unmet()))
+        first = next(iter(self.ledger.failed() or self.ledger.unmet()), None)
+        if first is None:
+            raise EvidenceError("evidence.refused", "The evidence is refused: nothing binds it to anything.")
         raise EvidenceError(first.code or "evidence.refused", f"The evidence is refused: {first.reason}")
 
     def outcomes(self, *keys: str) -> list[Outcome]:

@@ -258,15 +258,16 @@ def time_of(at: str | None) -> datetime:
         return datetime.now(UTC)
     try:
         found = datetime.fromisoformat(at)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
+        moment = found.astimezone(UTC) if found.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is None:
         raise UsageError(
             "cli.verify.time",
             f"--at takes a time with its zone, not {escape(at, limit=60)!r}.",
             action="For example 2025-06-25T12:00Z.",
         )
-    return found.astimezone(UTC)
+    return moment
 
 
 def policy_of(name: str, also: tuple[str, ...]) -> Policy:
@@ -296,10 +297,12 @@ def policy_text(name: str) -> bytes:
     """
     if name in SHIPPED:
         return shipped_text(name)
-    path = Path(name)
-    if os.sep not in name and "." not in name and not path.exists():
+    try:
+        return read_file(Path(name), limit=MAX_POLICY_BYTES)
+    except UsageError as error:
+        if error.code != "cli.file.missing" or os.sep in name or "." in name:
+            raise
         return shipped_text(name)
-    return read_file(path, limit=MAX_POLICY_BYTES)
 
 
 def references_of(words: tuple[str, ...]) -> dict[str, frozenset[bytes]]:
@@ -387,9 +390,12 @@ def collateral_of(path: Path | None) -> dict[str, bytes]:
     """
     if path is None:
         return {}
-    if path.is_dir():
+    try:
+        return {path.name: read_file(path, limit=MAX_BUNDLE_BYTES)}
+    except UsageError as error:
+        if error.code != "cli.file.directory":
+            raise
         return read_directory(path, limit=MAX_BUNDLE_BYTES)
-    return {path.name: read_file(path, limit=MAX_BUNDLE_BYTES)}
 
 
 def evidence_of(path: Path) -> bytes:

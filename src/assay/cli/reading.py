@@ -33,8 +33,8 @@ def read_file(path: Path, *, limit: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise UsageError("cli.file.missing", f"There is no file {shown}.") from None
-    except OSError as error:
-        why = os.strerror(error.errno or 0)
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        why = os.strerror(error.errno or 0) if isinstance(error, OSError) else "that is no file name"
         raise UsageError("cli.file.unreadable", f"{shown} cannot be read: {why}.") from None
     try:
         mode = os.fstat(descriptor).st_mode

@@ -106,9 +106,9 @@ def _grace_over(subject: Subject, date: datetime | None, days: int) -> str:
     """Return why the grace period is over, or nothing while it runs."""
     if date is None:
         return "Its TCB date is not known, so no grace period can be counted."
-    end = date + timedelta(days=days)
-    if subject.now <= end:
+    if subject.now - date <= timedelta(days=days):
         return ""
+    end = date + timedelta(days=days)
     return f"Its TCB date is {date:%Y-%m-%d}, and the grace of {days} days ended on {end:%Y-%m-%d}."
 
 
