@@ -13,6 +13,8 @@ from assay.simulator.intel import Installation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cryptography.x509 import Certificate
+
     from assay.simulator.pki import Issued, Profile
     from assay.simulator.scene import Scene
 
@@ -238,18 +240,18 @@ def _expired_tcb_signer(scene: Scene) -> None:
     _sign_as(scene, lambda profile: replace(profile, not_after=scene.at - timedelta(days=1)))
 
 
-def _chain(*issued: Issued) -> list:  # type: ignore[type-arg]
+def _chain(*issued: Issued) -> list[Certificate]:
     return [entry.certificate for entry in issued]
 
 
 def _leaf(scene: Scene, **changes: object) -> None:
     authority = scene.installation.authority(scene.machine.ca)
-    profile = replace(scene.machine.pck_profile, **changes)  # type: ignore[arg-type]
+    profile = replace(scene.machine.pck_profile, **changes)  # type: ignore[arg-type]  # each attack names fields of it
     scene.quote.certificates[0] = authority.issue(profile, scene.machine.pck.key).certificate
 
 
 def _authority(scene: Scene, **changes: object) -> None:
-    profile = replace(pki.PLATFORM_CA, **changes)  # type: ignore[arg-type]
+    profile = replace(pki.PLATFORM_CA, **changes)  # type: ignore[arg-type]  # each attack names fields of it
     authority = scene.installation.root.issue(profile, scene.installation.platform_ca.key)
     leaf = authority.issue(scene.machine.pck_profile, scene.machine.pck.key)
     scene.quote.certificates[:2] = _chain(leaf, authority)

@@ -318,7 +318,7 @@ def _give(work: Path, uid: int) -> None:
     for directory, _, files in os.walk(work):
         os.chown(directory, uid, uid, follow_symlinks=False)
         for name in files:
-            os.chown(os.path.join(directory, name), uid, uid, follow_symlinks=False)  # noqa: PTH118
+            os.chown(f"{directory}/{name}", uid, uid, follow_symlinks=False)
 
 
 def _has_setsid() -> bool:
