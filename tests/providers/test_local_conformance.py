@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
-from support.provider_conformance import ProviderConformance
 
 from assay.providers.local.isolation import Rung, probe
 from assay.providers.local.provider import LocalProvider
+from support.provider_conformance import ProviderConformance
 
 BEST = probe(os.environ)
 RUNGS = [Rung("none", reason="asked for")] + ([BEST] if BEST.name != "none" else [])

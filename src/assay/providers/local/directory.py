@@ -187,11 +187,13 @@ def read(path: Path, name: str) -> bytes | None:
         return None
     except OSError as error:
         raise tampered(path, name) from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
             raise tampered(path, name)
-        data = file.read(MAX_BYTES + 1)
+        data = os.read(descriptor, MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > MAX_BYTES:
         raise tampered(path, name)
     return data

@@ -56,9 +56,13 @@ def end(path: Path, deadline: float) -> int | None:
         lock = files.take_lock(path)
         alive = machine_processes(path.parent).get(path, [])
         if lock is not None:
-            # The first process of a sandbox lets go of the lock an instant before its namespace has ended.
-            for identity in named:
-                _wait(identity, deadline)
+            try:
+                # The first process of a sandbox lets go of the lock just before its namespace has ended.
+                for identity in named:
+                    _wait(identity, deadline)
+            except AmbiguousError:
+                os.close(lock)
+                raise
             return lock
         if not alive and not path.exists():
             return None

@@ -3,8 +3,7 @@
 On ``bubblewrap`` the guest has its own user, pid, mount, network, IPC, UTS and cgroup namespaces, a read-only
 system without the user's home and state, and no network; it must also be able to nest another such sandbox,
 in which its workload runs. A mount of ``/proc`` inside a nested one is refused to root by the kernel, so for
-root the guest is started as a user of its own that owns nothing; a first bubblewrap only makes the
-interpreter visible to that user, wherever root keeps it.
+root the guest is started as a user of its own that owns nothing (see ``stage``).
 
 On ``none`` the guest is a plain process of the same user.
 """
@@ -42,23 +41,21 @@ class Rung:
     Attributes:
         name: ``bubblewrap`` or ``none``.
         bwrap: The program; empty on ``none``.
-        setpriv: The program that changes the user, when root starts guests; else empty.
         reason: Why not a better one; empty on the best.
     """
 
     name: str
     bwrap: str = ""
-    setpriv: str = ""
     reason: str = ""
 
     def to_json(self) -> dict[str, str]:
         """Return JSON-ready values."""
-        return {"name": self.name, "bwrap": self.bwrap, "setpriv": self.setpriv, "reason": self.reason}
+        return {"name": self.name, "bwrap": self.bwrap, "reason": self.reason}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Rung:
         """Return the rung that ``to_json`` gave."""
-        return cls(*(str(value[name]) for name in ("name", "bwrap", "setpriv", "reason")))
+        return cls(*(str(value[name]) for name in ("name", "bwrap", "reason")))
 
 
 def probe(environ: Mapping[str, str]) -> Rung:
@@ -71,14 +68,7 @@ def probe(environ: Mapping[str, str]) -> Rung:
     bwrap = shutil.which("bwrap", path=path)
     if not bwrap:
         return Rung("none", reason="bubblewrap is not installed")
-    setpriv = ""
-    if os.geteuid() == 0:
-        setpriv = shutil.which("setpriv", path=path) or ""
-        if not setpriv:
-            return Rung(
-                "none", reason="setpriv, which root needs to start a guest as another user, is not installed"
-            )
-    rung = Rung("bubblewrap", bwrap, setpriv)
+    rung = Rung("bubblewrap", bwrap)
     nested = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
     try:
         tried = subprocess.run(
@@ -139,7 +129,7 @@ def guest_argv(
     """
     if rung.name == "none":
         places = ":".join(sorted({str(path.parent) for path in dependencies().values()}))
-        return [interpreter(), *_filled(program, places, str(storage))]
+        return [*_stage(0, {}), interpreter(), *_filled(program, places, str(storage))]
     lasting = ["--sync-fd", str(sync_fd), "--json-status-fd", str(status_fd)]
     return [
         *_sandbox(rung, lease, lasting, storage if lent else None),
@@ -160,10 +150,10 @@ def _filled(program: list[str], places: str, storage: str) -> list[str]:
     return [part.replace("{dependencies}", places).replace("{storage}", storage) for part in program]
 
 
-def guest_user(rung: Rung, lease: str) -> int | None:
-    """Return the user that a guest runs as, when that is another one than ours."""
-    if not rung.setpriv:
-        return None
+def guest_user(lease: str) -> int:
+    """Return the user that root starts a guest as; 0 when we are not root, and it runs as our own user."""
+    if os.geteuid() != 0:
+        return 0
     return _USERS[int.from_bytes(hashlib.sha256(lease.encode()).digest()[:4]) % len(_USERS)]
 
 
@@ -176,27 +166,25 @@ def _sandbox(rung: Rung, lease: str, lasting: list[str] | None = None, lent: Pat
     if lent is not None:
         own[STORAGE] = lent
     words: list[str] = []
-    if user := guest_user(rung, lease):
-        words, own = _stage(rung, user, own)
+    if user := guest_user(lease):
+        # Root keeps these where perhaps only root can look.
+        staged = {target: Path(f"{STAGE}/{number}{own[target].suffix}") for number, target in enumerate(own)}
+        words = _stage(user, {staged[target]: source for target, source in own.items()})
+        own = staged
     words += [rung.bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--hostname", "guest"]
     words += [*_environment(), *_system(), "--size", str(64 << 20), "--tmpfs", STAGE]
     if lent is None:
         words += ["--perms", "0700", "--size", str(STORAGE_BYTES), "--tmpfs", STORAGE]
     for target, source in own.items():
-        words += [_bind(target), str(source), target]
+        words += ["--bind" if target == STORAGE else "--ro-bind", str(source), target]
     return [*words, *(lasting or []), "--chdir", "/", "--"]
 
 
-def _stage(rung: Rung, user: int, own: dict[str, Path]) -> tuple[list[str], dict[str, Path]]:
-    """Return the words that show ``own`` where ``user`` can see it and become that user, and where."""
-    words = [rung.bwrap, "--die-with-parent", "--dev-bind", "/", "/", "--tmpfs", STAGE]
-    staged = {}
-    for number, (target, source) in enumerate(own.items()):
-        # Root keeps these where perhaps only root can look.
-        staged[target] = Path(f"{STAGE}/{number}{source.suffix}")
-        words += [_bind(target), str(source), str(staged[target])]
-    words += ["--", rung.setpriv, f"--reuid={user}", f"--regid={user}", "--clear-groups"]
-    return [*words, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"], staged
+def _stage(user: int, shown: Mapping[Path, Path]) -> list[str]:
+    """Return the words that make what follows die with this process, as ``user``; see ``stage``."""
+    pairs = [f"{target}={source}" for target, source in shown.items()]
+    script = str(Path(__file__).with_name("stage.py"))
+    return [interpreter(), "-I", "-S", script, str(os.getpid()), str(user), STAGE, *pairs, "--"]
 
 
 def _environment() -> list[str]:
@@ -216,7 +204,3 @@ def _system() -> list[str]:
     for name in _SETTINGS:
         words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     return [*words, "--proc", "/proc", "--dev", "/dev"]
-
-
-def _bind(target: str) -> str:
-    return "--bind" if target == STORAGE else "--ro-bind"

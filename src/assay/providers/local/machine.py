@@ -26,7 +26,7 @@ from assay.providers.local import directory as files
 from assay.providers.local import image
 from assay.providers.local.device import QuotingDevice, Wire
 from assay.providers.local.isolation import guest_argv, guest_environment, guest_user
-from assay.providers.local.processes import ProcessIdentity, wait_ended
+from assay.providers.local.processes import ProcessIdentity, kill, wait_ended
 
 SEED = "the computer of this installation"
 GUEST_LOG_BYTES = 256 << 10
@@ -35,7 +35,6 @@ RELAYED = ("foreign-key", "changed-bundle")
 GRACE_SECONDS = 2.0
 WATCH_SECONDS = 1.0
 STATUS_SECONDS = 10.0
-_PDEATHSIG = 1
 
 
 class _Log:
@@ -81,6 +80,11 @@ class Machine:
         self.device_end, self.device_far = socket.socketpair()
         self.log_end, self.log_far = os.pipe2(os.O_CLOEXEC)
         self.measurement = b""
+        # From the beginning on: being told to end while the guest starts must end it in order as well.
+        self.wake, wake_far = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(wake_far)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
 
     def note(self, **changes: ProcessIdentity | str | None) -> None:
         """Write who runs now."""
@@ -100,8 +104,7 @@ class Machine:
         lent = self.intent.attack == "changed-bundle"
         if lent or self.intent.rung.name == "none":
             storage.mkdir(mode=0o700)
-            user = guest_user(self.intent.rung, self.intent.lease)
-            if user is not None:
+            if self.intent.rung.name != "none" and (user := guest_user(self.intent.lease)):
                 os.chown(storage, user, user)
         program = [
             "-I",
@@ -138,8 +141,6 @@ class Machine:
             env=guest_environment(),
             cwd="/",
             start_new_session=True,
-            # This process has one thread.
-            preexec_fn=_die_with_parent if self.intent.rung.name == "none" else None,  # noqa: PLW1509
         )
         self.device_far.close()
         listener.close()
@@ -176,20 +177,16 @@ class Machine:
         """Serve until something ends it; return why."""
         if self.guest is None:
             raise OSError("no guest was started")
-        wake, wake_far = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(wake_far)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
         ended = os.pidfd_open(self.guest.pid)
         wire, log = Wire(self.device_end, device), _Log(self.log_end, self.path / files.GUEST_LOG)
         pumps = {self.device_end.fileno(): wire.pump, self.log_end: log.pump}
         poll = select.poll()
-        for descriptor in (wake, ended, *pumps):
+        for descriptor in (self.wake, ended, *pumps):
             poll.register(descriptor, select.POLLIN)
         inode = (self.path / files.LOCK).stat().st_ino
         while (left := self.deadline - _clock()) > 0:
             ready = {found for found, _ in poll.poll(min(left, WATCH_SECONDS) * 1000)}
-            if wake in ready:
+            if self.wake in ready:
                 return "told to end"
             if not _is_place(self.path / files.LOCK, inode):
                 return "its directory has gone"
@@ -212,6 +209,8 @@ class Machine:
                 guest.kill()
                 guest.wait()
         if self.sandbox is not None:
+            # A sandbox that was still being set up has not yet tied its life to bubblewrap's.
+            kill(self.sandbox)
             wait_ended(self.sandbox, time.monotonic() + GRACE_SECONDS)
         self.device_end.close()
         with suppress(OSError):
@@ -264,14 +263,6 @@ def _is_place(path: Path, inode: int) -> bool:
         return path.stat(follow_symlinks=False).st_ino == inode
     except OSError:
         return False
-
-
-def _die_with_parent() -> None:
-    import ctypes  # noqa: PLC0415 - needed on rung none alone, in the child
-
-    ctypes.CDLL(None, use_errno=True).prctl(_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1:
-        os._exit(1)
 
 
 def run(path: Path, ready: int) -> None:
