@@ -110,12 +110,22 @@ def test_other_platforms_are_named(file):
     assert caught.value.code == "dstack.attestation.variant"
 
 
-@pytest.mark.parametrize(
-    "kind", ["gcp-tdx", "nitro-enclave", "sev-snp", "aws-nitro-tpm", "TDX", "new", 0, []]
-)
+KNOWN = ("gcp-tdx", "nitro-enclave", "sev-snp", "aws-nitro-tpm")
+
+
+@pytest.mark.parametrize("kind", [*KNOWN, "TDX", "new", 0, []])
 def test_other_platforms_of_version_1(kind):
     document = version_1(QUOTE, EVENTS, platform={"kind": kind, "data": {}})
-    assert code(parse_attestation, pack(document)) == "dstack.attestation.variant"
+    with pytest.raises(EvidenceError, match=f"platform {kind if kind in KNOWN else 'unknown'};") as caught:
+        parse_attestation(pack(document))
+    assert caught.value.code == "dstack.attestation.variant"
+
+
+@pytest.mark.parametrize(("variant", "kind"), list(enumerate(KNOWN, 1)))
+def test_other_platforms_of_version_0(variant, kind):
+    with pytest.raises(EvidenceError, match=f"platform {kind};") as caught:
+        parse_attestation(version_0(QUOTE, EVENTS, variant=variant))
+    assert caught.value.code == "dstack.attestation.variant"
 
 
 def stack(**changes):
@@ -133,6 +143,11 @@ def platform(**changes):
 LESS = EVENTS[:-1]
 MORE = [*EVENTS, runtime("mine")]
 MALFORMED = {
+    "a number, no map": (b"\x7f", "dstack.attestation.version"),
+    "an array, no map": (b"\x90", "dstack.attestation.version"),
+    "an empty map": (b"\x80", "dstack.attestation.member"),
+    "a long empty map": (b"\xde\0\0", "dstack.msgpack"),
+    "a longer empty map": (b"\xdf\0\0\0\0", "dstack.msgpack"),
     "nothing": (b"", "dstack.attestation.version"),
     "another form": (b"\x01", "dstack.attestation.version"),
     "too large": (bytes(MAX_ATTESTATION_BYTES + 1), "dstack.attestation.size"),
@@ -144,7 +159,7 @@ MALFORMED = {
     "length of four bytes that needs two": (b"\0\0" + b"\x06\x01\0\0" + b"x" * 65, "dstack.scale"),
     "length of a gigabyte": (b"\0\0" + compact((1 << 30) - 1), "dstack.scale"),
     "length beyond all": (b"\0\0\x03\xff\xff\xff\xff", "dstack.scale"),
-    "vector of a billion events": (b"\0\0" + vector(QUOTE) + compact((1 << 30) - 1), "dstack.scale"),
+    "vector of a billion events": (b"\0\0" + vector(QUOTE) + compact((1 << 30) - 1), "dstack.log.events"),
     "event name that is no text": (
         b"\0\0" + vector(QUOTE) + compact(1) + bytes(8) + vector(bytes(48)) + vector(b"\xff") + vector(b""),
         "dstack.scale",

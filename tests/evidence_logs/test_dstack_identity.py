@@ -251,6 +251,14 @@ def test_a_kernel_that_depends_on_the_memory():
     assert codes["dstack.os_image"] == codes["dstack.os_image.metadata"] == "dstack.os_image.unproven"
 
 
+def test_a_kernel_that_happens_not_to_depend_on_the_memory():
+    config = image_config(memory=0x90000000)
+    guest = lite_guest(vm_config=config)
+    image = parse_document(json.loads(config)["tdx_measurement"])
+    guest.td["rtmr0"] = image.rtmr0(0x90000000, ACPI)
+    assert judge(guest).claims.image.os_image_hash == image.os_image_hash
+
+
 def test_metadata_without_a_checksum_file():
     result = judge(Guest(others={"image_metadata": b'{"is_dev":false}'}))
     assert result.ledger["dstack.os_image.metadata"].code == "dstack.os_image.unproven"

@@ -28,7 +28,6 @@ _VARIANTS = ("tdx", "gcp-tdx", "nitro-enclave", "sev-snp", "aws-nitro-tpm")
 _V1_STACKS = ("dstack", "dstack-pod")
 _EVENT_MEMBERS = frozenset({"imr", "event_type", "digest", "event", "event_payload"})
 _EVENT_OPTIONS = frozenset({"version", "preimage"})
-_SMALLEST_EVENT = 4 + 4 + 1 + 1 + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +73,8 @@ def _version_0(reader: ScaleReader) -> TdxAttestation:
         refuse("attestation.variant", f"The attestation is of an unknown platform ({variant}).")
     _only_tdx(_VARIANTS[variant])
     quote = reader.vector()
-    events = tuple([_scale_event(reader) for _ in range(_bounded(reader.count(_SMALLEST_EVENT)))])
-    runtime = [(reader.text(), reader.vector()) for _ in range(_bounded(reader.count(2)))]
+    events = tuple([_scale_event(reader) for _ in range(_bounded(reader.compact()))])
+    runtime = [(reader.text(), reader.vector()) for _ in range(_bounded(reader.compact()))]
     report_data = reader.take(REPORT_DATA_BYTES)
     config = reader.text()
     reader.finish()

@@ -35,8 +35,6 @@ GZIP_MAGIC = b"ELGZv1"
 _ARC = bytes.fromhex("2b0601040183e73d01")
 _MAX_EXTENSIONS = 64
 _VERSION_3 = 0xA0
-_ISSUER_UNIQUE = 0xA1
-_SUBJECT_UNIQUE = 0xA2
 _EXTENSIONS = 0xA3
 _PEM = re.compile(
     rb"-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+?)\r?\n-----END CERTIFICATE-----(?:\r?\n)*"
@@ -85,9 +83,6 @@ def parse_certificate(certificate: bytes) -> RatlsCertificate:
     for _ in ("signature algorithm", "issuer", "validity", "subject"):
         tbs.span(der.SEQUENCE)
     spki = tbs.whole(der.SEQUENCE)
-    for tag in (_ISSUER_UNIQUE, _SUBJECT_UNIQUE):
-        if tbs.peek() == tag:
-            tbs.span(tag)
     found: dict[Extension, bytes] = {}
     if tbs.peek() == _EXTENSIONS:
         wrapper = tbs.enter(_EXTENSIONS)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 _RATE = 136
 _MASK = (1 << 64) - 1
-_ROUNDS = 24
 _ROTATIONS = (
     (0, 36, 3, 41, 18),
     (1, 44, 10, 45, 2),
@@ -20,21 +19,32 @@ _ROTATIONS = (
 )
 
 
-def _round_constants() -> tuple[int, ...]:
-    """Make the constants of the iota step from the degree-8 LFSR that defines them."""
-    constants = []
-    state = 1
-    for _ in range(_ROUNDS):
-        constant = 0
-        for exponent in range(7):
-            if state & 1:
-                constant |= 1 << ((1 << exponent) - 1)
-            state = (state << 1) ^ (0x171 if state & 0x80 else 0)
-        constants.append(constant)
-    return tuple(constants)
-
-
-_CONSTANTS = _round_constants()
+_CONSTANTS = (
+    0x0000000000000001,
+    0x0000000000008082,
+    0x800000000000808A,
+    0x8000000080008000,
+    0x000000000000808B,
+    0x0000000080000001,
+    0x8000000080008081,
+    0x8000000000008009,
+    0x000000000000008A,
+    0x0000000000000088,
+    0x0000000080008009,
+    0x000000008000000A,
+    0x000000008000808B,
+    0x800000000000008B,
+    0x8000000000008089,
+    0x8000000000008003,
+    0x8000000000008002,
+    0x8000000000000080,
+    0x000000000000800A,
+    0x800000008000000A,
+    0x8000000080008081,
+    0x8000000000008080,
+    0x0000000080000001,
+    0x8000000080008008,
+)
 
 
 def _rotate(lane: int, by: int) -> int:
@@ -46,10 +56,9 @@ def _permute(lanes: list[list[int]]) -> list[list[int]]:
     for constant in _CONSTANTS:
         parity = [lanes[x][0] ^ lanes[x][1] ^ lanes[x][2] ^ lanes[x][3] ^ lanes[x][4] for x in five]
         mixed = [parity[x - 1] ^ _rotate(parity[(x + 1) % 5], 1) for x in five]
-        moved = [[0] * 5 for _ in five]
-        for x in five:
-            for y in five:
-                moved[y][(2 * x + 3 * y) % 5] = _rotate(lanes[x][y] ^ mixed[x], _ROTATIONS[x][y])
+        turned = [[_rotate(lanes[x][y] ^ mixed[x], _ROTATIONS[x][y]) for y in five] for x in five]
+        # Lane (x, y) moves to (y, 2x + 3y); read from where each place gets its lane.
+        moved = [[turned[(x + 3 * y) % 5][x] for y in five] for x in five]
         lanes = [[moved[x][y] ^ (~moved[(x + 1) % 5][y] & moved[(x + 2) % 5][y]) for y in five] for x in five]
         lanes[0][0] ^= constant
     return lanes

@@ -9,7 +9,7 @@ from assay.evidence.dstack.fields import refuse
 
 
 class ScaleReader:
-    """Reads values in turn; every length is compared with the bytes that are left.
+    """Reads values in turn; a length beyond the bytes that are left is refused before anything is built.
 
     Args:
         data: The whole input.
@@ -58,17 +58,6 @@ class ScaleReader:
         found = int.from_bytes(bytes([first]) + self.take(size - 1), "little") >> 2
         if found < (1 << 6 if mode == 1 else 1 << 14):
             refuse("scale", "A SCALE length is not in its shortest form.")
-        return found
-
-    def count(self, smallest: int) -> int:
-        """Return the number of elements of a vector whose elements have at least ``smallest`` bytes.
-
-        Raises:
-            EvidenceError: ``dstack.scale`` when that many cannot follow.
-        """
-        found = self.compact()
-        if found * smallest > len(self._data) - self._at:
-            refuse("scale", "A SCALE vector announces more elements than follow.")
         return found
 
     def vector(self) -> bytes:
