@@ -8,24 +8,30 @@ import pytest
 
 from support import vectors
 
-_FROM_WORKERS: pytest.StashKey[Counter] = pytest.StashKey()
+_FROM_WORKERS: pytest.StashKey[tuple[Counter, list[str]]] = pytest.StashKey()
 
 
 def pytest_sessionfinish(session):
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["vectors"] = [[*key, count] for key, count in vectors.used.items()]
+        output["notes"] = vectors.notes
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node, error):
-    found = node.config.stash.setdefault(_FROM_WORKERS, Counter())
-    for family, kind, count in getattr(node, "workeroutput", {}).get("vectors", ()):
-        found[family, kind] += count
+    used, notes = node.config.stash.setdefault(_FROM_WORKERS, (Counter(), []))
+    output = getattr(node, "workeroutput", {})
+    for family, kind, count in output.get("vectors", ()):
+        used[family, kind] += count
+    notes += output.get("notes", ())
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    used = vectors.used + config.stash.get(_FROM_WORKERS, Counter())
+    elsewhere, notes = config.stash.get(_FROM_WORKERS, (Counter(), []))
+    used = vectors.used + elsewhere
+    for line in sorted([*vectors.notes, *notes]):
+        terminalreporter.write_line(line)
     stated = vectors.stated()
     if not vectors.present():
         terminalreporter.write_line(

@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(os.environ.get("ASSAY_VECTORS") or Path(__file__).parents[2].parent / "shared" / "vectors")
 PUBLISHED = 252  # entries and cases of the families tdx, sgx and dstack
 used: Counter[tuple[str, str]] = Counter()
+notes: list[str] = []
 
 
 def present() -> bool:
@@ -63,6 +64,11 @@ def stated() -> Counter[tuple[str, str]]:
 def record(family: str, kind: str) -> None:
     """Count a vector whose stated result was reached."""
     used[family, kind] += 1
+
+
+def note(text: str) -> None:
+    """Leave a line for the summary of the run."""
+    notes.append(text)
 
 
 def pinned(entry: dict[str, Any]) -> bool:
