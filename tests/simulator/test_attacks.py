@@ -21,7 +21,7 @@ ATTACKS = tuple(catalogue())
 
 # Defects that more than one check sees.
 ALSO = {
-    "out-of-date-platform": {"policy.tcb.module.weak"},  # its module is as old
+    "unlisted-qe": {"policy.tcb.status.inadmissible"},
     "revoked-platform": {"policy.tcb.status.inadmissible"},
     "unlisted-platform": {"policy.tcb.status.inadmissible", "policy.tcb.module.weak"},
     "out-of-date-module": {"policy.tcb.status.weak"},  # version 5 knows that a relaunch would help
@@ -62,7 +62,7 @@ def test_an_attack_is_refused_for_its_defect(intel, attack, platform, version):
         assert (found.verdict, codes) == (Verdict.ACCEPTED, set())
         return
     assert found.verdict is Verdict.REFUSED
-    wanted = attack.code.format(platform=platform)
+    wanted = attack.refused_with(platform)
     assert wanted in codes
     assert codes <= {wanted} | ALSO.get(attack.name, set())
 

@@ -32,7 +32,7 @@ VERSIONS = {"tdx": (4, 5), "sgx": (3, 4, 5)}
 @click.option("--throw-away", is_flag=True, help="Use a root that is forgotten, not this installation's.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made, or the list, as JSON.")
 def simulate(
-    platform: str,
+    platform: Tee,
     *,
     out: Path | None,
     attack: str | None,
@@ -71,22 +71,22 @@ def simulate(
     return 0
 
 
-def _list(platform: str, *, as_json: bool) -> None:
+def _list(platform: Tee, *, as_json: bool) -> None:
     from assay.simulator.attacks import catalogue
 
     entries = [entry for entry in catalogue() if platform in entry.platforms]
     if as_json:
         emit_json([_attack_json(entry, platform) for entry in entries])
         return
-    rows = [(entry.name, entry.description, entry.code.format(platform=platform)) for entry in entries]
+    rows = [(entry.name, entry.description, entry.refused_with(platform)) for entry in entries]
     emit(table(("attack", "what is wrong", "refused with"), rows))
 
 
-def _attack_json(entry: Attack, platform: str) -> dict[str, Any]:
+def _attack_json(entry: Attack, platform: Tee) -> dict[str, Any]:
     return {
         "name": entry.name,
         "description": entry.description,
-        "code": entry.code.format(platform=platform),
+        "code": entry.refused_with(platform),
         "versions": list(entry.versions or VERSIONS[platform]),
     }
 
@@ -130,7 +130,7 @@ def _installation(*, throw_away: bool) -> tuple[Installation, str]:
 
 
 def _stage(
-    installation: Installation, platform: str, version: int | None, attack: str | None, expected: bytes
+    installation: Installation, platform: Tee, version: int | None, attack: str | None, expected: bytes
 ) -> tuple[Evidence, Attack | None]:
     from datetime import UTC, datetime
 
@@ -138,11 +138,10 @@ def _stage(
     from assay.simulator.scene import Scene
 
     now = datetime.now(UTC)
-    tee: Tee = "sgx" if platform == "sgx" else "tdx"
     found = next((entry for entry in catalogue() if entry.name == attack), None)
     if version is None:
         version = found.versions[0] if found and found.versions else VERSIONS[platform][0]
-    scene = Scene(installation, tee, version, now, expected)
+    scene = Scene(installation, platform, version, now, expected)
     return (stage(attack, scene), found) if attack else (scene.finish(), None)
 
 
@@ -192,7 +191,7 @@ def _readme(evidence: Evidence, found: Attack | None, whose: str, command: list[
         f"Made for: {evidence.at.isoformat(timespec='seconds')}; its collateral is valid for 30 days.",
     ]
     if found:
-        code = found.code.format(platform=evidence.platform)
+        code = found.refused_with(evidence.platform)
         lines += [
             "",
             f"Attack: {found.name}. {found.description}",

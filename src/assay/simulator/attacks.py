@@ -31,7 +31,7 @@ class Attack:
         name: Its defect.
         description: One sentence that says what is wrong.
         code: The code with which a verifier refuses it: of a check of evidence or log, or of the policy.
-            Empty for what looks wrong and must be accepted. ``{platform}`` stands for the platform.
+            Empty for what looks wrong and must be accepted.
         platforms: Where it can be made.
         versions: Of the quotes in which it can be made; empty for all.
         apply: Spoils a scene.
@@ -43,6 +43,11 @@ class Attack:
     platforms: tuple[Tee, ...]
     versions: tuple[int, ...]
     apply: Callable[[Scene], None]
+
+    def refused_with(self, platform: Tee) -> str:
+        """Return the code on a platform."""
+        measurement = "mr_td" if platform == "tdx" else "mr_enclave"
+        return self.code.format(platform=platform, measurement=measurement)
 
 
 ATTACKS: dict[str, Attack] = {}

@@ -160,6 +160,39 @@ def _module_wrong_signer(scene: Scene) -> None:
         identity["mrsigner"] = "01" * 48
 
 
+@attack(
+    "module-attributes",
+    "The TDX module runs with attributes that the TCB info does not know.",
+    code="dcap.tdx_module.attributes",
+    platforms=TDX,
+)
+def _module_attributes(scene: Scene) -> None:
+    scene.quote.body["seam_attributes"] = 1
+
+
+@attack(
+    "module-svn-below-base",
+    "The TDX module's version is lower than that of the base module, to which it must not be compared.",
+    code="",
+    platforms=TDX,
+)
+def _module_svn_below_base(scene: Scene) -> None:
+    for identity in scene.collateral.tcb_info["tdxModuleIdentities"]:
+        identity["tcbLevels"][0]["tcb"]["isvsvn"] = 3
+    scene.quote_from(scene.machine, tee_tcb_svn=b"\x03" + scene.quote.body["tee_tcb_svn"][1:])
+
+
+@attack(
+    "missing-tdx-components",
+    "The TCB levels do not list the component versions of TDX.",
+    code="dcap.tcb_info.layout",
+    platforms=TDX,
+)
+def _missing_tdx_components(scene: Scene) -> None:
+    for level in scene.collateral.tcb_info["tcbLevels"]:
+        del level["tcb"]["tdxtcbcomponents"]
+
+
 def _other(platform: Tee) -> Tee:
     return "sgx" if platform == "tdx" else "tdx"
 

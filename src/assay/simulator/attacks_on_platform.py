@@ -75,7 +75,12 @@ def _service_td(scene: Scene) -> None:
     code="policy.tcb.platform.weak",
 )
 def _out_of_date_platform(scene: Scene) -> None:
-    scene.quote_from(scene.installation.machine(b"old", tcb=AGED, made=scene.machine.made))
+    old = scene.installation.machine(b"old", tcb=AGED, made=scene.machine.made)
+    if scene.platform == "sgx":
+        scene.quote_from(old)
+    else:
+        # Its TDX module is up to date, so that nothing but the processor's own versions gives it away.
+        scene.quote_from(old, tee_tcb_svn=scene.quote.body["tee_tcb_svn"])
 
 
 @attack(
@@ -112,6 +117,37 @@ def _out_of_date_module(scene: Scene) -> None:
 @attack("out-of-date-qe", "The Quoting Enclave lacks fixes.", code="policy.tcb.qe.weak")
 def _out_of_date_qe(scene: Scene) -> None:
     scene.quote.qe_report["isv_svn"] = 2 if scene.platform == "tdx" else 6
+
+
+@attack(
+    "unlisted-qe",
+    "The Quoting Enclave is older than every level that Intel lists.",
+    code="policy.tcb.qe.inadmissible",
+)
+def _unlisted_qe(scene: Scene) -> None:
+    scene.quote.qe_report["isv_svn"] = 0
+
+
+@attack(
+    "other-code",
+    "Another guest than the expected one runs on genuine, up-to-date hardware.",
+    code="policy.{platform}.{measurement}.mismatch",
+)
+def _other_code(scene: Scene) -> None:
+    if scene.platform == "sgx":
+        scene.quote_from(scene.machine, mr_enclave=b"\x01" * 32)
+    else:
+        scene.quote_from(scene.machine, mr_td=b"\x01" * 48)
+
+
+@attack(
+    "processor-authority",
+    "The machine's certificate is of the other PCK authority, which is just as genuine.",
+    code="",
+)
+def _processor_authority(scene: Scene) -> None:
+    scene.quote_from(scene.installation.machine(b"one socket", ca="processor", made=scene.machine.made))
+    scene.collateral = scene.installation.collateral_draft(scene.at, platform=scene.platform, ca="processor")
 
 
 @attack(

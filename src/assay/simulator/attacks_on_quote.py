@@ -145,6 +145,15 @@ def _qe_report_data_tail(scene: Scene) -> None:
     scene.quote.qe_binding = scene.quote.qe_report["report_data"][:32] + b"\x01" * 32
 
 
+@attack(
+    "odd-qe-auth",
+    "The authentication data of the Quoting Enclave has an unusual, legal size.",
+    code="",
+)
+def _odd_qe_auth(scene: Scene) -> None:
+    scene.quote.qe_auth = b"odd"
+
+
 @attack("qe-debug", "The Quoting Enclave runs in debug mode.", code="dcap.qe_report.debug")
 def _qe_debug(scene: Scene) -> None:
     attributes = bytearray(scene.quote.qe_report["attributes"])

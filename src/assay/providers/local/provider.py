@@ -6,18 +6,18 @@ started; everything that runs holds the directory's lock, so a machine is proven
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
 import shutil
 import socket
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from assay.errors import AmbiguousError, GoneError, ProviderError
+from assay.errors import AmbiguousError, GoneError, ProviderError, StoreError
 from assay.providers.interface import Machine, MachineState, Offer, Provider, SupportsExpiry, Trust
 from assay.providers.local import directory as files
 from assay.providers.local import image
@@ -175,17 +175,15 @@ class LocalProvider(Provider, SupportsExpiry):
             fresh.mkdir(mode=0o700)
             create_private(fresh / files.LOCK, b"")
             create_private(fresh / files.INTENT, wanted.encode())
-            with suppress(OSError):
-                fresh.rename(path)
-                sync_directory(self._home)
-                return wanted
-        except OSError as error:
+            appeared = _appear(fresh, path)
+        except (OSError, StoreError) as error:
             raise ProviderError(
-                "provider.local.storage",
-                f"The directory of a local machine cannot be made: {error.strerror}.",
+                "provider.local.storage", f"The directory of a local machine cannot be made: {error}."
             ) from error
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
+        if appeared:
+            return wanted
         found = self._read_intent(path)
         if found is None:
             raise files.tampered(path, files.INTENT)
@@ -358,6 +356,28 @@ class LocalProvider(Provider, SupportsExpiry):
                 owner = ProcessIdentity.of(int(left["pid"]))
                 if owner is None or owner.start_time != int(left["start"]):
                     shutil.rmtree(path, ignore_errors=True)
+
+
+def _appear(fresh: Path, path: Path) -> bool:
+    """Give a directory its name, durably; return False when another one has it.
+
+    Raises:
+        OSError: when it has no name.
+        AmbiguousError: ``provider.local.ambiguous`` when it has, but a crash of the computer may undo it.
+    """
+    try:
+        fresh.rename(path)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False
+        raise
+    try:
+        sync_directory(path.parent)
+    except OSError as error:
+        raise AmbiguousError(
+            "provider.local.ambiguous", f"The directory of a local machine may be lost: {error.strerror}."
+        ) from error
+    return True
 
 
 def _leftover(kind: str) -> str:
