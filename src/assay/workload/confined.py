@@ -22,6 +22,7 @@ FORWARDED = frozenset(
         signal.SIGHUP,
         signal.SIGINT,
         signal.SIGQUIT,
+        signal.SIGPIPE,
         signal.SIGTERM,
         signal.SIGKILL,
         signal.SIGUSR1,

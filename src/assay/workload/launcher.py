@@ -12,7 +12,10 @@ import sys
 from dataclasses import asdict, dataclass
 
 SOURCE = """
-import json, os, resource, sys
+import json, os, resource, signal, sys
+# Python ignores these for itself, and what it becomes would inherit that.
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
 told = json.loads(sys.argv[1])
 for name, (soft, hard) in told["limits"].items():
     kind = getattr(resource, name)
