@@ -122,6 +122,7 @@ def attended(
     try:
         with holding.Heartbeat(desk.db, hold):
             try:
+                ports.relay.arm()
                 work(attendance)
             except GateError as error:
                 ports.relay.hold()

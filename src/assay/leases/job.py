@@ -79,7 +79,7 @@ class Outcome:
         exit: How it ended, as the guest said; None when it did not say.
         receipt: Where its receipt is; None without one.
         error: What failed, if something did.
-        signal: The signal that ended the run before the workload did; None otherwise.
+        signal: The signal that ended the run before the workload ran; None otherwise.
     """
 
     plan: Plan | None

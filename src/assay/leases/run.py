@@ -140,6 +140,7 @@ class _Flow:
     def guarded(self, work: Callable[[], None]) -> None:
         """Do the work; whatever ends it, give the machine back unless it is to stay."""
         try:
+            self.ports.relay.arm()
             work()
         except AssayError as error:
             self.outcome.error = error
@@ -340,6 +341,8 @@ class _Flow:
         """Record the end, fetch receipt and outputs, and keep or release the machine."""
         report = self.ports.report
         self.outcome.exit = found
+        if found.reason == "failed":  # a signal can meet the launcher, before it became the workload
+            self.outcome.signal = self.ports.relay.received
         ending.note_exit(visit, run, found, received)
         report(moments.Exited(found))
         self.outcome.receipt = ending.fetch_receipt(visit, run, received, report)

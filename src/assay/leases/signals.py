@@ -1,8 +1,8 @@
 """Signals of a run: before the workload they stop it, while it runs they are its own, afterwards they wait.
 
-Before there is a workload, a signal raises ``SignalledError`` and the machine is released. While the workload
-runs, each goes to it; the second that asks to end kills it, the third hangs up. While a machine is released,
-signals are remembered and nothing else: leaving half way would leave it billing.
+Before there is a workload, a signal raises ``SignalledError`` where that is caught, and the machine is given
+back. While the workload runs, each goes to it; the second that asks to end kills it, the third hangs up. While
+a machine is released, signals are remembered and nothing else: leaving half way would leave it billing.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class SignalledError(KeyboardInterrupt):
 
 
 class _Mode(Enum):
+    DEFER = auto()
     RAISE = auto()
     FORWARD = auto()
     HOLD = auto()
@@ -59,7 +60,7 @@ class Relay:
         self.release = False
         self.hang_up: Callable[[], None] | None = None
         self._size = size
-        self._mode = _Mode.RAISE
+        self._mode = _Mode.DEFER
         self._asked = 0
         self._waiting: list[Signal | Resize | Detach] = []
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -76,6 +77,17 @@ class Relay:
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned before
         os.close(self._read)
         os.close(self._write)
+
+    def arm(self) -> None:
+        """From now on a signal raises; one that came before does so at once.
+
+        Raises:
+            SignalledError: When one came already.
+        """
+        self._mode = _Mode.RAISE
+        if self.received is not None:
+            self._mode = _Mode.HOLD
+            raise SignalledError(self.received)
 
     def forward(self) -> None:
         """From now on signals are the workload's."""
