@@ -1,7 +1,7 @@
 """A second verifier over real quotes and thousands of mutants: each disagreement is of a declared kind.
 
-The other verifier is the ``dcap-qvl`` wheel. Neither is an authority over the other: a kind of disagreement is
-declared here with the reason why this verifier says something else, and one without a kind fails the test.
+The other verifier is the ``dcap-qvl`` wheel. Neither is an authority over the other: a kind of disagreement
+is declared here with the reason why this verifier says something else, and one without a kind fails the test.
 """
 
 from __future__ import annotations
