@@ -226,26 +226,38 @@ def checks() -> list[Any]:
     return [found[key] for key in sorted(found)]
 
 
-def literals(path: Path) -> dict[str, set[str]]:
-    """Return the codes in each test of a file; what stands outside of functions counts for all of them."""
+def named(path: Path, constants: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return what each test of a file names: codes and ids as text, checks by their constants.
+
+    A function that a decorator registers as an input for a check counts as a test; what stands outside of
+    functions counts for all of the file's tests.
+    """
     tree = ast.parse(path.read_text())
     tests: dict[str, set[str]] = {}
     shared: set[str] = set()
     for node in tree.body:
         for inner in ast.walk(node):
-            if isinstance(inner, ast.FunctionDef) and inner.name.startswith("test_"):
-                tests[inner.name] = _strings(inner)
-        if not isinstance(node, ast.ClassDef | ast.FunctionDef):
-            shared |= _strings(node)
-    return {name: found | shared for name, found in tests.items()}
+            if not isinstance(inner, ast.FunctionDef):
+                continue
+            registered = set().union(*(_words(item, constants) for item in inner.decorator_list))
+            if inner.name.startswith("test_"):
+                tests[inner.name] = _words(inner, constants)
+            elif registered:
+                tests[inner.name] = registered
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.Import | ast.ImportFrom):
+            shared |= _words(node, constants)
+    return {name: found | shared if name.startswith("test_") else found for name, found in tests.items()}
 
 
-def _strings(node: ast.AST) -> set[str]:
-    return {
-        inner.value
-        for inner in ast.walk(node)
-        if isinstance(inner, ast.Constant) and isinstance(inner.value, str) and CODE.fullmatch(inner.value)
-    }
+def _words(node: ast.AST, constants: dict[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    for inner in ast.walk(node):
+        match inner:
+            case ast.Constant(value=str(text)) if CODE.fullmatch(text):
+                found.add(text)
+            case ast.Attribute(attr=name) | ast.Name(id=name):
+                found |= constants.get(name, set())
+    return found
 
 
 def proofs() -> dict[str, list[str]]:
@@ -253,10 +265,12 @@ def proofs() -> dict[str, list[str]]:
 
     The code of a check is the check's id, or begins with it; others are found where the source records them.
     """
-    codes = _recorded_codes()
+    trees = [ast.parse(path.read_text()) for path in sorted((SOURCE / "evidence").rglob("*.py"))]
+    constants = _constants(trees)
+    codes = _recorded_codes(trees, constants)
     found: dict[str, list[str]] = {spec.id: [] for spec in checks()}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        for test, words in literals(path).items():
+        for test, words in named(path, constants).items():
             for check, names in found.items():
                 own = codes.get(check, set())
                 numbered = check.rstrip("0123456789")
@@ -267,34 +281,38 @@ def proofs() -> dict[str, list[str]]:
     return found
 
 
-def _recorded_codes() -> dict[str, set[str]]:
-    """Return the literal codes that the source records for each check, through the name of its constant."""
-    trees = [ast.parse(path.read_text()) for path in sorted((SOURCE / "evidence").rglob("*.py"))]
+def _constants(trees: list[ast.Module]) -> dict[str, set[str]]:
+    """Return the ids of the checks behind each constant that is one check."""
     ids: dict[str, set[str]] = defaultdict(set)
-    codes: dict[str, set[str]] = defaultdict(set)
     for node in (node for tree in trees for node in ast.walk(tree)):
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                ids[name] |= {
-                    str(call.args[0].value)
-                    for call in ast.walk(value)
-                    if isinstance(call, ast.Call)
-                    and getattr(call.func, "id", "") == "CheckSpec"
-                    and isinstance(call.args[0], ast.Constant)
-                }
+            case ast.Assign(
+                targets=[ast.Name(id=name)],
+                value=ast.Call(func=ast.Name(id="CheckSpec"), args=[ast.Constant(value=str(check)), *_]),
+            ):
+                ids[name].add(check)
+    return ids
+
+
+def _recorded_codes(trees: list[ast.Module], constants: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return the literal codes that the source records for each check, through the name of its constant."""
+    codes: dict[str, set[str]] = defaultdict(set)
     for node in (node for tree in trees for node in ast.walk(tree)):
         match node:
             case ast.Call(func=ast.Attribute(attr=attr), args=[spec, ast.Constant(value=str(code)), *_]) if (
                 attr in RECORDERS
             ):
                 name = spec.attr if isinstance(spec, ast.Attribute) else getattr(spec, "id", "")
-                for check in ids.get(name, ()):
+                for check in constants.get(name, ()):
                     codes[check].add(code)
     return codes
 
 
 def _checks() -> str:
     proved = proofs()
+    unproven = [check for check, tests in proved.items() if not tests]
+    if unproven:
+        raise SystemExit(f"no test names these checks: {', '.join(unproven)}")
     lines = [
         "# Checks",
         "",
@@ -310,7 +328,7 @@ def _checks() -> str:
         tests = "; ".join(f"`{name}`" for name in proved[spec.id][:SHOWN_TESTS])
         more = len(proved[spec.id]) - SHOWN_TESTS
         tests += f" and {more} more" if more > 0 else ""
-        lines.append(f"| `{spec.id}` | {_cell(spec.title)} | {_cell(spec.source)} | {tests or 'none'} |")
+        lines.append(f"| `{spec.id}` | {_cell(spec.title)} | {_cell(spec.source)} | {tests} |")
     return "\n".join(lines) + "\n"
 
 
@@ -321,7 +339,7 @@ def _claims() -> str:
     known = {
         f"{path.relative_to(ROOT / 'tests')}::{test}"
         for path in (ROOT / "tests").rglob("test_*.py")
-        for test in literals(path)
+        for test in named(path, {})
     }
     lines = [
         "# What Assay claims",
