@@ -87,7 +87,8 @@ def test_attachments_may_be_files(opened, tmp_path, tar):
     (tmp_path / "kept").write_bytes(RECEIPT)
     log.export(tmp_path / "e", tar=tar, attachments={digest(RECEIPT): tmp_path / "kept"})
     assert verify_export(tmp_path / "e", vkey=key_of(log, tmp_path), memory=None).attachments == 1
-    assert log.named(frozenset({digest(RECEIPT), digest(b"x")})) == {digest(RECEIPT)}
+    assert log.named(frozenset({digest(RECEIPT), digest(b"x")}), ["receipt"]) == {digest(RECEIPT)}
+    assert log.named(frozenset({digest(RECEIPT)}), ["manifest"]) == frozenset()
 
 
 def test_damaged_rows_are_not_exported(opened, tmp_path):

@@ -41,8 +41,9 @@ def recorded(state):
         log = Log.own(db)
         kept = Vault(state).put(b"a receipt")
         Vault(state).put(b"never named")
+        manifest = Vault(state).put(b"with a command line")
         with db.transaction() as tx:
-            log.append(tx, "receipt.issued", "lease-1", {"receipt": kept.hex()})
+            log.append(tx, "receipt.issued", "lease-1", {"receipt": kept.hex(), "manifest": manifest.hex()})
     return log
 
 

@@ -13,7 +13,7 @@ from assay.audit.tiles import HEIGHT, WIDTH, encode_bundle, levels, tile_path, w
 from assay.errors import AuditError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from assay.audit.note import Checkpoint, VerifierKey
@@ -101,10 +101,11 @@ def _write_entries(writer: Writer, tree: RowTree, checkpoint: Checkpoint, unname
         )
 
 
-def named_digests(entries: list[bytes]) -> set[str]:
-    """Return the SHA-256 digests, in hexadecimal, that the facts of these entries name."""
-    found = (CANONICAL.fullmatch(entry) for entry in entries)
-    return {digest.decode() for match in found if match for digest in layout.DIGEST_FACT.findall(match[1])}
+def named_digests(entries: list[bytes], facts: Collection[str] | None = None) -> set[str]:
+    """Return the SHA-256 digests, in hexadecimal, that facts of these entries name, or only ``facts``."""
+    matches = (CANONICAL.fullmatch(entry) for entry in entries)
+    pairs = (pair for match in matches if match for pair in layout.DIGEST_FACT.findall(match[1]))
+    return {digest.decode() for name, digest in pairs if facts is None or name.decode() in facts}
 
 
 def _write_attachment(writer: Writer, digest: str, content: bytes | Path) -> None:

@@ -29,8 +29,8 @@ FIXED_NAMES: Final = frozenset({README, CHECKPOINT, KEY})
 
 ATTACHMENT_NAME: Final = re.compile(r"attachments/([0-9a-f]{64})")
 CONSISTENCY_NAME: Final = re.compile(r"consistency/([1-9][0-9]{0,18})-([1-9][0-9]{0,18})")
-DIGEST_FACT: Final = re.compile(rb'":"(?:sha256:)?([0-9a-f]{64})"')
-"""A fact that names an attachment: its SHA-256 in hexadecimal, alone or after ``sha256:``."""
+DIGEST_FACT: Final = re.compile(rb'(?:^|,)"([a-z][a-z0-9_]*)":"(?:sha256:)?([0-9a-f]{64})"')
+"""A fact that names an attachment: its SHA-256 in hexadecimal, alone or after ``sha256:``. Groups: both."""
 
 
 def tile_names(size: int) -> Iterator[str]:

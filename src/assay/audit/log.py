@@ -27,11 +27,11 @@ from assay.audit.target import new_export
 from assay.errors import AuditError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
     from typing import Any
 
-    from assay.audit.entry import Fact
+    from assay.audit.entry import Entry, Fact
     from assay.store.database import Database, Reader, Transaction
 
 _ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,119}")
@@ -250,16 +250,23 @@ class Log:
         with self._db.read() as view:
             return RowTree(view, self._number).entry(index)
 
-    def named(self, digests: frozenset[str]) -> frozenset[str]:
-        """Return those of ``digests`` (SHA-256 in hexadecimal) that an entry names."""
-        left = set(digests)
+    def named(self, digests: frozenset[str], facts: Collection[str]) -> frozenset[str]:
+        """Return those of ``digests`` (SHA-256 in hexadecimal) that one of these facts names in an entry."""
+        found: set[str] = set()
         with self._db.read() as view:
             tree = RowTree(view, self._number)
-            for _, found in tree.bundles(tree.size()):
-                if not left:
-                    break
-                left -= named_digests(found)
-        return digests - left
+            for _, bundle in tree.bundles(tree.size()):
+                found |= digests & named_digests(bundle, facts)
+        return frozenset(found)
+
+    def search(self, fact: str, value: str) -> tuple[Entry, ...]:
+        """Return every entry of this log in which the fact has that value, a string, in order."""
+        mark = f'"{fact}":'.encode()
+        with self._db.read() as view:
+            tree = RowTree(view, self._number)
+            bundles = [bundle for _, bundle in tree.bundles(tree.size())]
+        hits = (entries.decode(data) for bundle in bundles for data in bundle if mark in data)
+        return tuple(entry for entry in hits if entry.facts.get(fact) == value)
 
     def salt(self, index: int, name: str) -> bytes | None:
         """Return the salt of a salted fact, 32 bytes; None when there is none or it was dropped."""

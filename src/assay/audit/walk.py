@@ -145,7 +145,7 @@ class EntryWalk:
                 decode(entry)
                 self._dates.add(date)
             if self.unnamed:
-                self.unnamed.difference_update(layout.DIGEST_FACT.findall(facts))
+                self.unnamed.difference_update(pair[1] for pair in layout.DIGEST_FACT.findall(facts))
             if (date, time) < (day, hour):
                 self.reversals += 1
             day, hour = date, time

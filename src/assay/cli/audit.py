@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from assay.audit.witnesses import WitnessPolicy
 
 _LARGEST_KEY_FILE = 4096
+_ATTACHED = ("receipt", "evidence", "collateral")
+"""Facts whose digests are taken along. A manifest is not: it has the command line in it."""
 
 
 @click.group()
@@ -53,7 +55,7 @@ def export(target: Path, *, tar: bool, as_json: bool) -> None:
         log = Log.own(db)
         kept = Vault(state).root
         digests = frozenset(item.name for item in kept.iterdir()) if kept.is_dir() else frozenset()
-        attachments = {digest: kept / digest for digest in log.named(digests)}
+        attachments = {digest: kept / digest for digest in log.named(digests, _ATTACHED)}
         checkpoint = log.export(target, tar=tar, attachments=attachments)
     if as_json:
         emit_json(

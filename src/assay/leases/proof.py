@@ -1,9 +1,10 @@
 """Judging a receipt with its Evidence, long after the lease is gone, from this installation's own records.
 
 A receipt is worth what the Evidence is worth that names its key. So both appraisals are made again, by the
-same gate, as of the moment at which the log says they were made: with the collateral kept then, the binding and
-the history of the runtime register that were recorded, and the Reference Values of today. Then the receipt must
-be signed by the key in the binding of the start Evidence, and name this execution and no other.
+same gate, as of the moment at which the log says they were made: with the collateral kept then, the binding
+and the history of the runtime register that were recorded, and the Reference Values of today. Then the
+receipt must be signed by the key in the binding of the start Evidence, and name this execution and no
+other.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from assay.leases.gate import gate_for
 from assay.receipts.receipt import Receipt
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from assay.appraisal.result import AttestationResult
@@ -73,13 +75,21 @@ class Proof:
         return self.admission.result.accepted and self.start.result.accepted
 
 
-def prove(desk: Desk, data: bytes, *, policy: Policy | None = None) -> Proof:
+def prove(
+    desk: Desk,
+    data: bytes,
+    *,
+    policy: Policy | None = None,
+    references: Mapping[str, frozenset[bytes]] | None = None,
+) -> Proof:
     """Judge a receipt that this installation kept.
 
     Args:
         desk: Database, log and vault.
         data: The receipt.
         policy: What to appraise with; None takes the default of the lease's provider.
+        references: Reference Values by register, accepted besides those that this version of Assay computes:
+            an agent of an earlier one has another measurement.
 
     Raises:
         ReceiptError: ``receipt.malformed``, ``receipt.not_canonical``; ``receipt.signature``;
@@ -101,7 +111,7 @@ def prove(desk: Desk, data: bytes, *, policy: Policy | None = None) -> Proof:
     digest = hashlib.sha256(data).digest()
     entry = _entry(desk, "receipt", digest)
     history = runs.history(before)
-    judge = _Judge(desk, run, policy)
+    judge = _Judge(desk, run, policy, references or {})
     return Proof(
         receipt=receipt,
         digest=digest,
@@ -126,13 +136,18 @@ def _execution(desk: Desk, stated: Receipt) -> tuple[runs.Run, tuple[runs.Run, .
 
 
 class _Judge:
-    def __init__(self, desk: Desk, run: runs.Run, policy: Policy | None) -> None:
+    def __init__(
+        self, desk: Desk, run: runs.Run, policy: Policy | None, more: Mapping[str, frozenset[bytes]]
+    ) -> None:
         self._desk = desk
         self._run = run
         lease = desk.book.reload(run.lease)
         self._request = request_of(lease, run.binding.owner_key)
-        self._trust = desk.provider(lease.provider).trust(self._request)
-        self._policy = policy or Policy.shipped(self._trust.policy)
+        trust = desk.provider(lease.provider).trust(self._request)
+        own = trust.references
+        both = {name: own.get(name, frozenset()) | more.get(name, frozenset()) for name in {*own, *more}}
+        self._trust = replace(trust, references=both)
+        self._policy = policy or Policy.shipped(trust.policy)
 
     def appraise(
         self, binding: SessionBinding, digest: bytes, history: tuple[runtime.RuntimeEvent, ...]
