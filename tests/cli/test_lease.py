@@ -74,7 +74,7 @@ def test_what_does_not_fit_is_said(shell):
 
 
 def test_cleanup(shell):
-    assert b"nothing is left" in shell("cleanup").stderr
+    assert b"nothing is left" in shell("cleanup").stdout
     found = shell.json("cleanup", "--dry-run")
     assert found == {"schema": "assay/cleanup/v1", "leases": [], "keys": [], "foreign": [], "problems": []}
 
@@ -90,6 +90,6 @@ def test_plan(shell):
     assert any("simulated" in text for text in found["not_proven"])
     assert found["settings"]["ttl"] == {"value": 5400, "from": "built-in"}
     done = shell("plan", "--on", "local", "--sync", ".", "--", "true")
-    assert b"unproven" in done.stderr
+    assert b"unproven" in done.stdout
     assert shell.json("lease", "list", "--all")["leases"] == []
     assert shell("plan").returncode == 2

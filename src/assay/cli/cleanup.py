@@ -17,7 +17,7 @@ def cleanup(*, dry_run: bool, as_json: bool) -> int:
 
     Answers 1 when something could not be settled; the next assay command tries that again by itself.
     """
-    from assay.cli.narration import line, more
+    from assay.cli.lines import Lines
     from assay.cli.output import emit_json, escape
     from assay.leases.desk import PROVIDERS, Desk
 
@@ -27,22 +27,20 @@ def cleanup(*, dry_run: bool, as_json: bool) -> int:
     if as_json:
         emit_json(found.to_json())
         return exit_codes.REFUSED if left or found.problems else exit_codes.OK
+    out = Lines(answer=True)
     for action in found.actions:
-        word = "would be" if dry_run else "is"
-        line("lease", f"{action.slug} was {action.before.value} ({action.reason})")
+        out.line("lease", f"{action.slug} was {action.before.value} ({action.reason})")
         if action.problem:
-            more(escape(action.problem), "bad")
-            more(f"assay lease stop {action.slug}")
-        elif dry_run:
-            more(f"{word} settled")
+            out.more(escape(action.problem), "bad")
+            out.more(f"assay lease stop {action.slug}")
         else:
-            more(f"now {action.after.value}")
+            out.more("would be settled" if dry_run else f"now {action.after.value}")
     for lease_id in found.keys:
-        line("key", f"of {lease_id}: {'would be removed' if dry_run else 'removed'}")
+        out.line("key", f"of {lease_id}: {'would be removed' if dry_run else 'removed'}")
     for machine in found.foreign:
-        line("machine", f"{escape(machine)} is not in this book; it was not touched", "warn")
+        out.line("machine", f"{escape(machine)} is not in this book; it was not touched", "warn")
     for problem in found.problems:
-        line("problem", escape(problem), "bad")
+        out.line("problem", escape(problem), "bad")
     if not (found.actions or found.keys or found.problems):
-        line("clean", "nothing is left to do")
+        out.line("clean", "nothing is left to do")
     return exit_codes.REFUSED if left or found.problems else exit_codes.OK

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import textwrap
 from collections import Counter
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Final
 
-from assay.cli.output import escape, progress, style
+from assay.cli.lines import Lines, counted, sized
+from assay.cli.output import escape
 from assay.evidence.ledger import Check, Outcome
 from assay.leases import moments
 from assay.settings.values import show_duration
@@ -18,13 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from assay.appraisal.result import AttestationResult
-    from assay.cli.output import Kind
     from assay.leases.moments import Moment
     from assay.leases.plan import Plan
 
-_TAG: Final = 9
-_WIDEST: Final = 100
-_NARROWEST: Final = 50
+_OUT: Final = Lines()
 _GROUPS: Final = (
     ("dcap.quote.", "quote"),
     ("dcap.pck.", "certificates"),
@@ -45,35 +41,6 @@ _GROUPS: Final = (
 )
 
 
-def sized(count: int) -> str:
-    """Return a size for people: ``34.2 KiB``."""
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024 or unit == "GiB":
-            return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    raise AssertionError
-
-
-def counted(count: int, what: str) -> str:
-    """Return ``1 file`` or ``2 files``."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def line(tag: str, text: str, kind: Kind | None = None) -> None:
-    """Print one thing that happened: its tag, then its text, wrapped and indented."""
-    width = max(_NARROWEST, min(shutil.get_terminal_size((80, 24)).columns, _WIDEST)) - _TAG - 2
-    rows = textwrap.wrap(text, width, break_on_hyphens=False) or [""]
-    head = style(tag.rjust(_TAG), "dim")
-    for index, row in enumerate(rows):
-        progress(f"{head if index == 0 else ' ' * _TAG}  {style(row, kind) if kind else row}")
-
-
-def more(text: str, kind: Kind | None = None) -> None:
-    """Print a further line of the thing that the last line told of."""
-    line("", text, kind)
-
-
 def group_of(check_id: str) -> str:
     """Return the group that a check is shown in."""
     return next((name for start, name in _GROUPS if check_id.startswith(start)), "other")
@@ -86,13 +53,13 @@ def show_checks(checks: Iterable[Check], *, every: bool) -> None:
         words = {"passed": "ok ", "not_applicable": "n/a", "not_checked": "?? ", "failed": "NO "}
         for check in listed:
             good = check.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE)
-            more(f"{words[check.outcome.value]} {check.id}: {check.spec.title}", None if good else "bad")
+            _OUT.more(f"{words[check.outcome.value]} {check.id}: {check.spec.title}", None if good else "bad")
     else:
         passed = Counter(group_of(check.id) for check in listed if check.outcome is Outcome.PASSED)
-        more("ok  " + ", ".join(f"{name} {count}" for name, count in passed.items()))
+        _OUT.more("ok  " + ", ".join(f"{name} {count}" for name, count in passed.items()))
     for check in listed:
         if check.outcome is Outcome.FAILED:
-            more(f"NO  {check.id}: {escape(check.reason)}", "bad")
+            _OUT.more(f"NO  {check.id}: {escape(check.reason)}", "bad")
 
 
 class Narrator:
@@ -120,20 +87,20 @@ class Narrator:
     def _(self, moment: moments.Recovered) -> None:
         for action in moment.actions:
             if action.problem:
-                line("recover", f"{action.slug}: {escape(action.problem)}", "warn")
-                more(f"assay lease stop {action.slug}")
+                _OUT.line("recover", f"{action.slug}: {escape(action.problem)}", "warn")
+                _OUT.more(f"assay lease stop {action.slug}")
             else:
-                line("recover", f"{action.slug} was {action.before.value}: now {action.after.value}")
+                _OUT.line("recover", f"{action.slug} was {action.before.value}: now {action.after.value}")
 
     @_tell.register
     def _(self, moment: moments.Planned) -> None:
         if not self._quiet:
-            show_plan(moment.plan, brief=True)
+            show_plan(moment.plan)
 
     @_tell.register
     def _(self, moment: moments.Leased) -> None:
         if not self._quiet:
-            line("lease", f"{moment.lease.slug}  {moment.lease.id}", "strong")
+            _OUT.line("lease", f"{moment.lease.slug}  {moment.lease.id}", "strong")
 
     @_tell.register
     def _(self, _moment: moments.Created) -> None:
@@ -150,23 +117,23 @@ class Narrator:
         met = sum(check.outcome is Outcome.PASSED for check in checks)
         hardware = "simulated hardware" if result.simulated else "real hardware"
         if result.accepted:
-            line("proof", f"{purpose}: accepted on {hardware}, {met} checks passed", "good")
+            _OUT.line("proof", f"{purpose}: accepted on {hardware}, {met} checks passed", "good")
         else:
             word = "cannot be verified" if result.indeterminate else "REFUSED"
-            line("proof", f"{purpose}: {word}, {met} of {len(checks)} checks passed", "bad")
+            _OUT.line("proof", f"{purpose}: {word}, {met} of {len(checks)} checks passed", "bad")
         show_checks(checks, every=self._verbose)
 
     @_tell.register
     def _(self, moment: moments.Retrying) -> None:
         if moment.reason != self._last_retry:
             self._last_retry = moment.reason
-            line("retry", f"{escape(moment.reason)} Trying again; nothing was sent.", "warn")
+            _OUT.line("retry", f"{escape(moment.reason)} Trying again; nothing was sent.", "warn")
 
     @_tell.register
     def _(self, moment: moments.Bound) -> None:
         if not self._quiet:
             key = _short(moment.binding.channel_key)
-            line("channel", f"mutual TLS 1.3, bound to the evidence by the guest's key {key}")
+            _OUT.line("channel", f"mutual TLS 1.3, bound to the evidence by the guest's key {key}")
 
     @_tell.register
     def _(self, _moment: moments.Sending) -> None:
@@ -175,12 +142,12 @@ class Narrator:
     @_tell.register
     def _(self, moment: moments.Sent) -> None:
         if not self._quiet:
-            line("sent", f"{counted(moment.files, 'file')}, {sized(moment.size)}")
+            _OUT.line("sent", f"{counted(moment.files, 'file')}, {sized(moment.size)}")
 
     @_tell.register
     def _(self, _moment: moments.Started) -> None:
         if not self._quiet:
-            line("run", "the workload started; what follows on stdout and stderr is its own")
+            _OUT.line("run", "the workload started; what follows on stdout and stderr is its own")
 
     @_tell.register
     def _(self, moment: moments.Exited) -> None:
@@ -192,23 +159,23 @@ class Narrator:
         else:
             text = found.reason.replace("_", " ")
         if not self._quiet or found.code != 0:
-            line("exit", text, "good" if found.code == 0 else "warn")
+            _OUT.line("exit", text, "good" if found.code == 0 else "warn")
 
     @_tell.register
     def _(self, moment: moments.Receipted) -> None:
         if not self._quiet:
-            line("receipt", "signed by the key that the start evidence names; verify it with")
-            progress(f"{' ' * _TAG}  assay receipt verify {escape(str(moment.path))}")
+            _OUT.line("receipt", "signed by the key that the start evidence names; verify it with")
+            _OUT.command(f"assay receipt verify {escape(str(moment.path))}")
 
     @_tell.register
     def _(self, moment: moments.Unreceipted) -> None:
-        line("receipt", f"none that verifies; the log says so. {escape(moment.reason)}", "bad")
+        _OUT.line("receipt", f"none that verifies; the log says so. {escape(moment.reason)}", "bad")
 
     @_tell.register
     def _(self, moment: moments.Downloaded) -> None:
         if not self._quiet:
             where = escape(str(moment.directory))
-            line(
+            _OUT.line(
                 "download",
                 f"{counted(moment.files, 'entry').replace('entrys', 'entries')},"
                 f" {sized(moment.size)} into {where}",
@@ -217,21 +184,21 @@ class Narrator:
     @_tell.register
     def _(self, moment: moments.Detached) -> None:
         slug = moment.lease.slug
-        line("detached", "the workload goes on without this command")
+        _OUT.line("detached", "the workload goes on without this command")
         for words in (f"attach {slug}", f"logs {slug}", f"wait {slug}", f"stop {slug}"):
-            more(f"assay lease {words}")
+            _OUT.more(f"assay lease {words}")
 
     @_tell.register
     def _(self, moment: moments.Kept) -> None:
         lease = moment.lease
-        line(
+        _OUT.line(
             "kept",
             f"until it is {show_duration(lease.ttl_seconds)} old or idle for"
             f" {show_duration(lease.idle_seconds)}",
             "warn",
         )
-        more(f"assay run --lease {lease.slug} -- COMMAND")
-        more(f"assay lease stop {lease.slug}")
+        _OUT.more(f"assay run --lease {lease.slug} -- COMMAND")
+        _OUT.more(f"assay lease stop {lease.slug}")
 
     @_tell.register
     def _(self, _moment: moments.Releasing) -> None:
@@ -240,19 +207,19 @@ class Narrator:
     @_tell.register
     def _(self, moment: moments.Released) -> None:
         if not self._quiet:
-            line("released", f"{moment.lease.slug}: the machine is gone, its key removed")
+            _OUT.line("released", f"{moment.lease.slug}: the machine is gone, its key removed")
 
     @_tell.register
     def _(self, moment: moments.Stuck) -> None:
-        line("NOT GONE", f"{moment.lease.slug} could not be released: {escape(moment.problem)}", "bad")
-        more("The next assay command tries again by itself. To insist:")
-        more(f"assay lease stop {moment.lease.slug}", "strong")
+        _OUT.line("NOT GONE", f"{moment.lease.slug} could not be released: {escape(moment.problem)}", "bad")
+        _OUT.more("The next assay command tries again by itself. To insist:")
+        _OUT.more(f"assay lease stop {moment.lease.slug}", "strong")
 
     @_tell.register
     def _(self, moment: moments.Noted) -> None:
-        line("note", escape(moment.text), "warn")
+        _OUT.line("note", escape(moment.text), "warn")
         for row in moment.detail:
-            more(escape(row))
+            _OUT.more(escape(row))
 
 
 def _short(data: bytes) -> str:
@@ -262,52 +229,54 @@ def _short(data: bytes) -> str:
 def show_log(told: tuple[int, int]) -> None:
     """Print where the log entries of a command are, and how to verify them."""
     first, last = told
-    line("log", f"entries {first} to {last} of this installation's log; verify them with")
-    progress(f"{' ' * _TAG}  assay audit export --out DIR && assay audit verify DIR")
+    _OUT.line("log", f"entries {first} to {last} of this installation's log; verify them with")
+    _OUT.command("assay audit export --out DIR && assay audit verify DIR")
 
 
-def show_plan(plan: Plan, *, brief: bool) -> None:
-    """Print a plan to stderr.
+def show_plan(plan: Plan, out: Lines = _OUT, *, brief: bool = True) -> None:
+    """Print a plan.
 
     Args:
         plan: The plan.
-        brief: Leave out what is the same for every run.
+        out: Where.
+        brief: Only count what ``assay plan`` lists.
     """
     offer = plan.offer
     where = f"{offer.provider}:{offer.machine}/{offer.platform}"
     if offer.simulated:
-        line("machine", f"{where}: SIMULATED hardware, nothing physical protects the workload", "warn")
+        out.line("machine", f"{where}: SIMULATED hardware, nothing physical protects the workload", "warn")
     else:
-        line("machine", where)
-    more(f"isolation: {escape(offer.isolation)}", "warn" if offer.isolation == "none" else None)
+        out.line("machine", where)
+    out.more(f"isolation: {escape(offer.isolation)}", "warn" if offer.isolation == "none" else None)
     if plan.attack:
-        more(f"its host plays the attack {plan.attack}", "warn")
+        out.more(f"its host plays the attack {plan.attack}", "warn")
     price = offer.price_per_hour
     cost = "free" if price is None else f"${price}/h, at most ${plan.most_dollars}"
     ends = (
         f"ends after {show_duration(plan.terms.ttl_seconds)} or {show_duration(plan.terms.idle_seconds)} idle"
     )
-    line("plan", f"{cost}; {ends}; policy {plan.policy.name}, {len(plan.checks())} checks")
+    out.line("plan", f"{cost}; {ends}; policy {plan.policy.name}, {len(plan.checks())} checks")
     if plan.source.root is None:
-        more("no files go in (not in a git repository, and no --sync DIR)")
+        out.more("no files go in (not in a git repository, and no --sync DIR)")
     else:
         root = escape(str(plan.source.root))
-        more(f"{counted(plan.files, 'file')}, {sized(plan.size)} go in, from {root}")
+        out.more(f"{counted(plan.files, 'file')}, {sized(plan.size)} go in, from {root}")
     if plan.environment:
-        more(f"environment: {', '.join(plan.environment)}")
+        out.more(f"environment: {', '.join(plan.environment)}")
     if brief:
-        more(f"leaves {counted(len(plan.not_proven()), 'thing')} unproven: assay plan lists them")
+        out.more(f"leaves {counted(len(plan.not_proven()), 'thing')} unproven: assay plan lists them")
 
 
 def show_full_plan(plan: Plan, paths: Iterable[bytes]) -> None:
-    """Print a plan to stderr with every file, every check and everything that it leaves unproven."""
-    show_plan(plan, brief=False)
+    """Print a plan to stdout with every file, every check and everything that it leaves unproven."""
+    out = Lines(answer=True)
+    show_plan(plan, out, brief=False)
     for path in paths:
-        more(escape(path.decode("utf-8", "backslashreplace")), "dim")
+        out.more(escape(path.decode("utf-8", "backslashreplace")), "dim")
     if plan.settings.repository is not None:
-        line("settings", f"tightened by {escape(str(plan.settings.repository))}")
-    line("proof", "the machine must pass each of these before anything is sent:")
+        out.line("settings", f"tightened by {escape(str(plan.settings.repository))}")
+    out.line("proof", "the machine must pass each of these before anything is sent:")
     for check_id, title in plan.checks():
-        more(f"{check_id}: {escape(title)}")
+        out.more(f"{check_id}: {escape(title)}")
     for text in plan.not_proven():
-        line("unproven", text)
+        out.line("unproven", text)
