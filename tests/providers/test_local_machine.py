@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from assay.evidence.facts import FactCache
 from assay.evidence.verification import Expected
 from assay.providers.interface import MachineState
 from assay.providers.local import directory as files
+from assay.providers.local.ending import machine_processes
 from assay.providers.local.processes import ProcessIdentity
 from support.provider_hostile import request_for
 from support.provider_local import RUNGS, TIMEOUT, home, local, owned_request, record, wait_gone, wait_until
@@ -275,6 +278,7 @@ from support.provider_hostile import request_for
 from support.provider_local import local
 from assay.providers.local.isolation import Rung
 from assay.providers.local import provider as module
+import contextlib
 import json
 rung = Rung.from_json(json.loads(sys.argv[2]))
 provider = local(Path(sys.argv[1]), rung)
@@ -474,3 +478,38 @@ def test_what_the_guest_prints_is_bounded(provider, state, machine, owner):
     wait_until(lambda: b"serving" in log.read_bytes() if log.exists() else False)
     assert log.stat().st_size < 4096
     assert stat_mode(log) == 0o600
+
+
+CLIENT = """
+import sys
+from pathlib import Path
+from support.provider_hostile import request_for
+from support.provider_local import local
+provider = local(Path(sys.argv[1]))
+print("ready", flush=True)
+for number in range(1000):
+    machine = provider.create(request_for(f"lease-{number}"), timeout=30)
+    provider.connect(machine, timeout=30).close()
+    provider.destroy(machine.id, timeout=30)
+"""
+
+
+def test_a_client_that_is_killed_at_any_moment_leaves_what_can_be_found_and_ended(state):
+    provider = local(state)
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    chance = random.Random(7)
+    for _ in range(12):
+        with subprocess.Popen(
+            [sys.executable, "-c", CLIENT, str(state)],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        ) as client:
+            assert client.stdout.readline() == b"ready\n"
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                client.wait(chance.random() * 0.6)  # any moment will do
+            client.kill()
+        for machine in provider.inventory(timeout=TIMEOUT):
+            provider.destroy(machine.id, timeout=TIMEOUT)
+        assert machine_processes(state / "local") == {}
+        assert provider.inventory(timeout=TIMEOUT) == ()
+        assert not (state / "local").exists() or list((state / "local").iterdir()) == []

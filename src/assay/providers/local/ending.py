@@ -52,23 +52,33 @@ def end(path: Path, deadline: float) -> int | None:
         AmbiguousError: ``provider.local.ambiguous`` when the deadline comes first.
     """
     named = _named(path)
+    lock = _quiet(path, deadline)
+    if lock is not None:
+        try:
+            # The first process of a sandbox lets go of the lock just before its namespace has ended.
+            for identity in named:
+                _wait(identity, deadline)
+        except AmbiguousError:
+            os.close(lock)
+            raise
+    return lock
+
+
+def _quiet(path: Path, deadline: float) -> int | None:
+    """Kill until there is nothing left to kill; return the lock, if there is a directory."""
+    lock = None
     while True:
-        lock = files.take_lock(path)
+        if lock is None:
+            lock = files.take_lock(path)
+        # A machine that has not come to its lock yet is killed as well, though it could not start anything.
         alive = machine_processes(path.parent).get(path, [])
-        if lock is not None:
-            try:
-                # The first process of a sandbox lets go of the lock just before its namespace has ended.
-                for identity in named:
-                    _wait(identity, deadline)
-            except AmbiguousError:
-                os.close(lock)
-                raise
+        if not alive and (lock is not None or not path.exists()):
             return lock
-        if not alive and not path.exists():
-            return None
-        for identity in (*alive, *_holders(path / files.LOCK)):
+        for identity in (*alive, *(_holders(path / files.LOCK) if lock is None else ())):
             _kill(identity)
         if time.monotonic() >= deadline:
+            if lock is not None:
+                os.close(lock)
             raise ambiguous("end")
         time.sleep(PAUSE_SECONDS)
 

@@ -27,6 +27,7 @@ from assay.providers.local import image
 from assay.providers.local.device import QuotingDevice, Wire
 from assay.providers.local.isolation import guest_argv, guest_environment, guest_user
 from assay.providers.local.processes import ProcessIdentity, kill, wait_ended
+from assay.providers.local.starting import READY, SAID_BYTES
 
 SEED = "the computer of this installation"
 GUEST_LOG_BYTES = 256 << 10
@@ -266,18 +267,17 @@ def _is_place(path: Path, inode: int) -> bool:
 
 
 def run(path: Path, ready: int) -> None:
-    """Be the machine of a directory until it ends."""
+    """Be the machine of a directory until it ends; say on ``ready`` that it started, or why it did not."""
     lock = files.take_lock(path)
     if lock is None or files.read(path, files.RECORD) is not None:
         return
     intent = files.Intent.decode(files.read(path, files.INTENT) or b"")
     machine = Machine(path, intent, lock)
-    machine.note()
     reason = "it failed; see machine.log"
     try:
+        machine.note()
         machine.launch()
-        os.write(ready, b"ready")
-        os.close(ready)
+        os.write(ready, READY)
         reason = machine.serve(machine.hardware())
     finally:
         machine.end(reason)
@@ -295,8 +295,10 @@ def main() -> int:
     fcntl.fcntl(ready, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     try:
         run(path, ready)
-    except Exception:  # noqa: BLE001 - the end of the process: what went wrong goes to its log
-        traceback.print_exc()
+    except Exception as error:  # noqa: BLE001 - the end of the process: what went wrong is told and logged
+        with suppress(OSError):
+            os.write(ready, ascii(str(error)).encode()[:SAID_BYTES])
+            traceback.print_exc()
         return 1
     return 0
 

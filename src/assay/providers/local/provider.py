@@ -127,12 +127,10 @@ class LocalProvider(Provider, SupportsExpiry):
                 action="Stop that lease, or use another.",
             )
         record = self._record(path)
-        if record is None:
-            started = start(path, deadline)
-        else:
-            started = bool(record.ended) or wait_started(path, deadline)
-        if not started and self._record(path) is None:
-            self._give_up(path, deadline)
+        trouble = start(path, deadline) if record is None else wait_started(path, deadline)
+        if trouble and self._record(path) is None:
+            self._remove(path, deadline)
+            raise ProviderError("provider.local.start", f"The local machine did not start: {trouble}.")
         return self._machine(path, found)
 
     def _intent(self, request: CreateRequest) -> files.Intent:
@@ -188,12 +186,6 @@ class LocalProvider(Provider, SupportsExpiry):
         if found is None:
             raise files.tampered(path, files.INTENT)
         return found
-
-    def _give_up(self, path: Path, deadline: float) -> None:
-        said = (files.read(path, files.MACHINE_LOG) or b"").decode("utf-8", "backslashreplace")
-        last = ascii((said.strip().splitlines() or [""])[-1])[:200]
-        self._remove(path, deadline)
-        raise ProviderError("provider.local.start", f"The local machine did not start: {last}.")
 
     def inventory(self, *, timeout: float) -> tuple[Machine, ...]:
         """Return every machine that has a directory, and every machine process that has lost its own.

@@ -14,10 +14,12 @@ import assay
 from assay.providers.local import directory as files
 from assay.providers.local.ending import MODULE, PAUSE_SECONDS, ambiguous
 
+READY = b"ready"
+SAID_BYTES = 300
 _DETACH_SECONDS = 5.0
 
 
-def start(path: Path, deadline: float) -> bool:
+def start(path: Path, deadline: float) -> str:
     """Start the machine of a directory, unless one has the directory's lock already.
 
     Args:
@@ -25,7 +27,7 @@ def start(path: Path, deadline: float) -> bool:
         deadline: On ``time.monotonic``.
 
     Returns:
-        True when a machine has started its guest there; False when nothing runs there.
+        Nothing when a machine has started its guest there; else why nothing runs there.
 
     Raises:
         AmbiguousError: ``provider.local.ambiguous`` when the deadline comes first.
@@ -54,21 +56,23 @@ def start(path: Path, deadline: float) -> bool:
             starter.wait(_DETACH_SECONDS)
     finally:
         os.close(ready)
-    return said == b"ready" or wait_started(path, deadline)
+    if said == READY:
+        return ""
+    return wait_started(path, deadline) and (said.decode("ascii", "replace") or "it said nothing")
 
 
-def wait_started(path: Path, deadline: float) -> bool:
+def wait_started(path: Path, deadline: float) -> str:
     """Wait for a machine that another process started; see ``start``."""
     while True:
         record = files.Record.decode(files.read(path, files.RECORD) or b"")
         if record is not None and (record.guest or record.ended):
-            return not record.ended
+            return record.ended
         lock = files.take_lock(path)
         if lock is not None:
             os.close(lock)
-            return False
+            return "it has ended"
         if not path.exists():
-            return False
+            return "its directory has gone"
         if time.monotonic() >= deadline:
             raise ambiguous("start")
         time.sleep(PAUSE_SECONDS)
@@ -91,4 +95,4 @@ def _read(ready: int, deadline: float) -> bytes | None:
     poll.register(ready, select.POLLIN)
     if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
         return None
-    return os.read(ready, 16)
+    return os.read(ready, SAID_BYTES)
