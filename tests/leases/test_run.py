@@ -122,11 +122,14 @@ def test_each_attack_ends_in_destroy_and_refuse(desk, tmp_path, attack, cause):
 
 
 def test_what_cannot_be_checked_is_tried_again_and_then_refused_as_such(desk):
-    desk.sleep = lambda _: None
+    waited = [0.0]
+    desk.sleep = waited.append
+    desk.monotonic = lambda: sum(waited)
     Bent(desk, trust=lambda known: replace(known, collateral=None))
     outcome, told = run(desk, "true", flags={"gate.budget": "1s"}, keep=Keep.ALWAYS)
     assert outcome.error.code == "gate.unverifiable"
-    assert len(told.of(moments.Judged)) > 1
+    assert len(told.of(moments.Judged)) > 3
+    assert sum(waited) < 1
     assert told.of(moments.Bound) == []
     assert [entry.kind for entry in log(desk, outcome.lease.id)][-3:] == [
         "machine.created", "evidence.unverifiable", "lease.released",

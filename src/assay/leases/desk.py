@@ -46,6 +46,7 @@ class Desk:
         vault: Evidence and receipts.
         now: This computer's clock; what verifies evidence is given its answer.
         sleep: Waits for so many seconds.
+        monotonic: A clock that budgets are counted on, seconds.
         providers: Providers that were given instead of the built ones, by name.
     """
 
@@ -58,6 +59,7 @@ class Desk:
     vault: Vault
     now: Callable[[], datetime] = utc_now
     sleep: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic
     providers: dict[str, Provider] = field(default_factory=dict)
 
     @classmethod

@@ -6,7 +6,6 @@ was accepted is recorded before the first byte goes to the guest, and the start 
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -112,16 +111,16 @@ class Visit:
             GateError: ``gate.refused``, ``gate.unverifiable``, ``lease.clock.before_evidence``.
             LeaseError: ``lease.machine.gone``.
         """
-        deadline = time.monotonic() + budget
+        deadline = self.desk.monotonic() + budget
         pause = _FIRST_PAUSE
         while True:
             try:
-                self.session = self._attempt(manifest, max(deadline - time.monotonic(), 1.0))
+                self.session = self._attempt(manifest, max(deadline - self.desk.monotonic(), 1.0))
             except AssayError as error:
                 final = _final(error)
                 if final is not None:
                     raise final from error
-                if time.monotonic() + pause >= deadline:
+                if self.desk.monotonic() + pause >= deadline:
                     raise _unverifiable(error) from error
                 self._report(moments.Retrying(f"{error.message} [{error.code}]"))
                 if isinstance(error, GateError):
