@@ -1,0 +1,214 @@
+"""The AR4SI vector follows from the ledger, and never says more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from assay.appraisal import Context, Policy
+from assay.appraisal.trust_vector import NAMES, TrustClaim, tier
+from assay.appraisal.vocabulary import WEAKNESSES
+from assay.evidence.dcap.tcb import TcbStatus
+from assay.evidence.ledger import Outcome
+from support.appraisal_evidence import (
+    FOREIGN,
+    OWN_ROOT,
+    SIMULATED,
+    attributes,
+    evidence,
+    judged,
+    policy,
+    register,
+    sgx,
+    tdx,
+)
+
+EVERY = "[" + ", ".join(f'"{word}"' for word in WEAKNESSES if word != "simulated") + "]"
+LAX = policy(platforms='["tdx"]', accept=EVERY)
+OUT = TcbStatus.OUT_OF_DATE
+PINNED = {
+    "mr_td": f'mr_td = ["{"02" * 48}"]',
+    "rtmr1": f'rtmr1 = ["{"11" * 48}"]',
+    "rtmr2": f'rtmr2 = ["{"12" * 48}"]',
+    "rtmr3": f'rtmr3 = ["{"13" * 48}"]',
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (-97, "contraindicated"),
+        (-96, "warning"),
+        (-33, "warning"),
+        (-32, "affirming"),
+        (-2, "affirming"),
+        (-1, "none"),
+        (0, "none"),
+        (1, "none"),
+        (2, "affirming"),
+        (31, "affirming"),
+        (32, "warning"),
+        (95, "warning"),
+        (96, "contraindicated"),
+        (127, "contraindicated"),
+    ],
+)
+def test_tiers_are_the_drafts(value: int, expected: str) -> None:
+    assert tier(value) == expected
+    assert TrustClaim(value, "why").to_json() == {"value": value, "tier": expected, "reason": "why"}
+
+
+def test_the_claims_are_the_drafts_in_its_order() -> None:
+    assert NAMES == (
+        "instance-identity",
+        "configuration",
+        "executables",
+        "file-system",
+        "hardware",
+        "runtime-opaque",
+        "storage-opaque",
+        "sourced-data",
+    )
+    for made in tdx(), sgx(), evidence(signature=Outcome.FAILED):
+        assert tuple(judged(made, policy()).trust_vector) == NAMES
+
+
+def vector(claims: Any, by: Policy = LAX) -> dict[str, int]:
+    return judged(claims, by).trust_vector
+
+
+NOTHING = dict.fromkeys(NAMES, 0)
+GOOD = {**NOTHING, "configuration": 3, "hardware": 2, "runtime-opaque": 2}
+
+
+@pytest.mark.parametrize(
+    ("changed", "different"),
+    [
+        ({}, {}),
+        ({"debug": True, "td_attributes": attributes(0, 28)}, {"configuration": 96, "runtime-opaque": 96}),
+        ({"td_attributes": attributes(28, 29)}, {"configuration": 32}),
+        ({"td_attributes": attributes()}, {"configuration": 32}),
+        ({"td_attributes": attributes(28, 63)}, {"configuration": 32}),
+        ({"td_attributes": attributes(28, 9)}, {"configuration": 32}),
+        ({"mr_service_td": register(7)}, {"configuration": 32}),
+        ({"platform_status": TcbStatus.CONFIGURATION_NEEDED}, {"configuration": 32, "hardware": 32}),
+        ({"platform_status": TcbStatus.SW_HARDENING_NEEDED}, {"hardware": 32}),
+        ({"platform_status": OUT}, {"hardware": 32}),
+        ({"module_status": OUT}, {"hardware": 32}),
+        ({"qe_status": OUT}, {"hardware": 32}),
+        ({"status": TcbStatus.TD_RELAUNCH_ADVISED}, {"hardware": 32}),
+        ({"qe_evaluation_number": 19}, {}),
+        ({"platform_status": TcbStatus.REVOKED}, {"hardware": 96}),
+    ],
+)
+def test_an_admitted_weakness_is_a_warning(changed: dict[str, Any], different: dict[str, int]) -> None:
+    assert vector(tdx(**changed)) == {**GOOD, **different}
+
+
+@pytest.mark.parametrize(
+    ("changed", "different"),
+    [
+        ({"debug": True}, {"configuration": 96, "runtime-opaque": 96}),
+        ({"td_attributes": attributes(28, 29)}, {"configuration": 96}),
+        ({"platform_status": OUT}, {"hardware": 96}),
+        ({"qe_evaluation_number": 19}, {"hardware": 96}),
+    ],
+)
+def test_a_refused_weakness_is_contraindicated(changed: dict[str, Any], different: dict[str, int]) -> None:
+    assert vector(tdx(**changed), policy()) == {**GOOD, **different}
+
+
+@pytest.mark.parametrize(
+    ("pinned", "changed", "value"),
+    [
+        ("mr_td", {}, 0),
+        ("mr_td rtmr1", {}, 0),
+        ("mr_td rtmr2", {}, 0),
+        ("rtmr1 rtmr2", {}, 0),
+        ("rtmr1 rtmr2 rtmr3", {}, 0),
+        ("mr_td rtmr1 rtmr2", {}, 3),
+        ("mr_td rtmr1 rtmr2 rtmr3", {}, 2),
+        ("mr_td", {"rtmrs": (register(1), bytes(48), bytes(48), register(1))}, 3),
+        ("mr_td rtmr2", {"rtmrs": (register(1), bytes(48), register(0x12), register(1))}, 3),
+        ("mr_td rtmr1", {"rtmrs": (register(1), bytes(48), register(0x12), register(1))}, 33),
+        ("mr_td rtmr1 rtmr2", {"mr_td": register(9)}, 33),
+    ],
+)
+def test_executables_of_a_trust_domain(pinned: str, changed: dict[str, Any], value: int) -> None:
+    lines = "\n".join(PINNED[name] for name in pinned.split())
+    assert vector(tdx(**changed), policy(f"[tdx]\n{lines}"))["executables"] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "changed", "value"),
+    [
+        ("", {}, 0),
+        (f'[sgx]\nmr_enclave = ["{"20" * 32}"]', {}, 3),
+        (f'[sgx]\nmr_enclave = ["{"20" * 32}"]', {"mr_enclave": register(9, 32)}, 33),
+        (f'[sgx]\nmr_signer = ["{"21" * 32}"]\nisv_prod_id = [7]\nmin_isv_svn = 3', {}, 3),
+        (f'[sgx]\nmr_signer = ["{"21" * 32}"]\nisv_prod_id = [7]\nmin_isv_svn = 4', {}, 33),
+        (f'[sgx]\nconfig_id = ["{"22" * 64}"]', {}, 0),
+    ],
+)
+def test_executables_of_an_enclave(text: str, changed: dict[str, Any], value: int) -> None:
+    assert vector(sgx(**changed), policy(text))["executables"] == value
+
+
+@pytest.mark.parametrize(
+    ("ppid", "instance", "value"),
+    [("right", "", 2), ("wrong", "", 97), ("right", "wrong", 97), ("", "right", 2)],
+)
+def test_instances_are_recognised_by_allow_lists(ppid: str, instance: str, value: int) -> None:
+    import hashlib
+
+    claims = tdx()
+    digests = {
+        "right": lambda found: hashlib.sha256(found).hexdigest(),
+        "wrong": lambda _: "00" * 32,
+    }
+    lines = ["[hardware]"]
+    if ppid:
+        lines.append(f'ppids = ["{digests[ppid](claims.tcb.ppid)}"]')
+    if instance:
+        lines.append(f'platform_instance_ids = ["{digests[instance](claims.tcb.platform_instance_id)}"]')
+    found = vector(claims, policy("\n".join(lines)))
+    assert found["instance-identity"] == value
+    assert found["hardware"] == (2 if value == 2 else 96)
+
+
+def test_another_kind_of_platform_than_demanded_is_contraindicated_hardware() -> None:
+    found = vector(tdx(smt_enabled=True), policy("[hardware]\nsmt = false"))
+    assert found == {**GOOD, "hardware": 96}
+
+
+@pytest.mark.parametrize("anchor", [SIMULATED, FOREIGN])
+def test_simulated_hardware_is_never_affirmed(anchor: Any) -> None:
+    only = policy('simulated = "only"\n', accept='["simulated"]')
+    context = Context(installation_root=OWN_ROOT)
+    for by in only, policy():
+        found = judged(evidence(anchor=anchor), by, context=context).trust_vector
+        assert (found["hardware"], found["runtime-opaque"]) == (97, 96)
+
+
+@pytest.mark.parametrize(("outcome", "value"), [(Outcome.FAILED, 99), (Outcome.NOT_CHECKED, 0)])
+def test_unauthentic_evidence_affirms_nothing(outcome: Outcome, value: int) -> None:
+    found = judged(evidence(signature=outcome), policy()).trust_vector
+    assert found == {**NOTHING, "instance-identity": value, "hardware": value}
+
+
+def test_a_policy_applied_as_well_counts_for_the_vector() -> None:
+    both = policy().tighten(policy(f'[tdx]\nmr_td = ["{"09" * 48}"]'))
+    assert vector(tdx(), both)["executables"] == 33
+    lines = "\n".join(PINNED[name] for name in ("mr_td", "rtmr1", "rtmr2"))
+    assert vector(tdx(), policy().tighten(policy(f"[tdx]\n{lines}")))["executables"] == 3
+
+
+def test_a_development_image_is_a_warning() -> None:
+    from support.appraisal_logs import CLAIMS, IMAGE, log
+
+    claims = replace(CLAIMS, image=replace(IMAGE, is_dev=True))
+    by = policy(accept='["development-image"]', platforms='["tdx"]')
+    assert judged(tdx(), by, workload_log=log(claims)).trust_vector["executables"] == 32
+    assert judged(tdx(), policy(), workload_log=log(claims)).trust_vector["executables"] == 33
