@@ -24,7 +24,9 @@ LEASE = "7f3a2c1e9b84d605"
 
 
 def rows() -> Iterable[Row]:
-    folder = Path(tempfile.mkdtemp(prefix="assay-bench-", dir=Path(__file__).parent))
+    build = Path(__file__).parent.parent / "build"  # a disk: what is temporary is often memory
+    build.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="bench-log-", dir=build))
     try:
         yield from _appends(folder)
         for exponent in (3, 4) if smoke() else (3, 4, 5, 6):

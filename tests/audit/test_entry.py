@@ -58,6 +58,8 @@ def test_a_published_example():
     ("changes", "code"),
     [
         ({"kind": "lease"}, "audit.entry.kind"),
+        ({"time": 1e18}, "audit.entry.time"),
+        ({"time": float("nan")}, "audit.entry.time"),
         ({"kind": "Lease.intended"}, "audit.entry.kind"),
         ({"kind": "lease.intended\n"}, "audit.entry.kind"),
         ({"lease": "a b"}, "audit.entry.lease"),

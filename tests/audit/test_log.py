@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from assay.audit import MIGRATIONS, Event, Log, LogKey, entry, merkle, note, salted
 from assay.audit.head import Head, HeadFile
+from assay.audit.verify import verify_export
 from assay.errors import AuditError, StoreError
 from assay.store import Database
 from support.audit_logs import ORIGIN, Naive, open_state, record
@@ -197,6 +198,15 @@ def test_a_restored_backup_starts_a_new_origin_that_names_the_old_one(state, tmp
     again, same = open_state(state)
     with again:
         assert same.origin == new.origin
+        (earlier,) = Log.closed(again, LogKey.open(state))
+        assert (earlier.origin, earlier.size()) == (old.origin, 6)
+        earlier.export(tmp_path / "earlier", tar=False)
+        with again.transaction() as tx:
+            assert code(earlier.append, tx, "a.b", "", {}) == "audit.log.superseded"
+    found = verify_export(
+        tmp_path / "earlier", vkey=LogKey.open(state).verifier(old.origin), memory=tmp_path / "m" / "memory"
+    )
+    assert found.checkpoint.size == 6
 
 
 def test_an_entry_lost_without_any_checkpoint_is_noticed(state, tmp_path):
@@ -278,6 +288,7 @@ def test_a_rewritten_entry_starts_a_new_origin(state):
     with db:
         assert new.origin != log.origin
         assert continued(db, new).facts["reason"] == "log_rewritten"
+        assert Log.closed(db, LogKey.open(state)) == (), "what was signed of it may have been otherwise"
 
 
 def test_a_head_behind_the_database_is_what_a_crash_leaves(state):
@@ -373,19 +384,20 @@ def test_the_head_survives_a_spoilt_slot_and_never_goes_back(state):
     state.mkdir(mode=0o700)
     file = HeadFile(state)
     heads = [Head("ab" * 16, 1, "o", size, bytes(32)) for size in range(5)]
-    file.replace(heads[2])
-    file.advance(heads[3], durable=True)
-    file.advance(heads[1], durable=True)
+    file.begin(heads[2])
+    file.sync(heads[3])
+    file.advance(heads[1])
+    file.begin(heads[1])
     assert file.read() == heads[3]
     data = bytearray((state / "log.head").read_bytes())
     data[512 + 20] ^= 1
     (state / "log.head").write_bytes(data)
     assert file.read() == heads[2]
-    file.advance(heads[3], durable=False)
+    file.advance(heads[3])
     assert file.read() == heads[3]
     (state / "log.head").write_bytes(b"\xff" * 1024)
     assert HeadFile(state).read() is None
-    HeadFile(state).advance(heads[4], durable=False)
+    HeadFile(state).advance(heads[4])
     assert HeadFile(state).read() == heads[4]
 
 

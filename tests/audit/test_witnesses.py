@@ -88,6 +88,16 @@ def test_the_age_is_that_of_the_oldest_witness(tmp_path):
     assert code(verify, tmp_path, policy, 1, max_age=399, now=NOW) == "audit.age.stale"
 
 
+def test_a_witness_from_the_far_future_or_past(tmp_path):
+    policy = WitnessPolicy.parse(f"{NAMES}\nquorum w1\n")
+    for time, expected in ((2**64 - 1, "audit.age.future"), (0, "audit.age.stale")):
+        files = Forged().grow(3).files()
+        files["checkpoint"] = cosign(files["checkpoint"], 1, time=time)
+        path = put(files, tmp_path / str(time))
+        given = {"vkey": VKEY, "memory": None, "policy": policy, "max_age": 400, "now": NOW}
+        assert code(verify_export, path, **given) == expected
+
+
 def test_groups_of_groups():
     policy = WitnessPolicy.parse(f"{NAMES}\ngroup a any w1 w2\ngroup b all a w3\nquorum b\n")
     signed = {

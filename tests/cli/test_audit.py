@@ -78,6 +78,19 @@ def test_a_target_that_exists(recorded, tmp_path, capsys):
     assert "audit.export.exists" in run(capsys, "audit", "export", "--out", tmp_path / "e")[2]
 
 
+def test_an_earlier_log_is_offered_and_exported_by_name(recorded, state, tmp_path, capsys):
+    (state / "log.head").unlink()
+    code, _, err = run(capsys, "audit", "export", "--out", tmp_path / "new")
+    assert (code, f"--origin {recorded.origin}" in err) == (0, True)
+    code, found = answer(capsys, "audit", "export", "--out", tmp_path / "old", "--origin", recorded.origin)
+    assert (code, found["origin"], found["size"], found["attachments"]) == (0, recorded.origin, 2, 1)
+    assert run(capsys, "audit", "verify", tmp_path / "old")[0] == 16
+    code, found = answer(capsys, "audit", "verify", tmp_path / "new")
+    assert (code, found["continues"]["origin"], found["continues"]["size"]) == (16, recorded.origin, 2)
+    code, _, err = run(capsys, "audit", "export", "--out", tmp_path / "x", "--origin", "other")
+    assert (code, "audit.log.unknown" in err) == (2, True)
+
+
 LOG = Forged().grow(300)
 
 

@@ -112,6 +112,14 @@ def test_a_full_disk(private, monkeypatch):
     assert refused(lambda: write_private(private / "file", b"x")) == "store.disk.full"
 
 
+def test_a_database_that_cannot_be_made(private, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "open", full)
+    assert refused(lambda: files.create_empty(private / "x")) == "store.disk.full"
+
+
 @pytest.mark.parametrize(
     ("environ", "found"),
     [

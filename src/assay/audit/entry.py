@@ -84,7 +84,8 @@ def encode(
         facts: At most 64; a string at most 512 bytes.
 
     Raises:
-        AuditError: ``audit.entry.kind``, ``audit.entry.lease``, ``audit.entry.fact``, ``audit.entry.size``.
+        AuditError: ``audit.entry.kind``, ``audit.entry.lease``, ``audit.entry.fact``, ``audit.entry.size``,
+            ``audit.entry.time``.
     """
     if not _KIND.fullmatch(kind):
         raise AuditError("audit.entry.kind", f"{kind!r} is not a kind of entry: dotted, lower case.")
@@ -94,7 +95,10 @@ def encode(
         raise AuditError("audit.entry.fact", f"An entry holds at most {MOST_FACTS} facts, not {len(facts)}.")
     for name, value in facts.items():
         _check_fact(name, value)
-    shown = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")[:-6]
+    try:
+        shown = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")[:-6]
+    except (ValueError, OverflowError, OSError):
+        raise AuditError("audit.entry.time", f"The clock says {time}: that is no time.") from None
     told = ",".join(f'"{name}":{_written(facts[name])}' for name in sorted(facts))
     before = NO_PREVIOUS if prev is None else prev.hex()
     data = (

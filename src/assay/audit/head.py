@@ -103,8 +103,8 @@ class HeadFile:
         slots = (Head.decode(data[:_SLOT]), Head.decode(data[_SLOT:]))
         return max((head for head in slots if head), key=lambda head: (head.number, head.size), default=None)
 
-    def advance(self, head: Head, *, durable: bool) -> None:
-        """Remember ``head`` unless something newer is known; ``durable`` waits until it is on the disk.
+    def advance(self, head: Head) -> None:
+        """Remember ``head`` unless something newer is known; it survives this process, not yet the machine.
 
         Raises:
             OSError: when it cannot be written.
@@ -113,11 +113,15 @@ class HeadFile:
             data = os.pread(descriptor, 2 * _SLOT, 0)
             if not _is_newer(data[:_SLOT], head) and not _is_newer(data[_SLOT:], head):
                 os.pwrite(descriptor, head.encode(), _SLOT * (head.size % 2))
-            if durable:
-                os.fsync(descriptor)
 
-    def replace(self, head: Head) -> None:
-        """Forget everything known before and remember ``head``, durably.
+    def sync(self, head: Head) -> None:
+        """Remember ``head``, or what is newer, on the disk. Raises as ``advance``."""
+        self.advance(head)
+        with self._locked() as descriptor:
+            os.fsync(descriptor)
+
+    def begin(self, head: Head) -> None:
+        """Remember the first state of a new log on the disk; the file is made when there is none.
 
         Raises:
             StoreError: ``store.file.*``, ``store.disk.full``.
@@ -125,11 +129,7 @@ class HeadFile:
         """
         if not self._path.exists():
             self._create()
-        with self._locked() as descriptor:
-            slots = [bytes(_SLOT), bytes(_SLOT)]
-            slots[head.size % 2] = head.encode()
-            os.pwrite(descriptor, b"".join(slots), 0)
-            os.fsync(descriptor)
+        self.sync(head)
 
     def _create(self) -> None:
         try:

@@ -87,12 +87,13 @@ class Log:
         own.
     """
 
-    def __init__(self, db: Database, key: LogKey, number: int, origin: str) -> None:
+    def __init__(self, db: Database, key: LogKey, number: int, origin: str, *, final: bool = False) -> None:
         self._db = db
         self._key = key
         self._number = number
         self._head = HeadFile(db.directory)
         self._tip: _Tip | None = None
+        self._final = final
         self.origin = origin
 
     @classmethod
@@ -129,7 +130,7 @@ class Log:
                 last = head if head or row is None else _head(tx, db.installation, row)
                 row = _start(tx, key.public, f"{origin}/{draw()}", _Continued(db.installation, last, reason))
             begun = _head(tx, db.installation, row)
-            tx.after_commit(lambda: head_file.replace(begun))
+            tx.after_commit(lambda: _remembered(head_file.begin, begun))
         return cls(db, key, row["number"], row["origin"])
 
     @classmethod
@@ -141,6 +142,20 @@ class Log:
             StoreError: as any transaction; ``store.directory.*``, ``store.file.*``.
         """
         return cls.open(db, LogKey.open(db.directory), f"assay.local/{db.installation}")
+
+    @classmethod
+    def closed(cls, db: Database, key: LogKey) -> tuple[Log, ...]:
+        """Return the logs before the present one that may still be exported, oldest first.
+
+        They are appended to no more. One that was rewritten, or is of another key, is left out: a checkpoint of
+        it could contradict one that was signed before.
+        """
+        with db.read() as view:
+            rows = view.execute(
+                f"{_LOGS} WHERE closed IN ('restored_backup', 'head_missing') AND public = ? ORDER BY number",
+                (key.public,),
+            ).fetchall()
+        return tuple(cls(db, key, row["number"], row["origin"], final=True) for row in rows)
 
     def append(
         self,
@@ -262,10 +277,11 @@ class Log:
     def search(self, fact: str, value: str) -> tuple[Entry, ...]:
         """Return every entry of this log in which the fact has that value, a string, in order."""
         mark = f'"{fact}":'.encode()
+        hits: list[Entry] = []
         with self._db.read() as view:
             tree = RowTree(view, self._number)
-            bundles = [bundle for _, bundle in tree.bundles(tree.size())]
-        hits = (entries.decode(data) for bundle in bundles for data in bundle if mark in data)
+            for _, bundle in tree.bundles(tree.size()):
+                hits += [entries.decode(data) for data in bundle if mark in data]
         return tuple(entry for entry in hits if entry.facts.get(fact) == value)
 
     def salt(self, index: int, name: str) -> bytes | None:
@@ -291,19 +307,13 @@ class Log:
 
     def _state(self, view: Reader) -> Head:
         row = view.one(f"{_LOGS} WHERE number = ?", (self._number,))
-        if row is None or row["closed"] is not None:
+        if row is None or (row["closed"] is not None and not self._final):
             raise self._superseded()
         return _head(view, self._db.installation, row)
 
     def _sign(self, state: Head) -> bytes:
-        try:
-            self._head.advance(state, durable=True)
-        except OSError as error:
-            raise AuditError(
-                "audit.log.head",
-                f"The log's state cannot be remembered outside of the database: {error.strerror}.",
-                action="Free some space, or correct the rights of log.head, then run the command again.",
-            ) from error
+        if not self._final:
+            _remembered(self._head.sync, state)
         return self._key.sign(Checkpoint(state.origin, state.size, state.root))
 
     def _superseded(self) -> AuditError:
@@ -317,7 +327,7 @@ class Log:
         # A head that stays behind does no harm; the commit that it follows must not seem to have failed.
         with suppress(OSError):
             state = Head(self._db.installation, self._number, self.origin, tip.tree.size, tip.tree.root())
-            self._head.advance(state, durable=False)
+            self._head.advance(state)
 
 
 def _current(view: Reader) -> Any:
@@ -358,6 +368,17 @@ def _start(tx: Transaction, public: bytes, origin: str, story: _Continued) -> An
     tx.execute("INSERT INTO audit_logs (number, origin, public) VALUES (?, ?, ?)", (number, origin, public))
     _append(tx, number, _Tip(CompactRange(), None), (story.first_entry(),))
     return _current(tx)
+
+
+def _remembered(write: Callable[[Head], None], state: Head) -> None:
+    try:
+        write(state)
+    except OSError as error:
+        raise AuditError(
+            "audit.log.head",
+            f"The log's state cannot be remembered outside of the database: {error.strerror}.",
+            action="Free some space, or correct the rights of log.head, then run the command again.",
+        ) from error
 
 
 def _append(tx: Transaction, number: int, tip: _Tip, events: Iterable[Event]) -> _Tip:

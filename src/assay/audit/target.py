@@ -81,7 +81,11 @@ def _fill(temporary: Path, *, tar: bool) -> Iterator[Writer]:
 
 def _put_in_place(temporary: Path, target: Path, *, tar: bool) -> None:
     if tar:
-        os.link(temporary, target)  # unlike a rename, never over a file that appeared meanwhile
+        try:
+            os.link(temporary, target)  # unlike a rename, never over a file that appeared meanwhile
+        except PermissionError:  # a file system without links, as on many memory sticks
+            _refuse_existing(target, tar=tar)
+            temporary.rename(target)
     else:
         temporary.rename(target)
     sync_directory(target.parent)

@@ -14,9 +14,10 @@ from assay.cli.output import emit, emit_json, escape, progress, style
 from assay.errors import AuditError, UsageError
 
 if TYPE_CHECKING:
-    from assay.audit import VerifierKey
+    from assay.audit import Log, VerifierKey
     from assay.audit.result import Verified
     from assay.audit.witnesses import WitnessPolicy
+    from assay.store import Database
 
 _LARGEST_KEY_FILE = 4096
 _ATTACHED = ("receipt", "evidence", "collateral")
@@ -33,13 +34,14 @@ def audit() -> None:
     "--out", "target", required=True, type=click.Path(path_type=Path), help="A new directory or file."
 )
 @click.option("--tar", is_flag=True, help="Write one deterministic tar instead of a directory.")
+@click.option("--origin", metavar="NAME", help="An earlier log of this installation, closed since.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-def export(target: Path, *, tar: bool, as_json: bool) -> None:
+def export(target: Path, *, tar: bool, origin: str | None, as_json: bool) -> None:
     """Write the log out, with the receipts and the Evidence that it names.
 
     The export holds digests, receipts and Evidence; never commands, environments or output.
     """
-    from assay.audit import MIGRATIONS, Log
+    from assay.audit import MIGRATIONS
     from assay.leases.vault import Vault
     from assay.store import Database, state_directory
     from assay.store.paths import DATABASE_NAME
@@ -52,7 +54,7 @@ def export(target: Path, *, tar: bool, as_json: bool) -> None:
             action="Run something first, or set ASSAY_STATE_DIR to the state that has the log.",
         )
     with Database.open(state, migrations=MIGRATIONS) as db:
-        log = Log.own(db)
+        log = _log(db, origin)
         kept = Vault(state).root
         digests = frozenset(item.name for item in kept.iterdir()) if kept.is_dir() else frozenset()
         attachments = {digest: kept / digest for digest in log.named(digests, _ATTACHED)}
@@ -71,6 +73,25 @@ def export(target: Path, *, tar: bool, as_json: bool) -> None:
         return
     emit(f"{checkpoint.size} entries and {len(attachments)} attachments of {checkpoint.origin}")
     emit(f"are in {escape(str(target))}. To verify them: assay audit verify {escape(str(target))}")
+
+
+def _log(db: Database, origin: str | None) -> Log:
+    from assay.audit import Log, LogKey
+
+    present = Log.own(db)
+    earlier = {log.origin: log for log in Log.closed(db, LogKey.open(db.directory))}
+    if origin is None:
+        for name in earlier:
+            progress(f"An earlier log can be exported too: --origin {escape(name)}")
+        return present
+    found = {present.origin: present, **earlier}.get(origin)
+    if found is None:
+        raise UsageError(
+            "audit.log.unknown",
+            f"There is no log {origin[:200]!r} here that can be exported.",
+            action=f"Logs: {', '.join((present.origin, *earlier))}.",
+        )
+    return found
 
 
 @audit.command()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from assay.errors import StoreError
 from assay.store import migrations as schema
 from assay.store.failures import explain, translated
-from assay.store.files import check_private, prepare_directory
+from assay.store.files import create_empty, prepare_directory
 from assay.store.migrations import Migration
 from assay.store.paths import DATABASE_NAME
 
@@ -232,7 +232,7 @@ class Database:
         """
         prepare_directory(state_dir)
         database = cls(state_dir, busy_seconds, clock)
-        database._prepare_file()
+        create_empty(database.path)
         try:
             database._prepare_schema(migrations)
             with database.read() as view:
@@ -322,13 +322,6 @@ class Database:
             connection.close()
             raise
         return connection
-
-    def _prepare_file(self) -> None:
-        with suppress(FileExistsError):
-            os.close(
-                os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            )
-        check_private(self.path)
 
     def _prepare_schema(self, migrations: Sequence[Migration]) -> None:
         steps = schema.ordered((*OWN_MIGRATIONS, *migrations))

@@ -57,14 +57,7 @@ def prepare_directory(path: Path) -> None:
             f"Others may enter {str(path)!r} (mode {stat.S_IMODE(found.st_mode):04o}, needed 0700).",
             action=f"Check what is in it, then: chmod 700 {str(path)!r}",
         )
-    for parent in path.parents:
-        mode = parent.stat().st_mode
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            raise StoreError(
-                "store.directory.exposed",
-                f"Anybody may write to {str(parent)!r} and so replace {str(path)!r}.",
-                action=f"Remove that right, or set the sticky bit: chmod o-w {str(parent)!r}",
-            )
+    _check_above(path)
 
 
 def check_private(path: Path) -> None:
@@ -144,6 +137,20 @@ def _publish(path: Path, data: bytes, *, exclusive: bool) -> None:
         _failed(path, error)
 
 
+def create_empty(path: Path) -> None:
+    """Create an empty private file, or check the one that is there.
+
+    Raises:
+        StoreError: as ``check_private``; ``store.disk.full``.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        check_private(path)
+    except OSError as error:
+        _failed(path, error)
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in ``path`` durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -151,6 +158,20 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _check_above(path: Path) -> None:
+    for parent in path.parents:
+        try:
+            mode = parent.stat().st_mode
+        except OSError as error:
+            _unusable(path, error)
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise StoreError(
+                "store.directory.exposed",
+                f"Anybody may write to {str(parent)!r} and so replace {str(path)!r}.",
+                action=f"Remove that right, or set the sticky bit: chmod o-w {str(parent)!r}",
+            )
 
 
 def _make(path: Path) -> None:
