@@ -25,6 +25,9 @@ from assay.providers.interface import MachineState
 from assay.providers.local import directory as files
 from assay.providers.local.ending import machine_processes
 from assay.providers.local.processes import ProcessIdentity
+from assay.workload.bundle import BundleLimits
+from assay.workload.manifest import Limits, Manifest
+from assay.workload.snapshot import Snapshot
 from support.provider_hostile import request_for
 from support.provider_local import RUNGS, TIMEOUT, home, local, owned_request, record, wait_gone, wait_until
 
@@ -134,6 +137,47 @@ def test_a_host_that_ends_tls_itself_is_noticed(provider, owner):
     with pytest.raises(ChannelError) as caught:
         meet(provider, owner, options={"attack": "foreign-key"})
     assert caught.value.code == "channel.tls.peer_key"
+
+
+@pytest.mark.parametrize("contents", [{}, {"one": b"1"}, {"a": b"", "deep/b": b"x" * 300_000}])
+def test_a_host_that_changes_a_stored_file_is_noticed(provider, owner, tmp_path, contents):
+    from assay.errors import AssayError
+
+    files_of_bundle = tmp_path / "files"
+    files_of_bundle.mkdir()
+    for name, content in contents.items():
+        (files_of_bundle / name).parent.mkdir(exist_ok=True)
+        (files_of_bundle / name).write_bytes(content)
+    request = owned_request(owner, options={"attack": "changed-bundle"})
+    machine = provider.create(request, timeout=TIMEOUT)
+    with Snapshot.scan(files_of_bundle, [b""], BundleLimits(), strict=True) as snapshot:
+        manifest = Manifest(
+            owner_key=owner.spki,
+            bundle=snapshot.listing.digest(),
+            argv=("true",),
+            cwd="",
+            environment=(),
+            limits=Limits(60, 1 << 30, 1 << 20, request.config.ttl_seconds),
+            network="none",
+            outputs=(),
+            policy=bytes(32),
+            tty=False,
+        )
+        session = open_session(
+            provider.connect(machine, timeout=TIMEOUT),
+            lease=request.lease,
+            owner=owner,
+            nonce=NONCE,
+            platform="tdx",
+            manifest=manifest.digest(),
+            appraise=appraise(provider, request, []),
+            timeout=TIMEOUT,
+        )
+        session.send_bundle(manifest.encode(), snapshot.stream(), snapshot.size())
+    with pytest.raises(AssayError) as caught:
+        session.start_evidence(b"\x08" * 32, lambda *_: None)
+    session.close()
+    assert caught.value.code == "workload.bundle.altered"
 
 
 def test_two_installations_do_not_trust_each_other(provider, owner, tmp_path):
@@ -382,6 +426,16 @@ def test_an_intent_that_is_no_file_of_ours_is_not_read(provider, state, machine,
         provider.inventory(timeout=TIMEOUT)
     path.rmdir() if path.is_dir() else path.unlink()
     path.write_bytes(genuine)
+
+
+def test_a_directory_without_its_lock_proves_nothing(provider, state, machine):
+    running = record(state, machine)
+    (home(state, machine) / files.LOCK).unlink()
+    with pytest.raises(AmbiguousError) as caught:
+        provider.destroy(machine.id, timeout=3)
+    assert caught.value.code == "provider.local.tampered"
+    wait_gone(running.identities())  # the machine saw it, and ended
+    (home(state, machine) / files.LOCK).touch()
 
 
 def test_an_intent_of_another_lease_is_not_believed(provider, state, machine):

@@ -49,7 +49,8 @@ def end(path: Path, deadline: float) -> int | None:
         None when there is no directory, and no process either.
 
     Raises:
-        AmbiguousError: ``provider.local.ambiguous`` when the deadline comes first.
+        AmbiguousError: ``provider.local.ambiguous`` when the deadline comes first, ``provider.local.tampered``
+            when it does because the directory has no lock any more.
     """
     named = _named(path)
     lock = _quiet(path, deadline)
@@ -79,6 +80,8 @@ def _quiet(path: Path, deadline: float) -> int | None:
         if time.monotonic() >= deadline:
             if lock is not None:
                 os.close(lock)
+            elif path.exists() and not (path / files.LOCK).exists():
+                raise files.tampered(path, files.LOCK)
             raise ambiguous("end")
         time.sleep(PAUSE_SECONDS)
 
