@@ -7,8 +7,10 @@ Certification Service (PCS API v3 and v4), from which the signed inner value is 
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -26,6 +28,7 @@ _TEXT_PARTS = (
     "qe_identity_issuer_chain",
     "qe_identity",
 )
+_PEM_CRL = re.compile(rb"-----BEGIN X509 CRL-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END X509 CRL-----\s*")
 _HEX_PARTS = ("root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
 
 
@@ -125,9 +128,9 @@ class Collateral:
             tcb_info_issuer_chain: Header ``TCB-Info-Issuer-Chain``, URL-encoded or decoded PEM.
             qe_identity: Body of ``/qe/identity``: ``{"enclaveIdentity": {...}, "signature": "..."}``.
             qe_identity_issuer_chain: Header ``SGX-Enclave-Identity-Issuer-Chain``, the same.
-            pck_crl: Body of ``/pckcrl?encoding=der``, DER or hexadecimal.
+            pck_crl: Body of ``/pckcrl?encoding=der``, DER, PEM or hexadecimal.
             pck_crl_issuer_chain: Header ``SGX-PCK-CRL-Issuer-Chain``, the same.
-            root_ca_crl: The root's CRL, DER or hexadecimal.
+            root_ca_crl: The root's CRL, DER, PEM or hexadecimal.
 
         Raises:
             EndorsementError: ``endorsements.collateral.malformed``.
@@ -193,14 +196,21 @@ def _unhex(text: str, name: str) -> bytes:
 
 
 def _der(data: bytes, name: str) -> bytes:
+    """Return a CRL as DER from any of the three forms in which it is published."""
     if data[:1] == b"\x30":  # a SEQUENCE; hexadecimal would begin with the digit 3
         return data
+    armoured = _PEM_CRL.fullmatch(data)
     try:
-        return _unhex(data.strip().decode("ascii"), name)
-    except (EvidenceError, UnicodeDecodeError):
+        if armoured is not None:
+            return binascii.a2b_base64(armoured[1].translate(None, b"\r\n"), strict_mode=True)
+        found = _unhex(data.strip().decode("ascii"), name)
+    except (EvidenceError, UnicodeDecodeError, binascii.Error):
+        found = b""
+    if not found:
         raise EndorsementError(
-            "endorsements.collateral.malformed", f"{name} is neither DER nor hexadecimal."
-        ) from None
+            "endorsements.collateral.malformed", f"{name} is neither DER nor PEM nor hexadecimal."
+        )
+    return found
 
 
 def _chain(text: str | bytes) -> bytes:
