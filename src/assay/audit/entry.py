@@ -16,6 +16,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Final
 
@@ -87,19 +88,17 @@ def encode(
         AuditError: ``audit.entry.kind``, ``audit.entry.lease``, ``audit.entry.fact``, ``audit.entry.size``,
             ``audit.entry.time``.
     """
-    if not _KIND.fullmatch(kind):
+    if not _is_kind(kind):
         raise AuditError("audit.entry.kind", f"{kind!r} is not a kind of entry: dotted, lower case.")
-    if not _LEASE.fullmatch(lease):
+    if not _is_lease(lease):
         raise AuditError("audit.entry.lease", f"{lease!r} cannot stand as a lease's id in the log.")
     if len(facts) > MOST_FACTS:
         raise AuditError("audit.entry.fact", f"An entry holds at most {MOST_FACTS} facts, not {len(facts)}.")
-    for name, value in facts.items():
-        _check_fact(name, value)
+    told = ",".join([f'"{name}":{_written(name, facts[name])}' for name in sorted(facts)])
     try:
         shown = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")[:-6]
     except (ValueError, OverflowError, OSError):
         raise AuditError("audit.entry.time", f"The clock says {time}: that is no time.") from None
-    told = ",".join(f'"{name}":{_written(facts[name])}' for name in sorted(facts))
     before = NO_PREVIOUS if prev is None else prev.hex()
     data = (
         f'{{"facts":{{{told}}},"kind":"{kind}","lease":"{lease}","prev":"{before}","seq":{seq},'
@@ -135,29 +134,45 @@ def decode(data: bytes) -> Entry:
     return Entry(plain["seq"], plain["prev"], time, plain["kind"], plain["lease"], plain["facts"])
 
 
-def _written(value: Fact) -> str:
-    # Names in ASCII and no number but integers: this is RFC 8785, and a test compares it with a library.
+@lru_cache(maxsize=256)
+def _is_kind(text: str) -> bool:
+    return _KIND.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=256)
+def _is_lease(text: str) -> bool:
+    return _LEASE.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=1024)
+def _is_fact_name(text: str) -> bool:
+    return _FACT_NAME.fullmatch(text) is not None
+
+
+def _written(name: str, value: Fact) -> str:
+    """Return a fact's value as RFC 8785 writes it; a test compares that with a library."""
+    if not _is_fact_name(name):
+        raise AuditError("audit.entry.fact", f"{name!r} is not the name of a fact: lower snake case.")
     if isinstance(value, str):
+        if len(value) > LONGEST_STRING or not value.isascii():
+            _check_text(name, value)
         return encode_basestring(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
+    if not isinstance(value, int):
+        raise AuditError("audit.entry.fact", f"The fact {name!r} is of type {type(value).__name__}.")
+    if abs(value) > LARGEST_INTEGER:
+        raise AuditError("audit.entry.fact", f"The fact {name!r} is too large a number.")
     return str(int(value))
 
 
-def _check_fact(name: str, value: Fact) -> None:
-    if not _FACT_NAME.fullmatch(name):
-        raise AuditError("audit.entry.fact", f"{name!r} is not the name of a fact: lower snake case.")
-    if isinstance(value, str):
-        try:
-            long = len(value.encode()) > LONGEST_STRING
-        except UnicodeEncodeError:
-            raise AuditError("audit.entry.fact", f"The fact {name!r} is not valid Unicode.") from None
-        if long:
-            raise AuditError(
-                "audit.entry.fact",
-                f"The fact {name!r} has over {LONGEST_STRING} bytes: the log holds digests and codes.",
-            )
-    elif value is not None and not isinstance(value, int):
-        raise AuditError("audit.entry.fact", f"The fact {name!r} is of type {type(value).__name__}.")
-    elif value is not None and abs(value) > LARGEST_INTEGER:
-        raise AuditError("audit.entry.fact", f"The fact {name!r} is too large a number.")
+def _check_text(name: str, value: str) -> None:
+    try:
+        long = len(value.encode()) > LONGEST_STRING
+    except UnicodeEncodeError:
+        raise AuditError("audit.entry.fact", f"The fact {name!r} is not valid Unicode.") from None
+    if long:
+        raise AuditError(
+            "audit.entry.fact",
+            f"The fact {name!r} has over {LONGEST_STRING} bytes: the log holds digests and codes.",
+        )

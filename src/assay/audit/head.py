@@ -20,7 +20,6 @@ import fcntl
 import hashlib
 import os
 import struct
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,6 @@ from assay.errors import StoreError
 from assay.store.files import check_private, create_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 NAME = "log.head"
@@ -98,8 +96,11 @@ class HeadFile:
             if error.code == "store.file.missing":
                 return None
             raise
-        with self._locked() as descriptor:
+        descriptor = self._lock()
+        try:
             data = os.pread(descriptor, 2 * _SLOT, 0)
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         slots = (Head.decode(data[:_SLOT]), Head.decode(data[_SLOT:]))
         return max((head for head in slots if head), key=lambda head: (head.number, head.size), default=None)
 
@@ -109,16 +110,22 @@ class HeadFile:
         Raises:
             OSError: when it cannot be written.
         """
-        with self._locked() as descriptor:
+        descriptor = self._lock()
+        try:
             data = os.pread(descriptor, 2 * _SLOT, 0)
             if not _is_newer(data[:_SLOT], head) and not _is_newer(data[_SLOT:], head):
                 os.pwrite(descriptor, head.encode(), _SLOT * (head.size % 2))
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def sync(self, head: Head) -> None:
         """Remember ``head``, or what is newer, on the disk. Raises as ``advance``."""
         self.advance(head)
-        with self._locked() as descriptor:
+        descriptor = self._lock()
+        try:
             os.fsync(descriptor)
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def begin(self, head: Head) -> None:
         """Remember the first state of a new log on the disk; the file is made when there is none.
@@ -140,15 +147,11 @@ class HeadFile:
             if error.code != "store.file.exists":
                 raise
 
-    @contextmanager
-    def _locked(self) -> Iterator[int]:
+    def _lock(self) -> int:
         if self._descriptor is None:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        try:
-            yield self._descriptor
-        finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        return self._descriptor
 
 
 def _is_newer(slot: bytes, head: Head) -> bool:

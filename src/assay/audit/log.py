@@ -147,8 +147,8 @@ class Log:
     def closed(cls, db: Database, key: LogKey) -> tuple[Log, ...]:
         """Return the logs before the present one that may still be exported, oldest first.
 
-        They are appended to no more. One that was rewritten, or is of another key, is left out: a checkpoint of
-        it could contradict one that was signed before.
+        They are appended to no more. One that was rewritten, or is of another key, is left out: a checkpoint
+        of it could contradict one that was signed before.
         """
         with db.read() as view:
             rows = view.execute(
@@ -178,17 +178,18 @@ class Log:
         Raises:
             AuditError: ``audit.entry.*``; ``audit.log.superseded`` when another process started a new origin.
         """
+        if not salted:
+            return self.append_many(tx, (Event(kind, lease, facts),))
         told = dict(facts)
         salts: dict[str, bytes] = {}
-        for name, value in (salted or {}).items():
+        for name, value in salted.items():
             salts[name], digest = commitments.commit(value)
             told[name] = f"salted-sha256:{digest.hex()}"
         first = self.append_many(tx, (Event(kind, lease, told),))
-        if salts:
-            tx.executemany(
-                "INSERT INTO audit_salts (log, seq, name, lease, salt) VALUES (?, ?, ?, ?, ?)",
-                [(self._number, first, name, lease, salt) for name, salt in salts.items()],
-            )
+        tx.executemany(
+            "INSERT INTO audit_salts (log, seq, name, lease, salt) VALUES (?, ?, ?, ?, ?)",
+            [(self._number, first, name, lease, salt) for name, salt in salts.items()],
+        )
         return first
 
     def append_many(self, tx: Transaction, events: Iterable[Event]) -> int:
