@@ -127,6 +127,11 @@ BOUNDS = {
         1 << 20,
         "dstack.attestation.size",
     ),
+    "events of an attestation": (
+        lambda size: parse_attestation(version_0(b"", [runtime("n")] * size)),
+        4096,
+        "dstack.log.events",
+    ),
     "certificates of a chain": (
         lambda size: leaf_of_chain(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" * size),
         8,
@@ -345,6 +350,10 @@ def test_a_configuration_is_read_whole():
     empty = parse_vm_config(b'{"image":"","os_image_hash":"","mr_config":""}')
     assert (empty.image, empty.os_image_hash, empty.memory_bytes) == (None, None, None)
     assert (empty.measurement, empty.mr_config) == (None, None)
+
+
+def test_a_machine_without_memory():
+    assert parse_vm_config(b'{"memory_size":0}').memory_bytes == 0
 
 
 def test_a_configuration_document_stands_in_either_configuration():

@@ -99,6 +99,14 @@ def test_names_of_types():
     assert name(0x99) == "0x00000099"
 
 
+def test_sm3():
+    assert Algorithm.SM3_256.size == 32
+    if "sm3" not in hashlib.algorithms_available:
+        pytest.skip("this OpenSSL has no SM3")
+    expected = "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"
+    assert Algorithm.SM3_256.digest(b"abc").hex() == expected
+
+
 @pytest.mark.parametrize("algorithm", [found for found in Algorithm if found is not Algorithm.SM3_256])
 def test_sizes_of_algorithms(algorithm):
     assert len(algorithm.digest(b"")) == algorithm.size

@@ -115,6 +115,24 @@ def test_refuses(data, expected):
     assert code(data) == expected
 
 
+@pytest.mark.parametrize("size", [4194304, 4194305])
+def test_the_bound_of_a_log(size):
+    log = header() + bytes(size - len(header()))
+    assert outcome(log) == ("parsed" if size == 4194304 else "eventlog.size")
+
+
+@pytest.mark.parametrize("count", [16384, 16385])
+def test_the_bound_of_events(count):
+    log = header() + event(1, 4, b"") * count
+    assert outcome(log) == ("parsed" if count == 16384 else "eventlog.events")
+
+
+def test_every_known_algorithm_at_once():
+    every = tuple(Algorithm)
+    assert len(every) == 8
+    assert parse(header(every), padding=PADDING).algorithms == every
+
+
 def test_padding_is_refused_where_none_may_be():
     assert code(write_log([], padding=b"\xff" * 64), frozenset()) == "eventlog.event.digests"
 

@@ -131,6 +131,7 @@ def version_1(
     ]
     beside = [
         {"event": event.name, "payload": event.payload}
+        | ({"version": event.version} if event.version != 1 else {})
         for event in (events if runtime is None else runtime)
         if event.runtime
     ]

@@ -135,8 +135,7 @@ def _check_rtmr0(
     try:
         expected = measurement.rtmr0(memory, acpi_digests(events))
     except EvidenceError as error:
-        ledger.failed(spec, error.code, error.message)
-        return False
+        raise ledger.fail(spec, error.code, error.message) from error
     return _compare(ledger, 0, td, expected)
 
 

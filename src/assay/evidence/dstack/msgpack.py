@@ -1,7 +1,7 @@
 """A strict reader of the MessagePack that dstack's attestations of version 1 are written in.
 
 Accepted are maps with string keys, arrays, strings, byte strings, unsigned integers, booleans and nil, each
-in its shortest form; counts are compared with the bytes that are left before anything is built.
+in its shortest form. Nothing is built before its bytes were seen, so a count costs what it holds.
 
 Source: MessagePack specification (2017-08), sections "Formats" and "Serialization".
 """
@@ -75,7 +75,7 @@ class _Reader:
             return _CONSTANTS[first]
         if first in _UNSIGNED:
             return self.number(*_UNSIGNED[first])
-        if first < 0xC0:
+        if first & 0xC0 == 0x80:
             kind, size = self.short(first)
         elif first in _SIZED:
             kind, width, least = _SIZED[first]
@@ -97,8 +97,6 @@ class _Reader:
             return self.take(size)
         if kind == "str":
             return self.text(size)
-        if size * (2 if kind == "map" else 1) > len(self.data) - self.at:
-            refuse("msgpack", "The MessagePack value is cut short.")
         if kind == "array":
             return [self.value(depth + 1) for _ in range(size)]
         found: dict[str, Any] = {}

@@ -29,7 +29,7 @@ class Algorithm(IntEnum):
         Raises:
             ValueError: OpenSSL of this system does not offer the algorithm (only ``SM3_256`` may be missing).
         """
-        return hashlib.new(_NAMES[self], data, usedforsecurity=self is not Algorithm.SHA1).digest()
+        return hashlib.new(_NAMES[self], data).digest()
 
 
 _SIZES = {

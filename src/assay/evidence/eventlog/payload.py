@@ -110,7 +110,7 @@ def _parts(kind: int, payload: bytes) -> Iterator[tuple[int, int]]:
 def _td_shim(payload: bytes) -> Iterator[tuple[int, int]]:
     """td-shim writes a name (16 bytes), a length (u32), then the measured data."""
     declared = int.from_bytes(payload[16:_TD_SHIM_HEADER], "little")
-    if len(payload) > _TD_SHIM_HEADER and declared == len(payload) - _TD_SHIM_HEADER:
+    if declared == len(payload) - _TD_SHIM_HEADER:
         yield _TD_SHIM_HEADER, len(payload)
 
 
@@ -128,9 +128,8 @@ def _grub(payload: bytes) -> Iterator[tuple[int, int]]:
     """GRUB measures the text behind a prefix, some builds with the NUL that ends it."""
     for prefix in _GRUB_PREFIXES:
         if payload.startswith(prefix):
-            nul = payload.find(b"\0", len(prefix))
-            end = len(payload) if nul < 0 else nul
+            text, nul, _ = payload[len(prefix) :].partition(b"\0")
+            end = len(prefix) + len(text)
             yield len(prefix), end
-            if nul >= 0:
-                yield len(prefix), nul + 1
+            yield len(prefix), end + len(nul)
             return
