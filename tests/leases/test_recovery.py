@@ -230,6 +230,31 @@ def test_cleanup_destroys_a_machine_whose_lease_was_released_and_only_names_a_fo
     assert "ambiguous" in desk.reconciler().clean(["hostile"]).problems[0]
 
 
+def test_cleanup_releases_what_ended_by_itself(desk, cloud):
+    kept, stopped, detached, living = (Client(desk) for _ in range(4))
+    for client in (kept, stopped, living):
+        client.whole(Keep.ALWAYS)
+    detached.intend()
+    detached.create()
+    detached.step(Event.ADMITTED)
+    detached.step(Event.STARTED)
+    detached.step(Event.DETACHED, care=Care.DETACHED.value)
+    for client in (kept, detached):
+        del cloud.machines[client.lease.machine_id]
+    cloud.stop(stopped.lease.machine_id)
+    cloud.fault("get", *[Fault.SERVER_ERROR] * 4)
+    assert desk.reconciler().clean(["hostile"]).actions == ()
+    assert len(desk.book.live()) == 4
+    dry = desk.reconciler().clean(["hostile"], dry_run=True)
+    assert {action.lease for action in dry.actions} == {one.lease.id for one in (kept, stopped, detached)}
+    assert len(desk.book.live()) == 4
+    found = desk.reconciler().clean(["hostile"])
+    assert {action.reason for action in found.actions} == {"vanished"}
+    assert [lease.id for lease in desk.book.live()] == [living.lease.id]
+    assert "receipt.missing" in kinds(desk, detached.lease.id)
+    assert_sound(desk, cloud)
+
+
 def test_a_left_key_is_removed_and_a_new_lease_keeps_its_own(desk, cloud):
     client = Client(desk)
     client.whole()

@@ -110,6 +110,12 @@ def test_outside_a_repository_nothing_is_sent_unless_asked(tmp_path):
     assert refused(plain, sync=plain / "a" / "x").code == "lease.sync.directory"
 
 
+def test_a_part_of_a_repository_is_under_the_repositorys_settings(tree):
+    source, listing, _ = taken(tree, sync=tree / "src", cwd=tree / "src")
+    assert (source.root, source.repository) == ((tree / "src").resolve(), tree.resolve())
+    assert paths(listing) == ["tool.sh"]
+
+
 def test_links_stay_inside(tree):
     (tree / "src" / "up").symlink_to("../main.py")
     assert "src/up" in paths(taken(tree)[1])

@@ -18,7 +18,7 @@ def cleanup(*, dry_run: bool, as_json: bool) -> int:
     Answers 1 when something could not be settled; the next assay command tries that again by itself.
     """
     from assay.cli.lines import Lines
-    from assay.cli.output import emit_json, escape
+    from assay.cli.output import emit_json
     from assay.leases.desk import PROVIDERS, Desk
 
     with Desk.open(os.environ) as desk:
@@ -31,16 +31,16 @@ def cleanup(*, dry_run: bool, as_json: bool) -> int:
     for action in found.actions:
         out.line("lease", f"{action.slug} was {action.before.value} ({action.reason})")
         if action.problem:
-            out.more(escape(action.problem), "bad")
+            out.more(action.problem, "bad")
             out.more(f"assay lease stop {action.slug}")
         else:
             out.more("would be settled" if dry_run else f"now {action.after.value}")
     for lease_id in found.keys:
         out.line("key", f"of {lease_id}: {'would be removed' if dry_run else 'removed'}")
     for machine in found.foreign:
-        out.line("machine", f"{escape(machine)} is not in this book; it was not touched", "warn")
+        out.line("machine", f"{machine} is not in this book; it was not touched", "warn")
     for problem in found.problems:
-        out.line("problem", escape(problem), "bad")
+        out.line("problem", problem, "bad")
     if not (found.actions or found.keys or found.problems):
         out.line("clean", "nothing is left to do")
     return exit_codes.REFUSED if left or found.problems else exit_codes.OK

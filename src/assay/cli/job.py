@@ -94,7 +94,7 @@ def locate(options: dict[str, Any]) -> tuple[Source, Settings]:
         "sync.include": options.get("include", ()),
         "sync.exclude": options.get("exclude", ()),
     }
-    return source, resolve(environ=os.environ, flags=flags, repository=source.root)
+    return source, resolve(environ=os.environ, flags=flags, repository=source.repository)
 
 
 def prepare(

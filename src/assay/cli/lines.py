@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from assay.cli.output import style
+from assay.cli.output import escape, style
 
 if TYPE_CHECKING:
     from assay.cli.output import Kind
@@ -32,9 +32,9 @@ class Lines:
     answer: bool = False
 
     def line(self, tag: str, text: str, kind: Kind | None = None) -> None:
-        """Print one thing: its tag, then its text, wrapped and indented. What a peer wrote was escaped."""
+        """Print one thing: its tag, then its text, escaped, wrapped and indented."""
         width = max(_NARROWEST, min(shutil.get_terminal_size((80, 24)).columns, _WIDEST)) - TAG - 2
-        for index, row in enumerate(textwrap.wrap(text, width, break_on_hyphens=False) or [""]):
+        for index, row in enumerate(textwrap.wrap(escape(text), width, break_on_hyphens=False) or [""]):
             self._row(tag if index == 0 else "", row, kind)
 
     def more(self, text: str, kind: Kind | None = None) -> None:
@@ -43,7 +43,7 @@ class Lines:
 
     def command(self, text: str) -> None:
         """Print a command for the reader to copy: in one line, however long."""
-        self._row("", text, None)
+        self._row("", escape(text), None)
 
     def _row(self, tag: str, text: str, kind: Kind | None) -> None:
         stream = sys.stdout if self.answer else sys.stderr

@@ -8,7 +8,6 @@ from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Final
 
 from assay.cli.lines import Lines, counted, sized
-from assay.cli.output import escape
 from assay.evidence.ledger import Check, Outcome
 from assay.leases import moments
 from assay.settings.values import show_duration
@@ -59,7 +58,7 @@ def show_checks(checks: Iterable[Check], *, every: bool) -> None:
         _OUT.more("ok  " + ", ".join(f"{name} {count}" for name, count in passed.items()))
     for check in listed:
         if check.outcome is Outcome.FAILED:
-            _OUT.more(f"NO  {check.id}: {escape(check.reason)}", "bad")
+            _OUT.more(f"NO  {check.id}: {check.reason}", "bad")
 
 
 class Narrator:
@@ -87,7 +86,7 @@ class Narrator:
     def _(self, moment: moments.Recovered) -> None:
         for action in moment.actions:
             if action.problem:
-                _OUT.line("recover", f"{action.slug}: {escape(action.problem)}", "warn")
+                _OUT.line("recover", f"{action.slug}: {action.problem}", "warn")
                 _OUT.more(f"assay lease stop {action.slug}")
             else:
                 _OUT.line("recover", f"{action.slug} was {action.before.value}: now {action.after.value}")
@@ -127,7 +126,7 @@ class Narrator:
     def _(self, moment: moments.Retrying) -> None:
         if moment.reason != self._last_retry:
             self._last_retry = moment.reason
-            _OUT.line("retry", f"{escape(moment.reason)} Trying again; nothing was sent.", "warn")
+            _OUT.line("retry", f"{moment.reason} Trying again; nothing was sent.", "warn")
 
     @_tell.register
     def _(self, moment: moments.Bound) -> None:
@@ -165,16 +164,16 @@ class Narrator:
     def _(self, moment: moments.Receipted) -> None:
         if not self._quiet:
             _OUT.line("receipt", "signed by the key that the start evidence names; verify it with")
-            _OUT.command(f"assay receipt verify {escape(str(moment.path))}")
+            _OUT.command(f"assay receipt verify {moment.path!s}")
 
     @_tell.register
     def _(self, moment: moments.Unreceipted) -> None:
-        _OUT.line("receipt", f"none that verifies; the log says so. {escape(moment.reason)}", "bad")
+        _OUT.line("receipt", f"none that verifies; the log says so. {moment.reason}", "bad")
 
     @_tell.register
     def _(self, moment: moments.Downloaded) -> None:
         if not self._quiet:
-            where = escape(str(moment.directory))
+            where = str(moment.directory)
             _OUT.line(
                 "download",
                 f"{counted(moment.files, 'entry').replace('entrys', 'entries')},"
@@ -211,15 +210,15 @@ class Narrator:
 
     @_tell.register
     def _(self, moment: moments.Stuck) -> None:
-        _OUT.line("NOT GONE", f"{moment.lease.slug} could not be released: {escape(moment.problem)}", "bad")
+        _OUT.line("NOT GONE", f"{moment.lease.slug} could not be released: {moment.problem}", "bad")
         _OUT.more("The next assay command tries again by itself. To insist:")
         _OUT.more(f"assay lease stop {moment.lease.slug}", "strong")
 
     @_tell.register
     def _(self, moment: moments.Noted) -> None:
-        _OUT.line("note", escape(moment.text), "warn")
+        _OUT.line("note", moment.text, "warn")
         for row in moment.detail:
-            _OUT.more(escape(row))
+            _OUT.more(row)
 
 
 def _short(data: bytes) -> str:
@@ -247,7 +246,7 @@ def show_plan(plan: Plan, out: Lines = _OUT, *, brief: bool = True) -> None:
         out.line("machine", f"{where}: SIMULATED hardware, nothing physical protects the workload", "warn")
     else:
         out.line("machine", where)
-    out.more(f"isolation: {escape(offer.isolation)}", "warn" if offer.isolation == "none" else None)
+    out.more(f"isolation: {offer.isolation}", "warn" if offer.isolation == "none" else None)
     if plan.attack:
         out.more(f"its host plays the attack {plan.attack}", "warn")
     price = offer.price_per_hour
@@ -259,7 +258,7 @@ def show_plan(plan: Plan, out: Lines = _OUT, *, brief: bool = True) -> None:
     if plan.source.root is None:
         out.more("no files go in (not in a git repository, and no --sync DIR)")
     else:
-        root = escape(str(plan.source.root))
+        root = str(plan.source.root)
         out.more(f"{counted(plan.files, 'file')}, {sized(plan.size)} go in, from {root}")
     if plan.environment:
         out.more(f"environment: {', '.join(plan.environment)}")
@@ -272,11 +271,11 @@ def show_full_plan(plan: Plan, paths: Iterable[bytes]) -> None:
     out = Lines(answer=True)
     show_plan(plan, out, brief=False)
     for path in paths:
-        out.more(escape(path.decode("utf-8", "backslashreplace")), "dim")
+        out.more(path.decode("utf-8", "backslashreplace"), "dim")
     if plan.settings.repository is not None:
-        out.line("settings", f"tightened by {escape(str(plan.settings.repository))}")
+        out.line("settings", f"tightened by {plan.settings.repository!s}")
     out.line("proof", "the machine must pass each of these before anything is sent:")
     for check_id, title in plan.checks():
-        out.more(f"{check_id}: {escape(title)}")
+        out.more(f"{check_id}: {title}")
     for text in plan.not_proven():
         out.line("unproven", text)

@@ -25,6 +25,8 @@ def exit_code(outcome: Outcome) -> int:
     if outcome.signal is not None:
         return exit_codes.SIGNALLED + outcome.signal
     if outcome.exit is None:
+        if outcome.error is not None and outcome.error.code == "lease.overtime":
+            return exit_codes.TIME_LIMIT
         return exit_codes.NOT_STARTED if outcome.error is not None else exit_codes.OK
     code = outcome.exit.exit_code
     return exit_codes.NOT_STARTED if code == 0 and outcome.error is not None else code

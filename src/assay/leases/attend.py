@@ -256,7 +256,7 @@ def _stop_workload(attendance: Attendance) -> None:
     relay.forward()
     relay.put(Signal(15))
     received = ending.Received(lambda _stream, _data: None, _NO_LIMIT)
-    with ending.Overtime(visit, STOP_SECONDS - ending.OVERTIME_SECONDS):
+    with ending.Overtime(visit, STOP_SECONDS):
         found = session.attach((0, 0), on_output=received.take, control=relay)
     if found is None:
         raise LeaseError("lease.session.ended", "The guest ended the session without saying how it went.")

@@ -14,6 +14,7 @@ from assay.receipts.receipt import Receipt
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from types import TracebackType
 
     from assay.channel.messages import Exit
     from assay.leases.book import Book, Lease
@@ -83,17 +84,35 @@ class Received:
 
 
 class Overtime:
-    """Hangs up on a guest that says nothing long after its workload's time limit. A context manager."""
+    """Hangs up on a guest that says nothing long after its workload's time limit. A context manager.
+
+    Args:
+        visit: The dealings with the guest.
+        seconds: When it should have said how the workload ended.
+    """
 
     def __init__(self, visit: Visit, seconds: float) -> None:
-        self._timer = threading.Timer(seconds + OVERTIME_SECONDS, visit.hang_up)
+        self._hang_up = visit.hang_up
+        self._fired = False
+        self._timer = threading.Timer(seconds, self._fire)
         self._timer.daemon = True
+
+    def _fire(self) -> None:
+        self._fired = True
+        self._hang_up()
 
     def __enter__(self) -> None:
         self._timer.start()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._timer.cancel()
+        if self._fired and isinstance(error, ChannelError):
+            raise LeaseError(
+                "lease.overtime",
+                "The guest did not say how the workload ended, long after its time limit.",
+            ) from error
 
 
 def note_exit(visit: Visit, run: runs.Run, found: Exit, received: Received) -> None:

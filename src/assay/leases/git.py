@@ -55,7 +55,6 @@ def _run(directory: Path, environ: Mapping[str, str], *arguments: str) -> bytes:
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_PAGER": "cat",
-        "GIT_CEILING_DIRECTORIES": os.fspath(directory.parent),
     }
     try:
         done = subprocess.run(

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from assay.errors import AssayError, ProviderError
+from assay.errors import AssayError, GoneError, ProviderError
 from assay.leases import holding, release
-from assay.leases.states import Event, Reason, State, due
+from assay.leases.states import Care, Event, Reason, State, due
+from assay.providers.interface import MachineState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -133,8 +134,7 @@ class Reconciler:
             names: Providers whose inventories are looked at.
             dry_run: Only say what would be done.
         """
-        actions = self.sweep(insist=True, dry_run=dry_run)
-        keys = self.sweep_keys(dry_run=dry_run)
+        actions = list(self.sweep(insist=True, dry_run=dry_run))
         foreign: list[str] = []
         problems: list[str] = []
         for name in names:
@@ -142,7 +142,51 @@ class Reconciler:
                 foreign += self._sweep_machines(name, dry_run=dry_run)
             except AssayError as error:
                 problems.append(f"{name}: {error.message} [{error.code}]")
-        return Cleaning(actions, keys, tuple(foreign), tuple(problems))
+        actions += self._sweep_vanished(problems, dry_run=dry_run)
+        keys = self.sweep_keys(dry_run=dry_run)
+        return Cleaning(tuple(actions), keys, tuple(foreign), tuple(problems))
+
+    def _sweep_vanished(self, problems: list[str], *, dry_run: bool) -> list[Action]:
+        """Release leases whose machine ended by itself, at its own deadline or when it was idle."""
+        actions = []
+        for lease in self.book.live():
+            try:
+                action = self._vanished(lease, dry_run=dry_run)
+            except AssayError as error:
+                problems.append(f"{lease.slug}: {error.message} [{error.code}]")
+            else:
+                actions += [action] if action is not None else []
+        return actions
+
+    def _vanished(self, lease: Lease, *, dry_run: bool) -> Action | None:
+        waits = lease.state is State.KEPT or lease.care is Care.DETACHED
+        if not waits or not self._has_ended(lease):
+            return None
+        return _action(lease, lease, Reason.VANISHED, "") if dry_run else self._bury(lease)
+
+    def _has_ended(self, lease: Lease) -> bool:
+        if lease.machine_id is None:
+            return False
+        try:
+            machine = self.provider(lease.provider).describe(
+                lease.machine_id, timeout=release.DESTROY_SECONDS
+            )
+        except GoneError:
+            return True
+        return machine.state is MachineState.STOPPED
+
+    def _bury(self, seen: Lease) -> Action | None:
+        hold = holding.take(self.book.db, seen.id)
+        if hold is None:
+            return None
+        try:
+            lease = self.book.reload(seen.id)
+            if lease.revision != seen.revision:
+                return None
+            lease = self._release(release.begin(self.book, lease, hold, Reason.VANISHED), hold)
+        finally:
+            holding.give_back(self.book.db, hold)
+        return _action(seen, lease, Reason.VANISHED, lease.problem or "")
 
     def _sweep_machines(self, name: str, *, dry_run: bool) -> list[str]:
         provider = self.provider(name)

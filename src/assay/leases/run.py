@@ -330,8 +330,13 @@ class _Flow:
             return
         limits = self.prepared.plan.terms.limits
         received = ending.Received(ports.on_output, limits.output_bytes)
-        with ending.Overtime(visit, limits.time_seconds):
-            found = session.follow(on_output=received.take, stdin=stdin, control=ports.relay)
+        try:
+            with ending.Overtime(visit, limits.time_seconds + ending.OVERTIME_SECONDS):
+                found = session.follow(on_output=received.take, stdin=stdin, control=ports.relay)
+        except AssayError:
+            if ports.relay.release:  # the user did not want to wait for the guest any longer
+                self.outcome.signal = ports.relay.received
+            raise
         if found is None:
             raise LeaseError("lease.session.ended", "The guest ended the session without saying how it went.")
         ports.relay.hold()

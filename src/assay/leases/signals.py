@@ -1,8 +1,8 @@
 """Signals of a run: before the workload they stop it, while it runs they are its own, afterwards they wait.
 
 Before there is a workload, a signal raises ``SignalledError`` where that is caught, and the machine is given
-back. While the workload runs, each goes to it; the second that asks to end kills it, the third hangs up. While
-a machine is released, signals are remembered and nothing else: leaving half way would leave it billing.
+back. While the workload runs, each goes to it; the second that asks to end kills it, the third hangs up. A
+machine that is being released is not left: signals are remembered then, and nothing else.
 """
 
 from __future__ import annotations

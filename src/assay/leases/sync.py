@@ -54,11 +54,14 @@ class Source:
         root: The directory that becomes the workload's; None when nothing is sent.
         tracked: Whether git lists the files.
         cwd: The command's working directory below the root; empty for the root itself.
+        repository: The directory whose ``assay.toml`` tightens the settings: the top of the repository, or
+            the root outside of one.
     """
 
     root: Path | None
     tracked: bool
     cwd: str
+    repository: Path | None = None
 
 
 def locate(wanted: Wanted, environ: Mapping[str, str]) -> Source:
@@ -72,11 +75,12 @@ def locate(wanted: Wanted, environ: Mapping[str, str]) -> Source:
         top = git.top_of(cwd, environ)
         if top is None:
             return Source(root=None, tracked=False, cwd="")
-        return Source(root=top, tracked=True, cwd=_below(cwd, top))
+        return Source(root=top, tracked=True, cwd=_below(cwd, top), repository=top)
     root = wanted.directory.resolve()
     if not root.is_dir():
         raise LeaseError("lease.sync.directory", f"--sync {wanted.directory} is not a directory.")
-    return Source(root=root, tracked=git.top_of(root, environ) is not None, cwd=_below(cwd, root))
+    top = git.top_of(root, environ)
+    return Source(root=root, tracked=top is not None, cwd=_below(cwd, root), repository=top or root)
 
 
 def _below(path: Path, root: Path) -> str:

@@ -267,6 +267,7 @@ NEVER_IN_A_REPOSITORY: Final = {
 # Variables that begin with ASSAY_ and are not settings: read by other rooms.
 OTHER_VARIABLES: Final = {
     "ASSAY_DEBUG": "With any value but 0, errors come with where they were raised.",
+    "ASSAY_COMPLETE": "Set by the shell's completion of `assay`.",
     "ASSAY_CONFIG": "Path of the user's settings file, instead of the one under the XDG directory.",
     "ASSAY_STATE_DIR": "Directory of the state database, keys and evidence, instead of the XDG one.",
     "ASSAY_VECTORS": "Directory of recorded evidence that the test suite uses.",
