@@ -453,3 +453,21 @@ def test_a_refused_creation_leaves_nothing(desk):
         "lease.intended", "machine.refused", "lease.released",
     ]  # fmt: skip
     assert_nothing_left(desk)
+
+
+def test_a_closed_terminal_leaves_a_detached_workload_running(desk):
+    outcome, _ = run(desk, "sh", "-c", "echo ready; sleep 60", detach=True)
+    told = Told()
+
+    def output(stream, data):
+        getattr(told, stream).extend(data)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    told.output = output
+    with ports(told) as own:
+        lease = attend.attended(
+            desk, resolve(**NO_SETTINGS), own, outcome.lease.id, lambda one: attend.attach(one, Outcome(None))
+        )
+    assert told.of(moments.Detached)
+    assert lease.state is State.RUNNING
+    assert desk.reconciler().sweep() == ()

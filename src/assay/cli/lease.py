@@ -199,7 +199,6 @@ def _attended(
     stdin: bool = False,
     see: Callable[[Lease], None] = lambda _lease: None,
 ) -> int:
-    from assay.cli import job
     from assay.cli.narration import Narrator
     from assay.cli.streams import Streams
     from assay.leases import attend
@@ -207,8 +206,10 @@ def _attended(
     from assay.leases import run as flow
     from assay.leases.desk import Desk
     from assay.leases.signals import Relay, SignalledError
+    from assay.settings.resolve import resolve
 
-    _, settings = job.locate({})
+    # Where one happens to stand has no say about a lease: no repository's file is read.
+    settings = resolve(environ=os.environ, flags={}, repository=None)
     streams = Streams(tty=False)
     outcome = jobs.Outcome(None)
     with Desk.open(os.environ) as desk, Relay(None) as relay:

@@ -163,6 +163,7 @@ def attach(attendance: Attendance, outcome: Outcome) -> None:
     received = ending.Received(ports.on_output, _NO_LIMIT)
     outcome.started = True
     ports.relay.hang_up = visit.hang_up
+    ports.relay.leaves = True
     ports.relay.forward()
     found = session.attach((0, 0), on_output=received.take, stdin=ports.stdin, control=ports.relay)
     ports.relay.hold()

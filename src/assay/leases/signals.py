@@ -53,12 +53,14 @@ class Relay:
         received: The first signal that asked to end; None before one did.
         release: Whether the user asked to release the machine, whatever else was asked for.
         hang_up: Called when the user does not want to wait any longer.
+        leaves: Whether a closed terminal leaves the workload running, because it ran without one before.
     """
 
     def __init__(self, size: Callable[[], tuple[int, int]] | None) -> None:
         self.received: int | None = None
         self.release = False
         self.hang_up: Callable[[], None] | None = None
+        self.leaves = False
         self._size = size
         self._mode = _Mode.DEFER
         self._asked = 0
@@ -134,6 +136,9 @@ class Relay:
             self._pass_on(number)
 
     def _pass_on(self, number: int) -> None:
+        if number == signal.SIGHUP and self.leaves:
+            self.put(Detach())
+            return
         if number not in _ENDING or self._asked < _KILL_AT:
             self.put(Signal(number))
             return
