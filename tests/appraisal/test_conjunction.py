@@ -169,7 +169,7 @@ def loaded(text: bytes) -> Policy | None:
         return None
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     changed=CLAIMS,
     anchor=st.sampled_from([VENDOR, SIMULATED, FOREIGN]),
@@ -205,7 +205,7 @@ def test_adding_a_key_never_turns_refused_into_accepted(
         assert judged(made, without, **shared).verdict is not Verdict.REFUSED
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     changed=CLAIMS,
     first=st.lists(st.sampled_from(sorted(WEAKNESSES.keys() - {"simulated"})), unique=True),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tomllib
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -244,7 +246,7 @@ CLAIMS_STRATEGY = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(CLAIMS_STRATEGY, st.booleans())
 def test_a_draft_accepts_its_own_evidence_and_each_word_is_needed(
     changed: dict[str, Any], simulated: bool
@@ -264,3 +266,31 @@ def test_a_draft_accepts_its_own_evidence_and_each_word_is_needed(
         except PolicyError:
             continue
         assert not judged(made, weaker, context=OWN).accepted
+
+
+GOLDEN = Path(__file__).parent / "drafts"
+WEAK_TDX = tdx(
+    platform_status=OUT,
+    advisories=("INTEL-SA-00001",),
+    td_attributes=attributes(0, 28, 29),
+    debug=True,
+    mr_service_td=register(7),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("tdx", lambda: drafted(tdx())),
+        ("tdx-weak", lambda: drafted(WEAK_TDX)),
+        ("tdx-simulated", lambda: drafted(tdx(ppid=bytes(16)), anchor=SIMULATED)),
+        ("tdx-dstack", lambda: drafted(tdx(), workload_log=log())),
+        ("sgx", lambda: drafted(sgx())),
+    ],
+)
+def test_drafts_read_as_they_always_did(name: str, made: Any) -> None:
+    path = GOLDEN / f"{name}.toml"
+    text = made()
+    if os.environ.get("REWRITE_DRAFTS"):
+        path.write_text(text)
+    assert text == path.read_text()

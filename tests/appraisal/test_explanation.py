@@ -107,3 +107,19 @@ def test_the_order_of_a_list_does_not_count() -> None:
     one = policy(f'[hardware]\nppids = ["{"01" * 32}", "{"02" * 32}"]')
     two = policy(f'[hardware]\nppids = ["{"02" * 32}", "{"01" * 32}"]')
     assert differences(one.document, two.document) == ()
+
+
+def test_both_are_whole_as_json() -> None:
+    found = explain(policy(platforms='["sgx"]'))
+    assert found.to_json() == {
+        "demands": {"sgx": list(found.demands["sgx"])},
+        "admits": [],
+        "leaves_open": list(found.leaves_open),
+        "gate": False,
+    }
+    assert Difference("tcb.qe", "a", "b").to_json() == {
+        "path": "tcb.qe",
+        "before": "a",
+        "after": "b",
+        "effect": "different",
+    }

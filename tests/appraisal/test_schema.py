@@ -116,7 +116,7 @@ VALUE = (
 )
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_schema_and_loader_agree_but_for_contradictions(data: st.DataObject) -> None:
     schema = json_schema()["properties"]

@@ -9,7 +9,7 @@ import pytest
 
 from assay.appraisal import Policy, Verdict
 from assay.errors import EvidenceError, PolicyError
-from assay.evidence.ledger import Check, Ledger, Outcome
+from assay.evidence.ledger import Check, CheckSpec, Ledger, Outcome
 from support.appraisal_evidence import (
     BINDING,
     NOW,
@@ -180,3 +180,21 @@ def test_checks_that_others_add_to_the_ledger_are_not_the_policys() -> None:
     assert longer.policy_checks == result.policy_checks
     assert longer.trust_vector == result.trust_vector
     assert longer.not_proven == result.not_proven
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (0, 2, 1), (2, 1, 0)])
+@pytest.mark.parametrize(
+    ("outcome", "verdict"),
+    [
+        (Outcome.PASSED, Verdict.ACCEPTED),
+        (Outcome.NOT_CHECKED, Verdict.GENUINE_NOT_BOUND),
+        (Outcome.FAILED, Verdict.REFUSED),
+    ],
+)
+def test_the_binding_is_found_wherever_it_stands(
+    order: tuple[int, ...], outcome: Outcome, verdict: Verdict
+) -> None:
+    made = evidence(binding=outcome)
+    checks = (*made.ledger.checks, CheckSpec("test.other", "something else", "none").passed)
+    shuffled = replace(made, ledger=Ledger(tuple(checks[index] for index in order)))
+    assert judged(shuffled, policy()).verdict is verdict
