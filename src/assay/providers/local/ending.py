@@ -49,8 +49,8 @@ def end(path: Path, deadline: float) -> int | None:
         None when there is no directory, and no process either.
 
     Raises:
-        AmbiguousError: ``provider.local.ambiguous`` when the deadline comes first, ``provider.local.tampered``
-            when it does because the directory has no lock any more.
+        AmbiguousError: ``provider.local.ambiguous`` when the deadline comes first;
+            ``provider.local.tampered`` when it does because the directory has no lock any more.
     """
     named = _named(path)
     lock = _quiet(path, deadline)
