@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assay.simulator import pki
 from assay.simulator.attacks import attack
@@ -244,14 +244,14 @@ def _chain(*issued: Issued) -> list[Certificate]:
     return [entry.certificate for entry in issued]
 
 
-def _leaf(scene: Scene, **changes: object) -> None:
+def _leaf(scene: Scene, **changes: Any) -> None:
     authority = scene.installation.authority(scene.machine.ca)
-    profile = replace(scene.machine.pck_profile, **changes)  # type: ignore[arg-type]  # each attack names fields of it
+    profile = replace(scene.machine.pck_profile, **changes)  # each attack names fields of it
     scene.quote.certificates[0] = authority.issue(profile, scene.machine.pck.key).certificate
 
 
-def _authority(scene: Scene, **changes: object) -> None:
-    profile = replace(pki.PLATFORM_CA, **changes)  # type: ignore[arg-type]  # each attack names fields of it
+def _authority(scene: Scene, **changes: Any) -> None:
+    profile = replace(pki.PLATFORM_CA, **changes)  # each attack names fields of it
     authority = scene.installation.root.issue(profile, scene.installation.platform_ca.key)
     leaf = authority.issue(scene.machine.pck_profile, scene.machine.pck.key)
     scene.quote.certificates[:2] = _chain(leaf, authority)
