@@ -214,6 +214,56 @@ def test_from_inside_a_sandbox_within_the_local_providers(files, tmp_path):
         provider.destroy(machine.id, timeout=20)
 
 
+MASKED = r"""
+import glob, json, os
+found = {}
+for path in glob.glob("/proc/[0-9]*"):
+    try:
+        line = open(path + "/cmdline", "rb").read()
+    except OSError:
+        continue
+    if line.split(b"\0")[1:3] == [b"-m", b"assay.guest"]:
+        for name in ("mem", "environ", "maps", "fd/0", "fd/3", "root", "cwd", "auxv", "syscall", "stack"):
+            target = path + "/" + name
+            try:
+                os.readlink(target) if name[0] in "frc" else open(target, "rb").read(1)
+                found[name] = "seen"
+            except OSError:
+                found[name] = "refused"
+        found["agent"] = path
+try:
+    found["sysctl"] = open("/proc/sys/kernel/hostname", "w").write("x")
+except OSError:
+    found["sysctl"] = "refused"
+print(json.dumps(found))
+"""
+
+
+def test_within_an_outer_sandbox_that_masks_proc(files):
+    """There the kernel refuses a new /proc, and the agent's own is shown: with nothing private in it."""
+    (files / "masked.py").write_text(MASKED)
+    outer = [
+        "bwrap",
+        "--unshare-user",
+        "--unshare-pid",
+        "--uid",
+        "1000",
+        "--gid",
+        "1000",
+        "--die-with-parent",
+    ]
+    outer += ["--dev-bind", "/", "/", "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
+    with GuestProcess(isolation="bubblewrap", prefix=outer) as guest:
+        session, _ = guest.started(["python3", "masked.py"], files)
+        out = Collected()
+        ended = session.run({}, on_output=out, stdin=None, control=None)
+        assert ended.code == 0, out.stderr
+        found = json.loads(out.stdout)
+        assert found.pop("agent").startswith("/proc/")
+        assert set(found.values()) == {"refused"}, found
+        session.release()
+
+
 def test_rung_none_hides_nothing_and_says_so(files):
     with GuestProcess(isolation="none") as guest:
         session = guest.open(guest.manifest(["true"], b"b" * 32))

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from assay.workload.bundle import BundleLimits, Listing
 
 
+# For the rest of a message whose first bytes are here, over a slow line.
+_FRAME_SECONDS = 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """Deliver signal ``number`` to the workload's processes."""
@@ -222,7 +226,7 @@ class OwnerSession:
         Returns:
             How it ended, or None after a ``Detach``, or at the end of the output that was asked for.
         """
-        return _Follower(self._stream, on_output, stdin, control).run()
+        return _Follower(self._stream, on_output, stdin, control, self._timeout).run()
 
     def detach(self) -> None:
         """Let the workload, started in this session, outlive it."""
@@ -319,7 +323,9 @@ class _Follower:
         on_output: Callable[[str, int, bytes], None],
         stdin: int | None,
         control: Control | None,
+        timeout: float,
     ) -> None:
+        self._timeout = max(timeout, _FRAME_SECONDS)
         self._stream = stream
         self._on_output = on_output
         self._stdin = stdin
@@ -333,7 +339,9 @@ class _Follower:
         while True:
             ready = self._ready()
             if self._stream.fileno() in ready:
-                answer = self._stream.read_frame(messages.EVENTS, None)
+                # Something of it is here; a guest that keeps the rest to itself must not hold us for ever.
+                deadline = time.monotonic() + self._timeout
+                answer = self._stream.read_frame(messages.EVENTS, deadline)
                 if answer.kind is Kind.EXIT:
                     ended = messages.decode_exit(answer.body)
                     if not self._detaching:

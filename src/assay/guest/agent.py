@@ -349,7 +349,8 @@ def _receipt_of(run: Run, ended: Exit, proven: Proven, isolation: str) -> Receip
             sha256=listing.digest(),
             entries=len(listing.entries),
             size=listing.total_bytes(),
-            skipped=len(run.outputs.skipped) if run.outputs is not None else 0,
+            # Outputs beyond all bounds are not taken at all, and the receipt says that they are missing.
+            skipped=len(run.outputs.skipped if run.outputs is not None else run.order.manifest.outputs),
         ),
         outcome=Outcome(ended.reason, ended.code, ended.signal),
         isolation=isolation,

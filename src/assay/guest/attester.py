@@ -58,6 +58,8 @@ class Attester:
         self._receipt_key: ed25519.Ed25519PrivateKey | None = None
         # Quoting and extending exclude each other: the history that is sent is the one that the quote shows.
         self._lock = threading.Lock()
+        # Another one, so that a receipt never waits for the device.
+        self._key_lock = threading.Lock()
 
     def admit(self, hello: Hello) -> Admission:
         """Answer a HELLO that was checked, with a channel key made now.
@@ -75,7 +77,7 @@ class Attester:
             auxiliary=b"",
             events=b"",
             channel_key=spki_of(channel_key.public_key()),
-            receipt_key=spki_of(self._signer().public_key()),
+            receipt_key=spki_of(self.signer().public_key()),
             proof=b"",
             isolation=self._isolation,
         )
@@ -102,9 +104,11 @@ class Attester:
             return binding, self._quoted(bare, binding)
 
     def signer(self) -> ed25519.Ed25519PrivateKey:
-        """Return the key that signs receipts."""
-        with self._lock:
-            return self._signer()
+        """Return the key that signs receipts, made when it is first needed."""
+        with self._key_lock:
+            if self._receipt_key is None:
+                self._receipt_key = ed25519.Ed25519PrivateKey.generate()
+            return self._receipt_key
 
     def hardware_gone(self) -> bool:
         """Tell whether there is nothing left to prove with."""
@@ -113,11 +117,6 @@ class Attester:
     def forget(self) -> None:
         """Drop the receipt key."""
         self._receipt_key = None
-
-    def _signer(self) -> ed25519.Ed25519PrivateKey:
-        if self._receipt_key is None:
-            self._receipt_key = ed25519.Ed25519PrivateKey.generate()
-        return self._receipt_key
 
     def _quoted(self, bare: Offered, binding: SessionBinding) -> Offered:
         quote = self._device.quote(binding.report_data())
@@ -132,5 +131,5 @@ class Attester:
             evidence=quote.outblob,
             auxiliary=quote.auxblob,
             events=runtime.encode_events(self._history),
-            proof=prove(self._signer(), binding),
+            proof=prove(self.signer(), binding),
         )

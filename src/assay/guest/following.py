@@ -73,6 +73,10 @@ class Following:
             self._run.detached = True
         self._stop()
 
+    def finish(self) -> None:
+        """Wait until the end has been sent, after ``over``."""
+        self._stop()
+
     def leave(self, grace: float) -> None:
         """The connection is lost: stop following, and end the workload if nobody takes control of it in time.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assay.channel.messages import Exit, RunRequest
-from assay.errors import AssayError, WorkloadError
+from assay.errors import AssayError, GuestError, WorkloadError
 from assay.guest import terminal
 from assay.guest.clock import now
 from assay.guest.feed import Feed
@@ -86,14 +86,22 @@ class Run:
         self._confined: Confined | None = None
         self._feed: Feed | None = None
         self._master = -1
+        self._closed = False
         self._controllers = self._followers = 0
         self._granted: Callable[[int], None] = _nobody
         self._thread = threading.Thread(target=self._execute, name="workload", daemon=True)
         self._begun = threading.Event()
 
     def start(self) -> None:
-        """Start the workload; its own thread stays with it until everything of it is gone."""
-        self._thread.start()
+        """Start the workload; its own thread stays with it until everything of it is gone.
+
+        Raises:
+            GuestError: ``guest.phase.refused`` when the guest was released meanwhile.
+        """
+        with self.changed:
+            if self._closed:
+                raise GuestError("guest.phase.refused", "The guest was released.")
+            self._thread.start()
         self._begun.wait()
 
     def take_control(self, granted: Callable[[int], None]) -> None:
@@ -176,7 +184,11 @@ class Run:
     def close(self) -> None:
         """End it if it runs, and drop what it wrote."""
         self.stop("stopped")
-        self._thread.join(STOP_SECONDS)
+        with self.changed:
+            self._closed = True
+            started = self._thread.ident is not None
+        if started:
+            self._thread.join(STOP_SECONDS)
         self.stdout.close()
         self.stderr.close()
         if self.outputs is not None:
@@ -239,9 +251,11 @@ class Run:
         finally:
             opened.close_child()
         self._master = opened.master
-        jobs: list[Callable[[], None]] = [lambda: self.stdout.fill(opened.stdout, self._take_room)]
+        jobs: list[Callable[[], None]] = [
+            lambda: self.stdout.fill(opened.stdout, self._take_room, self._no_space)
+        ]
         if opened.stderr >= 0:
-            jobs.append(lambda: self.stderr.fill(opened.stderr, self._take_room))
+            jobs.append(lambda: self.stderr.fill(opened.stderr, self._take_room, self._no_space))
         else:
             self.stderr.finish()
         if opened.stdin >= 0:
@@ -275,6 +289,9 @@ class Run:
         if kept < wanted:
             self.stop("output_limit")
         return kept
+
+    def _no_space(self) -> None:
+        self.stop("disk_limit")
 
     def _conclude(self, code: int | None, signal: int | None) -> None:
         order = self.order

@@ -84,7 +84,9 @@ class Session:
             self._agent.abandon(self._admission)
 
     def _answer(self, command: Callable[[bytes], None], body: bytes) -> None:
-        self._following = None
+        if self._following is not None:
+            self._following.finish()  # the workload's end goes out before any answer that was asked for later
+            self._following = None
         try:
             command(body)
         except AssayError as error:
@@ -130,10 +132,7 @@ class Session:
     def _receive(self, manifest: Manifest, receiver: Receiver) -> None:
         while (frame := self._read_upload()).kind is Kind.CHUNK:
             receiver.feed(frame.body)
-        try:
-            listing = receiver.finish()
-        except OSError as error:
-            raise GuestError("guest.storage", f"The bundle cannot be stored: {error.strerror}.") from error
+        listing = receiver.finish()
         self._delivery = Delivery(manifest, receiver.target, manifest.bundle, listing)
 
     def _drop_upload(self) -> None:
@@ -179,8 +178,10 @@ class Session:
 
     def _download(self, _: bytes) -> None:
         run = self._current()
-        if run.exit is None or run.outputs is None:
+        if run.exit is None:
             raise GuestError("guest.run.not_ended", "The outputs can be had after the workload has ended.")
+        if run.outputs is None:
+            raise GuestError("guest.run.no_outputs", "The outputs exceed what can be sent back.")
         try:
             for piece in run.outputs.stream():
                 for start in range(0, len(piece), CHUNK_BYTES):

@@ -41,36 +41,40 @@ class Spool:
         self.size = 0
         self.ended = False
 
-    def fill(self, source: int, room: Callable[[int], int]) -> None:
+    def fill(self, source: int, room: Callable[[int], int], full: Callable[[], None]) -> None:
         """Copy everything from the descriptor ``source``, which it closes, until its end.
 
         Args:
             source: A pipe or the master of a terminal.
             room: Told how many bytes came; returns how many of them may be kept.
+            full: Called when they cannot be stored; what comes then is dropped.
         """
+        stored = True
         try:
-            while True:
-                try:
-                    data = os.read(source, PIECE_BYTES)
-                except OSError:  # the master of a terminal reads as an error once the last slave is closed
-                    break
-                if not data:
-                    break
-                self._append(data[: room(len(data))])
+            while data := _read(source):
+                kept = data[: room(len(data))]
+                if stored and not self._append(kept):
+                    stored = False
+                    full()
         finally:
             os.close(source)
             with self._changed:
                 self.ended = True
                 self._changed.notify_all()
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, data: bytes) -> bool:
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._file, view) :]
+        try:
+            while view:
+                # At our own offset, so that a part which could be written counts only if the rest could too.
+                view = view[os.pwrite(self._file, view, self.size + len(data) - len(view)) :]
+        except OSError:
+            return False
         self._digest.update(data)
         with self._changed:
             self.size += len(data)
             self._changed.notify_all()
+        return True
 
     def finish(self) -> None:
         """Say that nothing will come."""
@@ -91,3 +95,10 @@ class Spool:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def _read(source: int) -> bytes:
+    try:
+        return os.read(source, PIECE_BYTES)
+    except OSError:  # the master of a terminal reads as an error once the last slave is closed
+        return b""

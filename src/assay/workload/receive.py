@@ -10,12 +10,14 @@ import hashlib
 import os
 import shutil
 import struct
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from assay.errors import WorkloadError
 from assay.workload.bundle import BundleLimits, Entry, Kind, Listing, limit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -78,9 +80,55 @@ class Receiver:
                 ``workload.link.leaves_tree``, ``workload.bundle.link`` where none are accepted,
                 ``workload.bundle.digest`` when the listing is not the expected one,
                 ``workload.bundle.content`` when a file is not what the listing says,
-                ``workload.bundle.trailing`` for bytes after the last file.
+                ``workload.bundle.trailing`` for bytes after the last file,
+                ``workload.bundle.storage`` when it cannot be stored.
         """
-        view = memoryview(data)
+        with _storing():
+            self._feed(memoryview(data))
+
+    def finish(self) -> Listing:
+        """Make the links and set the modes; return the listing of the complete bundle.
+
+        Raises:
+            WorkloadError: ``workload.bundle.incomplete`` when the stream ended too early,
+                ``workload.bundle.storage`` when what is left cannot be made.
+        """
+        if self.listing is None or self._file >= 0:
+            raise WorkloadError("workload.bundle.incomplete", "The bundle ended before its last file.")
+        with _storing():
+            self._make_links(self.listing)
+        self.close()
+        return self.listing
+
+    def abandon(self) -> None:
+        """Remove everything that was made."""
+        self.close()
+        shutil.rmtree(self.target, ignore_errors=True)
+
+    def close(self) -> None:
+        """Close what is open."""
+        for descriptor in (self._file, self._root):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._file = self._root = -1
+
+    def _make_links(self, listing: Listing) -> None:
+        for entry in listing.entries:
+            if entry.kind is Kind.LINK:
+                parent, name = self._parent(entry.path)
+                try:
+                    os.symlink(entry.content, name, dir_fd=parent)
+                finally:
+                    os.close(parent)
+        for entry in reversed(listing.entries):
+            if entry.kind is Kind.DIRECTORY:
+                opened = self._directory(entry.path)
+                try:
+                    os.fchmod(opened, entry.mode | 0o700)
+                finally:
+                    os.close(opened)
+
+    def _feed(self, view: memoryview) -> None:
         while self.listing is None:
             taken = min(len(view), self._need - len(self._buffer))
             self._buffer += view[:taken]
@@ -99,43 +147,6 @@ class Receiver:
             if not self._left:
                 self._end_file()
                 self._next_file()
-
-    def finish(self) -> Listing:
-        """Make the links and set the modes; return the listing of the complete bundle.
-
-        Raises:
-            WorkloadError: ``workload.bundle.incomplete`` when the stream ended too early.
-        """
-        if self.listing is None or self._file >= 0:
-            raise WorkloadError("workload.bundle.incomplete", "The bundle ended before its last file.")
-        for entry in self.listing.entries:
-            if entry.kind is Kind.LINK:
-                parent, name = self._parent(entry.path)
-                try:
-                    os.symlink(entry.content, name, dir_fd=parent)
-                finally:
-                    os.close(parent)
-        for entry in reversed(self.listing.entries):
-            if entry.kind is Kind.DIRECTORY:
-                opened = self._directory(entry.path)
-                try:
-                    os.fchmod(opened, entry.mode | 0o700)
-                finally:
-                    os.close(opened)
-        self.close()
-        return self.listing
-
-    def abandon(self) -> None:
-        """Remove everything that was made."""
-        self.close()
-        shutil.rmtree(self.target, ignore_errors=True)
-
-    def close(self) -> None:
-        """Close what is open."""
-        for descriptor in (self._file, self._root):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._file = self._root = -1
 
     def _take_head(self) -> None:
         if self._need == 8:
@@ -204,13 +215,8 @@ class Receiver:
             self._end_file()
 
     def _write(self, piece: memoryview) -> None:
-        try:
-            while piece:
-                piece = piece[os.write(self._file, piece) :]
-        except OSError as error:
-            raise WorkloadError(
-                "workload.bundle.storage", f"The bundle cannot be stored: {error.strerror}."
-            ) from error
+        while piece:
+            piece = piece[os.write(self._file, piece) :]
 
     def _end_file(self) -> None:
         entry = self._entries.pop()
@@ -221,3 +227,14 @@ class Receiver:
         os.fchmod(self._file, entry.mode)
         os.close(self._file)
         self._file = -1
+
+
+@contextmanager
+def _storing() -> Iterator[None]:
+    """Turn what the file system refuses into an error of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise WorkloadError(
+            "workload.bundle.storage", f"The bundle cannot be stored: {error.strerror}."
+        ) from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from assay.errors import WorkloadError
 from assay.workload.bundle import BundleLimits, Entry, Kind, Listing
+from assay.workload.paths import MAX_DEPTH
 from assay.workload.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def require_unaltered(root: Path, listing: Listing) -> None:
     Raises:
         WorkloadError: ``workload.bundle.altered``.
     """
-    limits = BundleLimits(total_bytes=listing.total_bytes())
+    # Every file may lie in a directory of its own that the listing does not name.
+    limits = BundleLimits(entries=(len(listing.entries) + 1) * MAX_DEPTH, total_bytes=listing.total_bytes())
     try:
         with Snapshot.scan(root, [b""], limits, strict=True) as found:
             if _contents(found.listing) == _contents(listing):

@@ -51,6 +51,20 @@ _GROUP = b"workload:x:65534:\n"
 _PROBE_SECONDS = 20.0
 
 
+# What an outer sandbox may force on ours, the strictest first. Where it masks parts of /proc, the kernel
+# refuses a new one, and the agent's is shown: it names processes that the workload has no power over, because
+# signals need a pid of its own namespace and everything private in it needs a capability in the agent's user
+# namespace. Where /proc/sys is read-only, bubblewrap cannot forbid further user namespaces; the system call
+# filter does that too.
+_FORBID = "--disable-userns"
+_ACCOMMODATIONS = (
+    (_FORBID, "--proc", "/proc"),
+    ("--proc", "/proc"),
+    (_FORBID, "--ro-bind", "/proc", "/proc"),
+    ("--ro-bind", "/proc", "/proc"),
+)
+
+
 class Rung(StrEnum):
     """How a workload is kept apart from the agent."""
 
@@ -84,28 +98,24 @@ class Sandbox:
             back to a lower one.
     """
 
-    __slots__ = ("_bwrap", "_process_files", "_reap", "other_user", "rung")
+    __slots__ = ("_accommodations", "_bwrap", "_reap", "other_user", "rung")
 
     def __init__(self, rung: Rung, *, reap: bool) -> None:
         self.rung = rung
         self._reap = reap
         self.other_user = _other_user() if rung is Rung.BUBBLEWRAP else None
         self._bwrap = ""
-        self._process_files: tuple[str, ...] = ()
+        self._accommodations: tuple[str, ...] = ()
         if rung is Rung.BUBBLEWRAP:
             self._bwrap = shutil.which("bwrap", path=SYSTEM_PATH) or ""
             if not self._bwrap or not seccomp.supported():
                 raise unavailable("bubblewrap is not installed, or there is no filter for this architecture")
-            self._process_files = self._probe()
+            self._accommodations = self._probe()
 
     def _probe(self) -> tuple[str, ...]:
-        """Return how /proc can be had: a new one, or the agent's where an outer sandbox forbids that.
-
-        The agent's /proc names processes that the workload has no power over: signals need a pid of its own
-        namespace, and everything private in it needs a capability in the agent's user namespace.
-        """
+        """Return the first of ``_ACCOMMODATIONS`` with which a sandbox works here."""
         user = self.other_user
-        for way in (("--proc", "/proc"), ("--ro-bind", "/proc", "/proc")):
+        for way in _ACCOMMODATIONS:
             try:
                 done = subprocess.run(
                     [self._bwrap, *_namespaces(), *_system(), *way, "--", "/bin/true"],
@@ -195,7 +205,7 @@ class Sandbox:
         options: list[str | bytes] = [
             *_namespaces(),
             *_system(),
-            *self._process_files,
+            *self._accommodations,
             *_private(manifest),
             *("--ro-bind-data", data(_PASSWD), "/etc/passwd"),
             *("--ro-bind-data", data(_GROUP), "/etc/group"),
@@ -260,7 +270,7 @@ def unavailable(why: str) -> WorkloadError:
 
 def _namespaces() -> tuple[str, ...]:
     return (
-        *("--unshare-all", "--unshare-user", "--disable-userns", "--uid", str(NOBODY), "--gid", str(NOBODY)),
+        *("--unshare-all", "--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)),
         *("--hostname", "workload", "--die-with-parent", "--cap-drop", "ALL"),
     )
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from assay.errors import WorkloadError
 from assay.workload.bundle import BundleLimits, Entry, Kind, Listing, limit
-from assay.workload.paths import check_relative
+from assay.workload.paths import MAX_DEPTH, check_relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -109,7 +109,7 @@ class Snapshot:
         try:
             found: dict[bytes, None] = {}
             for path in below:
-                taken._walk(path, found)
+                taken._walk(path, found, strict=strict)
             taken._take(found, strict=strict, links=links)
         except BaseException:
             taken.close()
@@ -153,15 +153,18 @@ class Snapshot:
         self.listing = Listing.of(entries)
         self.skipped = tuple(skipped)
 
-    def _walk(self, path: bytes, found: dict[bytes, None]) -> None:
+    def _walk(self, path: bytes, found: dict[bytes, None], *, strict: bool) -> None:
+        if path:
+            check_relative(path)
         pending = [path]
         while pending:
             at = pending.pop()
             if at:
-                check_relative(at)
                 found[at] = None
                 if len(found) > self._limits.entries:
                     raise limit("it has too many entries")
+                if not strict and at.count(b"/") >= MAX_DEPTH:
+                    continue  # it is named in ``skipped``; what is below it is not looked for
             try:
                 opened = self._open(at, _DIRECTORY) if at else os.dup(self._root)
             except (NotADirectoryError, OSError):
