@@ -55,10 +55,8 @@ def sized(count: int) -> str:
     """Return a size for people: ``34.2 KiB``."""
     if count < 1 << 10:
         return f"{count} B"
-    unit, name = next(
-        (1 << bits, name) for bits, name in ((30, "GiB"), (20, "MiB"), (10, "KiB")) if count >> bits
-    )
-    return f"{count / unit:.1f} {name}"
+    bits, name = next(unit for unit in _UNITS if count >> unit[0])
+    return f"{count / (1 << bits):.1f} {name}"
 
 
 def counted(count: int, one: str, many: str = "") -> str:

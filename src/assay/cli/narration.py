@@ -217,8 +217,6 @@ class Narrator:
     @_tell.register
     def _(self, moment: moments.Noted) -> None:
         _OUT.line("note", moment.text, "warn")
-        for row in moment.detail:
-            _OUT.more(row)
 
 
 def _short(data: bytes) -> str:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from assay.channel.client import OwnerSession
-    from assay.channel.messages import Status
     from assay.leases.book import Lease
     from assay.leases.desk import Desk
     from assay.leases.gate import Gate
@@ -198,12 +197,6 @@ def logs(attendance: Attendance, *, follow: bool) -> None:
     session = attendance.open()
     received = ending.Received(attendance.ports.on_output, _NO_LIMIT)
     session.logs((0, 0), on_output=received.take, follow=follow)
-
-
-def status(attendance: Attendance) -> Status:
-    """Return what the guest says it is doing."""
-    _require(attendance.lease, State.RUNNING, State.KEPT)
-    return attendance.open().status()
 
 
 def keep(attendance: Attendance) -> None:

@@ -41,7 +41,7 @@ class Holder:
         """Return the holder that ``text`` encodes; None for anything else."""
         try:
             boot, namespace, pid, started = json.loads(text)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return None
         if isinstance(boot, str) and isinstance(namespace, str) and type(pid) is type(started) is int:
             return cls(boot, namespace, pid, started)

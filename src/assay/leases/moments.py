@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -163,7 +163,6 @@ class Noted:
     """Something worth a line that changes nothing."""
 
     text: str
-    detail: tuple[str, ...] = field(default=())
 
 
 Moment = (

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LEASE_ID: Final = re.compile(r"asy-[a-f0-9]{12}\Z")
-SLUG: Final = re.compile(r"[a-z]{2,12}-[a-z]{2,12}(-[a-f0-9]{4})?\Z")
 _TRIES = 20
 _ADJECTIVES: Final = (
     "amber", "ample", "brisk", "calm", "candid", "clear", "crisp", "deft", "eager", "early", "even",
