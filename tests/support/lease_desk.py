@@ -153,8 +153,12 @@ def assert_whole(desk: Desk) -> None:
     from assay.leases.book import INTENDED
     from assay.leases.states import State, after
 
+    story: dict[str, list[str]] = {}
+    for index in range(desk.log.size()):
+        entry = entries.decode(desk.log.entry(index))
+        story.setdefault(entry.lease, []).append(entry.kind)
     for lease in desk.book.history(10_000):
-        told = kinds(desk, lease.id)
+        told = story[lease.id]
         assert told[0] == INTENDED
         state = State.INTENDED
         for kind in told[1:]:
