@@ -497,3 +497,47 @@ def test_a_client_that_refuses_the_evidence_sends_nothing(bare):
     manifest = bare.manifest(["true"], b"b" * 32)
     assert code_of(bare.open, manifest, appraise=refuse) == "test.refused"
     bare.open(manifest).close()
+
+
+def test_outputs_beyond_all_bounds_are_missing_and_the_receipt_says_so(bare, files, tmp_path):
+    limits = replace(LIMITS, disk_bytes=1 << 20, ttl_seconds=bare.config.ttl_seconds)
+    script = "head -c 900000 /dev/zero > a; head -c 900000 /dev/zero > b"
+    ended, _, session = run(bare, files, shell(script), outputs=("a", "b"), limits=limits)
+    assert ended.reason in ("exited", "disk_limit")
+    receipt = Receipt.verify(session.receipt(), key=session.start[1].receipt_key)
+    assert (receipt.artefacts.entries, receipt.artefacts.skipped) == (0, 2)
+    assert code_of(session.download, tmp_path / "d", BundleLimits()) == "guest.run.no_outputs"
+
+
+def test_outputs_that_cannot_be_sent_are_skipped_by_count(bare, files, tmp_path):
+    script = "mkdir o; mkfifo o/pipe; ln -s /etc/passwd o/link; echo 1 > o/good; mkdir -p o/" + "d/" * 70
+    _, _, session = run(bare, files, shell(script), outputs=("o",))
+    receipt = Receipt.verify(session.receipt(), key=session.start[1].receipt_key)
+    assert receipt.artefacts.skipped == 3
+    session.download(tmp_path / "d", BundleLimits())
+    assert (tmp_path / "d/o/good").read_bytes() == b"1\n"
+    assert sorted(path.name for path in (tmp_path / "d/o").iterdir()) == ["d", "good"]
+
+
+def test_outputs_before_the_end_and_a_second_bundle_while_running(bare, files, tmp_path):
+    session, manifest = bare.started(["sleep", "60"], files)
+    session.launch({}, stdin=False)
+    with bare.open(manifest) as other:
+        assert code_of(other.download, tmp_path / "d", BundleLimits()) == "guest.run.not_ended"
+        assert code_of(other.receipt) == "guest.receipt.none"
+        assert code_of(other.send_bundle, manifest.encode(), [], 0) == "guest.phase.refused"
+        assert other.status().phase == "running"
+
+
+def test_two_sessions_cannot_fill_one_bundle(bare, files):
+    with Snapshot.scan(files, [b""], BundleLimits(), strict=True) as snapshot:
+        manifest = bare.manifest(["true"], snapshot.listing.digest())
+        with bare.open(manifest) as first, bare.open(manifest) as second:
+            first.send_bundle(manifest.encode(), snapshot.stream(), 0)
+            assert (
+                code_of(second.send_bundle, manifest.encode(), snapshot.stream(), 0) == "guest.phase.refused"
+            )
+            second.close()
+            # The other session's end does not take the bundle away.
+            nonce, digest = secrets.token_bytes(32), snapshot.listing.digest()
+            first.start_evidence(nonce, appraiser(bare.config, bundle=digest))
