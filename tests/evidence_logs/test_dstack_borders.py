@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 
 import pytest
 
 from assay.errors import EvidenceError
+from assay.evidence.decoding import pem
 from assay.evidence.dstack import (
     ConfigForm,
     KeyProvider,
@@ -21,14 +23,15 @@ from assay.evidence.dstack import (
     parse_event_log,
 )
 from assay.evidence.dstack.attestation import parse_attestation
-from assay.evidence.dstack.certificate import leaf_of_chain, parse_certificate
+from assay.evidence.dstack.certificate import Extension, leaf_of_chain, parse_certificate
 from assay.evidence.dstack.keccak import keccak256
 from assay.evidence.dstack.key_provider import ProviderKind, parse_key_provider
+from assay.evidence.dstack.report_data import read_key_attestation
 from assay.evidence.dstack.scale import ScaleReader
 from assay.evidence.dstack.system import read_system_events
 from assay.evidence.dstack.td_hob import td_hob_digest
 from assay.evidence.dstack.vm_config import parse_vm_config
-from support.dstack_encodings import certificate, compact, pack, version_0
+from support.dstack_encodings import certificate, compact, pack, version_0, version_1
 from support.dstack_guest import (
     APP_ID,
     COMPOSE_HASH,
@@ -382,3 +385,74 @@ def test_an_image_lists_all_its_files():
     found = os_image.parse_document(json.loads(image_config(listed=listed))["tdx_measurement"])
     assert list(found.files) == ["measurement.tdx.cbor", "metadata.json", "bzImage"]
     assert found.ovmf == "pre202505"
+
+
+# -- what a mutation run found untested
+
+
+def test_an_attestation_of_too_many_events():
+    event = {"imr": 0, "event_type": 4, "digest": bytes(48), "event": "", "event_payload": b""}
+    document = version_1(b"", [])
+    document["platform"]["data"]["event_log"] = [event] * 4097
+    assert code(parse_attestation, pack(document)) == "dstack.log.events"
+
+
+def test_a_preimage_of_an_attestation_that_is_no_hexadecimal():
+    document = version_1(b"", system_events(version=2))
+    document["platform"]["data"]["event_log"][0]["preimage"] = "zz"
+    assert code(parse_attestation, pack(document)) == "dstack.log.preimage"
+
+
+@pytest.mark.parametrize("name", ["app_id", "instance_id", "mr_aggregated", "compose_hash"])
+def test_an_answer_that_states_two_values(name):
+    leaf = pem.encode(certificate({Extension.QUOTE: b"quote"})).decode()
+    for value, expected in (("00", ""), ("01", "dstack.answer.contradiction")):
+        tcb = json.dumps({"event_log": [], name: "00"})
+        answer = json.dumps({"tcb_info": tcb, "app_cert": leaf, name: value}).encode()
+        if expected:
+            assert code(from_info, answer) == expected
+        else:
+            assert from_info(answer).stated == {name: b"\0"}
+
+
+def test_the_configuration_of_info_that_is_wrong_is_named():
+    leaf = pem.encode(certificate({Extension.QUOTE: b"quote"})).decode()
+    answer = {"tcb_info": '{"event_log":[]}', "app_cert": leaf, "vm_config": "\ud800"}
+    with pytest.raises(EvidenceError, match="Member vm_config "):
+        from_info(json.dumps(answer).encode())
+
+
+def test_only_zeros_fill_a_key_attestation_up():
+    text = "dip1::ed25519-pk:endsWithX"
+    assert read_key_attestation(key_attestation(text)) == text
+
+
+def block(kind: int, start: int, size: int) -> bytes:
+    head = b"\x03\0" + (48).to_bytes(2, "little") + bytes(4) + bytes(16) + bytes([kind]) + bytes(3)
+    return head + (7).to_bytes(4, "little") + start.to_bytes(8, "little") + size.to_bytes(8, "little")
+
+
+@pytest.mark.parametrize(
+    ("memory", "rest"),
+    [
+        (0xAFFFF000, [(0x900000, 0xAFFFF000 - 0x900000)]),
+        (0xB0000000, [(0x900000, 0x80000000 - 0x900000), (1 << 32, 0x30000000)]),
+        (1 << 40, [(0x900000, 0x80000000 - 0x900000), (1 << 32, (1 << 40) - 0x80000000)]),
+    ],
+)
+def test_the_hand_off_blocks_by_hand(memory, rest):
+    """One range from 8 to 9 MiB, the list on its second page."""
+    witness = numbers(0x800, 1, 1, 0, 0x100)
+    blocks = block(7, 0, 0x800000) + block(0, 0x800000, 0x100000)
+    blocks += b"".join(block(7, start, size) for start, size in rest)
+    end = 0x801000 + 56 + len(blocks) + 8
+    head = b"\x01\0" + (56).to_bytes(2, "little") + bytes(4) + (9).to_bytes(4, "little") + bytes(36)
+    expected = hashlib.sha384(head + end.to_bytes(8, "little") + blocks).digest()
+    assert td_hob_digest(witness, memory) == expected
+
+
+def test_hand_off_blocks_behind_two_gigabytes():
+    """Ranges that end above 2 GiB leave nothing below it to accept."""
+    witness = numbers(0x800, 1, 1, 0, 0x100)
+    high = b"\x80\x80\x20" + numbers(1, 1, 0, 0x100)
+    assert td_hob_digest(high, 4 << 30) != td_hob_digest(witness, 4 << 30)
