@@ -249,12 +249,14 @@ LIMITED = [
     (
         "process_limit",
         replace(LIMITS, processes=30),
-        'python3 -c "\n'
-        "import subprocess, time\n"
-        "for _ in range(60):\n"
-        "    try: subprocess.Popen(['sleep', '60'])\n"
-        "    except OSError: pass  # the kernel may refuse some before they are counted\n"
-        'time.sleep(60)"',
+        (
+            'python3 -c "\n'
+            "import subprocess, time\n"
+            "for _ in range(60):\n"
+            "    try: subprocess.Popen(['sleep', '60'])\n"
+            "    except OSError: pass  # the kernel may refuse some before they are counted\n"
+            'time.sleep(60)"'
+        ),
         137,
     ),
     (
