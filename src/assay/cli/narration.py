@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from assay.leases.plan import Plan
 
 _OUT: Final = Lines()
+_ISOLATION: Final = {
+    "none": ": the workload is a plain process of yours and reads what you can read",
+    "bubblewrap": ", namespaces of its own, no network",
+}
 _GROUPS: Final = (
     ("dcap.quote.", "quote"),
     ("dcap.pck.", "certificates"),
@@ -244,7 +248,8 @@ def show_plan(plan: Plan, out: Lines = _OUT, *, brief: bool = True) -> None:
         out.line("machine", f"{where}: SIMULATED hardware, nothing physical protects the workload", "warn")
     else:
         out.line("machine", where)
-    out.more(f"isolation: {offer.isolation}", "warn" if offer.isolation == "none" else None)
+    words = _ISOLATION.get(offer.isolation, "")
+    out.more(f"isolation: {offer.isolation}{words}", "warn" if offer.isolation == "none" else None)
     if plan.attack:
         out.more(f"its host plays the attack {plan.attack}", "warn")
     price = offer.price_per_hour
