@@ -7,7 +7,6 @@ fails.
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,7 @@ from assay.evidence.x509.crl import RevocationList
 from assay.evidence.x509.roles import issued
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -60,13 +59,22 @@ class PckChain:
     window: Window
 
 
-@contextmanager
-def decoding(ledger: LedgerBuilder, spec: CheckSpec, code: str) -> Iterator[None]:
-    """Record what a decoder refuses as the failure of ``spec`` under ``code``, and stop."""
-    try:
-        yield
-    except (DerError, PemError) as error:
-        raise ledger.fail(spec, code, error.message) from None
+class _Decoding:
+    """Records what a decoder refuses as the failure of a check under a code, and stops: a context manager."""
+
+    __slots__ = ("_code", "_ledger", "_spec")
+
+    def __init__(self, ledger: LedgerBuilder, spec: CheckSpec, code: str) -> None:
+        self._ledger = ledger
+        self._spec = spec
+        self._code = code
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (DerError, PemError)):
+            raise self._ledger.fail(self._spec, self._code, error.message) from None
 
 
 def describe(window: Window, now: datetime) -> str:
@@ -80,7 +88,7 @@ def _stamp(moment: datetime) -> str:
 
 def read_pck_chain(ledger: LedgerBuilder, text: bytes) -> tuple[Certificate, Certificate, bytes]:
     """Decode leaf and CA of a chain of exactly three, and return them with the root's DER."""
-    with decoding(ledger, checks.PCK_LAYOUT, "dcap.pck.malformed"):
+    with _Decoding(ledger, checks.PCK_LAYOUT, "dcap.pck.malformed"):
         leaf, authority, root = certificates(text, count=3)
         found = Certificate.parse(leaf), Certificate.parse(authority), root
     ledger.passed(checks.PCK_LAYOUT)
@@ -127,13 +135,13 @@ def _pck_chain(ledger: LedgerBuilder, text: bytes, roots: tuple[Root, ...], now:
             f"The chain's root, SHA-256 {mark}, is none of those given.",
         )
     ledger.passed(checks.ROOT_PINNED)
-    with decoding(ledger, checks.PCK_CHAIN, "dcap.pck.chain"):
+    with _Decoding(ledger, checks.PCK_CHAIN, "dcap.pck.chain"):
         top = root.certificate
         _demand(ledger, checks.PCK_CHAIN, "dcap.pck.chain", issued(authority, top, "PCK CA certificate"))
         _demand(ledger, checks.PCK_CHAIN, "dcap.pck.chain", issued(leaf, authority, "PCK certificate"))
         key = leaf.key()
     ledger.passed(checks.PCK_CHAIN)
-    with decoding(ledger, checks.PCK_ROLE, "dcap.pck.role"):
+    with _Decoding(ledger, checks.PCK_ROLE, "dcap.pck.role"):
         for role, certificate in ((ROOT_ROLE, top), (PCK_CA_ROLE, authority), (PCK_ROLE, leaf)):
             _demand(ledger, checks.PCK_ROLE, "dcap.pck.role", role.defect(certificate))
     ledger.passed(checks.PCK_ROLE)
@@ -142,7 +150,7 @@ def _pck_chain(ledger: LedgerBuilder, text: bytes, roots: tuple[Root, ...], now:
         ledger.passed(checks.PCK_VALIDITY)
     else:
         ledger.failed(checks.PCK_VALIDITY, "dcap.pck.validity", f"The PCK chain is {describe(window, now)}.")
-    with decoding(ledger, checks.PCK_EXTENSION, "dcap.pck.extension"):
+    with _Decoding(ledger, checks.PCK_EXTENSION, "dcap.pck.extension"):
         extension = PckExtension.parse(leaf.extensions[OID_SGX_EXTENSION][1])
     ledger.passed(checks.PCK_EXTENSION)
     return PckChain(root, authority, leaf, key, extension, window)
@@ -169,7 +177,7 @@ def verify_crl_authority(ledger: LedgerBuilder, text: bytes, trust: Trust) -> Ce
     """Verify the issuer chain of the PCK CRL: a PCK CA, then the pinned root; record ``PCK_CRL_CHAIN``."""
     spec, code = checks.PCK_CRL_CHAIN, "dcap.pck_crl.chain"
     found = _two(ledger, spec, code, text, PCK_CA_ROLE, trust)
-    with decoding(ledger, spec, code):
+    with _Decoding(ledger, spec, code):
         _demand(ledger, spec, code, PCK_CA_ROLE.defect(found))
     if trust.now not in found.window:
         raise ledger.fail(
@@ -189,7 +197,7 @@ def verify_signers(
     if texts[1] != texts[0]:
         second = _two(ledger, spec, code, texts[1], TCB_SIGNER_ROLE, trust)
     ledger.passed(spec)
-    with decoding(ledger, checks.TCB_SIGNER_ROLE, "dcap.tcb_signer.role"):
+    with _Decoding(ledger, checks.TCB_SIGNER_ROLE, "dcap.tcb_signer.role"):
         for certificate in {first.der: first, second.der: second}.values():
             _demand(
                 ledger, checks.TCB_SIGNER_ROLE, "dcap.tcb_signer.role", TCB_SIGNER_ROLE.defect(certificate)
@@ -211,7 +219,7 @@ def _two(
     ledger: LedgerBuilder, spec: CheckSpec, code: str, text: bytes, role: Role, trust: Trust
 ) -> Certificate:
     """Verify that a chain is one certificate issued by the pinned root, and that root."""
-    with decoding(ledger, spec, code):
+    with _Decoding(ledger, spec, code):
         der, root = certificates(text, count=2)
         if root != trust.root.der:
             raise ledger.fail(spec, code, "The chain does not end in the root of the PCK chain.")
@@ -227,7 +235,7 @@ def _two(
 
 def read_crl(ledger: LedgerBuilder, der: bytes, spec: CheckSpec, code: str) -> RevocationList:
     """Decode a CRL and record ``spec``."""
-    with decoding(ledger, spec, code):
+    with _Decoding(ledger, spec, code):
         found = RevocationList.parse(der)
     ledger.passed(spec)
     return found

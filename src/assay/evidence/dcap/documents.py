@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from assay.evidence.dcap.tcb import TcbStatus
@@ -174,22 +174,21 @@ def parse_tcb_info(data: bytes) -> TcbInfo:
     version = _number(top, "version", 0xFF)
     name = member(top, "id", str) if version >= 3 or "id" in top else "SGX"
     if _number(top, "tcbType", 0xFF) != 0:
-        raise JsonError(
-            "json.type", "The tcbType is not 0, the only composition of security versions that exists."
-        )
+        raise JsonError("json.type", "The tcbType is not 0: no other composition of versions exists.")
     tdx = name == "TDX"
-    levels = [_platform_level(item, version, tdx=tdx) for item in _array(top, "tcbLevels")]
+    reader = _Reader()
+    levels = [_platform_level(reader, item, version, tdx=tdx) for item in _array(top, "tcbLevels")]
     # An order of our own, newest first: the document's is not relied on.
     levels.sort(key=lambda level: (level.components, level.pce_svn, level.tdx_components or ()), reverse=True)
     return TcbInfo(
         id=name,
         version=version,
-        window=_window(top),
+        window=reader.window(top),
         fmspc=_hex(top, "fmspc", 6),
         pce_id=_hex(top, "pceId", 2),
         evaluation_number=_number(top, "tcbEvaluationDataNumber", 0xFFFFFFFF),
         levels=tuple(levels),
-        modules=_modules(top) if tdx else {},
+        modules=_modules(reader, top) if tdx else {},
     )
 
 
@@ -200,10 +199,11 @@ def parse_qe_identity(data: bytes) -> QeIdentity:
         JsonError: It is no strict JSON, or a member that a decision needs is missing or malformed.
     """
     top = parse_object(data, max_bytes=MAX_DOCUMENT_BYTES)
+    reader = _Reader()
     return QeIdentity(
         id=member(top, "id", str),
         version=_number(top, "version", 0xFF),
-        window=_window(top),
+        window=reader.window(top),
         evaluation_number=_number(top, "tcbEvaluationDataNumber", 0xFFFFFFFF),
         misc_select=_hex(top, "miscselect", 4),
         misc_select_mask=_hex(top, "miscselectMask", 4),
@@ -211,11 +211,44 @@ def parse_qe_identity(data: bytes) -> QeIdentity:
         attributes_mask=_hex(top, "attributesMask", 16),
         mr_signer=_hex(top, "mrsigner", 32),
         isv_prod_id=_number(top, "isvprodid", 0xFFFF),
-        levels=_isv_levels(top),
+        levels=_isv_levels(reader, top),
     )
 
 
-def _platform_level(item: Any, version: int, *, tdx: bool) -> PlatformLevel:
+class _Reader:
+    """Reads what stands in a document many times over: the same dates, the same advisories."""
+
+    __slots__ = ("_advisories", "_times")
+
+    def __init__(self) -> None:
+        self._times: dict[str, datetime] = {}
+        self._advisories: set[str] = set()
+
+    def time(self, top: dict[str, Any], name: str) -> datetime:
+        text = member(top, name, str)
+        found = self._times.get(text)
+        if found is not None:
+            return found
+        try:
+            if _TIME.fullmatch(text):
+                return self._times.setdefault(text, datetime.fromisoformat(text))
+        except ValueError:
+            pass
+        raise JsonError("json.type", f"Member {name} is no time of the form 2026-01-31T23:59:59Z.")
+
+    def window(self, top: dict[str, Any]) -> Window:
+        return Window(self.time(top, "issueDate"), self.time(top, "nextUpdate"))
+
+    def standing(self, level: dict[str, Any]) -> Standing:
+        advisories = strings(member(level, "advisoryIDs", list)) if "advisoryIDs" in level else ()
+        fresh = set(advisories) - self._advisories
+        if len(advisories) > _MAX_ADVISORIES or not all(map(_ADVISORY.fullmatch, fresh)):
+            raise JsonError("json.type", "Advisory ids are too many or malformed.")
+        self._advisories |= fresh
+        return Standing(member(level, "tcbStatus", str)[:64], self.time(level, "tcbDate"), advisories)
+
+
+def _platform_level(reader: _Reader, item: Any, version: int, *, tdx: bool) -> PlatformLevel:
     level = _object(item)
     tcb = member(level, "tcb", dict)
     if version >= 3:
@@ -226,7 +259,7 @@ def _platform_level(item: Any, version: int, *, tdx: bool) -> PlatformLevel:
         components=components,
         pce_svn=_number(tcb, "pcesvn", 0xFFFF),
         tdx_components=_components(tcb, "tdxtcbcomponents") if tdx else None,
-        standing=_standing(level),
+        standing=reader.standing(level),
     )
 
 
@@ -234,28 +267,26 @@ def _components(tcb: dict[str, Any], name: str) -> tuple[int, ...]:
     items = member(tcb, name, list)
     if len(items) != _COMPONENTS:
         raise JsonError("json.type", f"Member {name} has {len(items)} components, not {_COMPONENTS}.")
-    found = []
-    for item in items:
-        svn = item.get("svn") if type(item) is dict else None
-        if type(svn) is not int or not 0 <= svn <= 0xFF:
-            raise JsonError("json.type", f"A component of {name} has no SVN from 0 to 255.")
-        found.append(svn)
+    try:
+        found = [item["svn"] for item in items]
+    except (TypeError, KeyError):
+        found = [None]
+    if set(map(type, found)) != {int} or min(found) < 0 or max(found) > 0xFF:
+        raise JsonError("json.type", f"A component of {name} has no SVN from 0 to 255.")
     return tuple(found)
 
 
-def _modules(top: dict[str, Any]) -> dict[int, ModuleIdentity]:
+def _modules(reader: _Reader, top: dict[str, Any]) -> dict[int, ModuleIdentity]:
     found = {0: _module(member(top, "tdxModule", dict), 0, ())}
     for item in member(top, "tdxModuleIdentities", list) if "tdxModuleIdentities" in top else ():
         module = _object(item)
         name = member(module, "id", str)
         if not _MODULE.fullmatch(name):
-            raise JsonError(
-                "json.type", "The id of a TDX module identity is not TDX_ and two hexadecimal digits."
-            )
+            raise JsonError("json.type", "The id of a TDX module is not TDX_ and two hexadecimal digits.")
         version = int(name[4:], 16)
         if version in found:
             raise JsonError("json.duplicate_member", "A TDX module identity stands twice, or has version 0.")
-        found[version] = _module(module, version, _isv_levels(module))
+        found[version] = _module(module, version, _isv_levels(reader, module))
     return found
 
 
@@ -269,34 +300,14 @@ def _module(module: dict[str, Any], version: int, levels: tuple[IsvLevel, ...]) 
     )
 
 
-def _isv_levels(top: dict[str, Any]) -> tuple[IsvLevel, ...]:
+def _isv_levels(reader: _Reader, top: dict[str, Any]) -> tuple[IsvLevel, ...]:
     found = []
     for item in _array(top, "tcbLevels"):
         level = _object(item)
-        found.append(IsvLevel(_number(member(level, "tcb", dict), "isvsvn", 0xFFFF), _standing(level)))
+        isv_svn = _number(member(level, "tcb", dict), "isvsvn", 0xFFFF)
+        found.append(IsvLevel(isv_svn, reader.standing(level)))
     found.sort(key=lambda level: level.isv_svn, reverse=True)
     return tuple(found)
-
-
-def _standing(level: dict[str, Any]) -> Standing:
-    advisories = strings(member(level, "advisoryIDs", list)) if "advisoryIDs" in level else ()
-    if len(advisories) > _MAX_ADVISORIES or not all(_ADVISORY.fullmatch(name) for name in advisories):
-        raise JsonError("json.type", "Advisory ids are too many or malformed.")
-    return Standing(member(level, "tcbStatus", str)[:64], _time(level, "tcbDate"), advisories)
-
-
-def _window(top: dict[str, Any]) -> Window:
-    return Window(_time(top, "issueDate"), _time(top, "nextUpdate"))
-
-
-def _time(top: dict[str, Any], name: str) -> datetime:
-    text = member(top, name, str)
-    try:
-        if _TIME.fullmatch(text):
-            return datetime.fromisoformat(text[:-1]).replace(tzinfo=UTC)
-    except ValueError:
-        pass
-    raise JsonError("json.type", f"Member {name} is no time of the form 2026-01-31T23:59:59Z.")
 
 
 def _number(top: dict[str, Any], name: str, most: int) -> int:

@@ -19,6 +19,7 @@ from assay.evidence.dcap.chains import (
 )
 from assay.evidence.dcap.documents import SIGNED_STATUSES, parse_qe_identity, parse_tcb_info
 from assay.evidence.decoding.strictjson import JsonError
+from assay.evidence.facts import Window
 from assay.evidence.ledger import CheckFailedError, LedgerBuilder
 from assay.evidence.x509.certificate import raw_signature, verifies
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from assay.evidence.dcap.collateral import Collateral
     from assay.evidence.dcap.documents import QeIdentity, Standing, TcbInfo
     from assay.evidence.dcap.quote import Platform
-    from assay.evidence.facts import Window
     from assay.evidence.ledger import CheckSpec, Ledger
     from assay.evidence.x509.certificate import Certificate
     from assay.evidence.x509.crl import RevocationList
@@ -98,11 +98,9 @@ def verify_collateral(collateral: Collateral, platform: Platform, trust: Trust) 
         _attempt(
             lambda: _statuses(ledger, [*info.standings(), *(level.standing for level in identity.levels)])
         )
-    window = trust.root.certificate.window
-    certificates = [authority, *(signers or ())]
-    for part in (root_crl, pck_crl, info, identity, *certificates):
-        if part is not None:
-            window &= part.window
+    parts = (trust.root.certificate, root_crl, pck_crl, authority, *(signers or ()), info, identity)
+    windows = [part.window for part in parts if part is not None]
+    window = Window(max(found.start for found in windows), min(found.end for found in windows))
     closed = ledger.close()
     endorsed = Endorsed(root_crl, pck_crl, authority, signers, info, identity, window)
     if not closed.unmet():

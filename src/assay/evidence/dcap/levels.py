@@ -7,6 +7,7 @@ here refuses: a platform that matches no level has the status ``NotSupported``, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import ge
 from typing import TYPE_CHECKING
 
 from assay.evidence.dcap.documents import SIGNED_STATUSES
@@ -93,7 +94,7 @@ def platform_level(info: TcbInfo, pck: PckExtension, tee_tcb_svn: bytes | None) 
 
 
 def _reaches(svns: tuple[int, ...] | bytes, needed: tuple[int, ...]) -> bool:
-    return all(svn >= least for svn, least in zip(svns, needed, strict=True))
+    return len(svns) == len(needed) and all(map(ge, svns, needed))
 
 
 def merge(first: TcbStatus, second: TcbStatus) -> TcbStatus:

@@ -14,7 +14,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from assay.evidence.dcap.tcb import SgxType
-from assay.evidence.decoding.der import ENUMERATED, OBJECT_IDENTIFIER, OCTET_STRING, DerError, DerReader
+from assay.evidence.decoding.der import (
+    ENUMERATED,
+    INTEGER,
+    OBJECT_IDENTIFIER,
+    OCTET_STRING,
+    SEQUENCE,
+    DerError,
+    DerReader,
+)
 from assay.evidence.x509.roles import Role
 
 OID_SGX_EXTENSION = bytes.fromhex("2a864886f84d010d01")
@@ -84,68 +92,83 @@ class PckExtension:
             DerError: A value is missing, stands twice, or has another type or size.
         """
         top = DerReader(extension)
-        items = _items(top.enter(), OID_SGX_EXTENSION)
+        items = _items(extension, top.span(SEQUENCE), OID_SGX_EXTENSION)
         top.finish()
-        tcb = _items(_required(items, 2).enter(), OID_SGX_EXTENSION + b"\x02")
-        configuration = items.get(7)
-        flags = {} if configuration is None else _items(configuration.enter(), OID_SGX_EXTENSION + b"\x07")
-        instance = items.get(6)
-        kind = _required(items, 5).integer(ENUMERATED)
+        tcb = _items(extension, _content(items, 2, SEQUENCE, extension), OID_SGX_EXTENSION + b"\x02")
+        flags: _Spans = {}
+        if 7 in items:
+            flags = _items(extension, _content(items, 7, SEQUENCE, extension), OID_SGX_EXTENSION + b"\x07")
+        kind = _integer(items, 5, extension, 0xFF, ENUMERATED)
         if kind not in SgxType.__members__.values():
             raise DerError(f"SGX type {kind} is not known.")
         return cls(
-            ppid=_octets(_required(items, 1), 16),
-            components=tuple(_svn(_required(tcb, n), 0xFF) for n in range(1, _TCB_COMPONENTS + 1)),
-            pce_svn=_svn(_required(tcb, 17), 0xFFFF),
-            cpu_svn=_octets(_required(tcb, 18), 16),
-            pce_id=_octets(_required(items, 3), 2),
-            fmspc=_octets(_required(items, 4), 6),
+            ppid=_octets(items, 1, extension, 16),
+            components=tuple([_integer(tcb, n, extension, 0xFF) for n in range(1, _TCB_COMPONENTS + 1)]),
+            pce_svn=_integer(tcb, 17, extension, 0xFFFF),
+            cpu_svn=_octets(tcb, 18, extension, 16),
+            pce_id=_octets(items, 3, extension, 2),
+            fmspc=_octets(items, 4, extension, 6),
             sgx_type=SgxType(kind),
-            platform_instance_id=None if instance is None else _octets(instance, 16),
-            dynamic_platform=_flag(flags, 1),
-            cached_keys=_flag(flags, 2),
-            smt_enabled=_flag(flags, 3),
+            platform_instance_id=_octets(items, 6, extension, 16) if 6 in items else None,
+            dynamic_platform=_flag(flags, 1, extension),
+            cached_keys=_flag(flags, 2, extension),
+            smt_enabled=_flag(flags, 3, extension),
         )
 
 
-def _items(sequence: DerReader, arc: bytes) -> dict[int, DerReader]:
-    """Return the values by the last arc of their identifiers, all of which lie under ``arc``."""
-    found: dict[int, DerReader] = {}
-    while sequence.more():
-        item = sequence.enter()
-        oid = item.value(OBJECT_IDENTIFIER)
-        if len(oid) != len(arc) + 1 or not oid.startswith(arc):
+_Spans = dict[int, tuple[int, int]]
+
+
+def _items(data: bytes, span: tuple[int, int], arc: bytes) -> _Spans:
+    """Return where the values stand, by the last arc of their identifiers, all of which lie under ``arc``."""
+    found: _Spans = {}
+    reader = DerReader(data, *span)
+    head = bytes([OBJECT_IDENTIFIER, len(arc) + 1]) + arc
+    while reader.more():
+        start, stop = reader.span(SEQUENCE)
+        value = start + len(head) + 1
+        if value > stop or data[start : value - 1] != head:
             raise DerError("The SGX extension holds a foreign identifier.")
-        if oid[-1] in found:
+        number = data[value - 1]
+        if number in found:
             raise DerError("The SGX extension holds a value twice.")
-        start = item.pos
-        item.span(item.peek())
-        item.finish()
-        found[oid[-1]] = DerReader(item.data, start, item.end)
+        found[number] = (value, stop)
     return found
 
 
-def _required(items: dict[int, DerReader], number: int) -> DerReader:
-    found = items.get(number)
-    if found is None:
+def _content(items: _Spans, number: int, tag: int, data: bytes) -> tuple[int, int]:
+    """Return where the content of a value stands: one element with ``tag`` and nothing behind it."""
+    if number not in items:
         raise DerError(f"The SGX extension lacks value {number}.")
+    start, stop = items[number]
+    if stop - start >= 2 and data[start] == tag and data[start + 1] == stop - start - 2 < 0x80:
+        return start + 2, stop
+    reader = DerReader(data, start, stop)
+    found = reader.span(tag)
+    reader.finish()
     return found
 
 
-def _octets(reader: DerReader, size: int) -> bytes:
-    value = reader.value(OCTET_STRING)
-    if len(value) != size:
-        raise DerError(f"A value of the SGX extension has {len(value)} bytes, not {size}.")
+def _octets(items: _Spans, number: int, data: bytes, size: int) -> bytes:
+    start, stop = _content(items, number, OCTET_STRING, data)
+    if stop - start != size:
+        raise DerError(f"A value of the SGX extension has {stop - start} bytes, not {size}.")
+    return data[start:stop]
+
+
+def _integer(items: _Spans, number: int, data: bytes, most: int, tag: int = INTEGER) -> int:
+    start, stop = _content(items, number, tag, data)
+    value = int.from_bytes(data[start:stop], "big")
+    # The shortest form of a value that is not negative: one byte more than its bits fill, at least one.
+    if value > most or stop - start != value.bit_length() // 8 + 1:
+        raise DerError(f"A number of the SGX extension is not from 0 to {most}, or not in its shortest form.")
     return value
 
 
-def _svn(reader: DerReader, most: int) -> int:
-    value = reader.integer()
-    if value > most:
-        raise DerError(f"A security version of the SGX extension is above {most}.")
-    return value
-
-
-def _flag(items: dict[int, DerReader], number: int) -> bool | None:
-    found = items.get(number)
-    return None if found is None else found.boolean()
+def _flag(items: _Spans, number: int, data: bytes) -> bool | None:
+    if number not in items:
+        return None
+    reader = DerReader(data, *items[number])
+    found = reader.boolean()
+    reader.finish()
+    return found

@@ -6,7 +6,7 @@ Nothing is built from the input but offsets; a value is copied only when its byt
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from assay.errors import EvidenceError
 
@@ -94,6 +94,13 @@ class DerReader:
         _, stop = self.span(tag)
         return self.data[first:stop]
 
+    def fixed(self, element: bytes) -> bool:
+        """Step over one element of exactly these bytes, tag and length included; False when it is another."""
+        if not self.data.startswith(element, self.pos, self.end):
+            return False
+        self.pos += len(element)
+        return True
+
     def enter(self, tag: int = SEQUENCE) -> DerReader:
         """Step over one constructed element and return a reader of its content."""
         start, stop = self.span(tag)
@@ -157,15 +164,12 @@ class DerReader:
         digits = content[:-1]
         if len(content) != (13 if short else 15) or content[-1:] != b"Z" or not digits.isdigit():
             raise DerError("A time is not written as RFC 5280 demands.")
-        year = int(digits[:-10])
         if short:
-            year += 2000 if year < 50 else 1900
-        elif year < 2050:
+            digits = (b"20" if digits < b"50" else b"19") + digits
+        elif digits < b"2050":
             raise DerError("A time before 2050 is not written as UTCTime.")
-        rest = digits[-10:]
+        text = digits.decode("ascii")
         try:
-            return datetime(
-                year, int(rest[:2]), int(rest[2:4]), int(rest[4:6]), int(rest[6:8]), int(rest[8:]), tzinfo=UTC
-            )
+            return datetime.fromisoformat(f"{text[:8]}T{text[8:]}Z")
         except ValueError:
             raise DerError("A time does not exist.") from None

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 MAX_CONTAINERS = 16384  # objects and arrays; bounds the depth too
 _WHITESPACE = " \t\n\r"
-_MAX_NUMBER_CHARACTERS = 20  # digits of 2^64
 
 
 class JsonError(EvidenceError):
@@ -39,13 +38,7 @@ def _constant(name: str) -> NoReturn:
     raise JsonError("json.malformed", f"{name} is not JSON.")
 
 
-def _integer(digits: str) -> int:
-    if len(digits) > _MAX_NUMBER_CHARACTERS:
-        raise JsonError("json.malformed", "A number has more digits than 64 bits need.")
-    return int(digits)
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_int=_integer)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)
 
 
 def _text(data: bytes, max_bytes: int) -> str:

@@ -93,14 +93,14 @@ class Certificate:
         first = outer.pos
         tbs = outer.enter()
         signed = der[first : tbs.end]
-        if outer.whole(SEQUENCE) != ECDSA_WITH_SHA256:
+        if not outer.fixed(ECDSA_WITH_SHA256):
             raise DerError("A certificate is not signed with ECDSA and SHA-256.")
         signature = outer.bits()
         outer.finish()
-        if tbs.whole(0xA0) != _VERSION_3:
+        if not tbs.fixed(_VERSION_3):
             raise DerError("A certificate is not of version 3.")
         serial = tbs.unsigned()
-        if tbs.whole(SEQUENCE) != ECDSA_WITH_SHA256:
+        if not tbs.fixed(ECDSA_WITH_SHA256):
             raise DerError("The two signature algorithms of a certificate differ.")
         issuer = tbs.whole(SEQUENCE)
         validity = tbs.enter()
@@ -186,8 +186,9 @@ def read_extensions(wrapper: DerReader) -> dict[bytes, tuple[bool, bytes]]:
     found: dict[bytes, tuple[bool, bytes]] = {}
     items = wrapper.enter()
     wrapper.finish()
+    item = DerReader(items.data)
     while items.more():
-        item = items.enter()
+        item.pos, item.end = items.span(SEQUENCE)
         oid = item.value(OBJECT_IDENTIFIER)
         critical = False
         if item.peek() == BOOLEAN:
@@ -237,21 +238,37 @@ def authority_key(extension: bytes) -> bytes:
 
 
 def _common_name(name: bytes) -> str:
+    """Return the one common name among relative names of one attribute each, all shorter than 128 bytes.
+
+    ``SEQUENCE { SET { SEQUENCE { OBJECT IDENTIFIER, string } } ... }``, read in place: every certificate of a
+    chain has five of them.
+    """
+    reader = DerReader(name)
+    pos, end = reader.span(SEQUENCE)
+    reader.finish()
     found = []
-    sets = DerReader(name).enter()
-    while sets.more():
-        attributes = sets.enter(SET)
-        while attributes.more():
-            attribute = attributes.enter()
-            oid = attribute.value(OBJECT_IDENTIFIER)
-            tag = attribute.peek()
-            value = attribute.value(tag)
-            attribute.finish()
-            if oid == OID_COMMON_NAME:
-                if tag not in (UTF8_STRING, PRINTABLE_STRING):
+    try:
+        while pos < end:
+            size = name[pos + 1]
+            oid = pos + 6
+            value = oid + name[pos + 5]
+            if (
+                name[pos] != SET
+                or name[pos + 2] != SEQUENCE
+                or name[pos + 4] != OBJECT_IDENTIFIER
+                or size >= 0x80
+                or name[pos + 3] != size - 2
+                or value + 2 + name[value + 1] != pos + 2 + size
+            ):
+                raise DerError("A name is not made of short attributes, one at a time.")
+            if name[oid:value] == OID_COMMON_NAME:
+                if name[value] not in (UTF8_STRING, PRINTABLE_STRING):
                     raise DerError("A common name is neither UTF8String nor PrintableString.")
-                found.append(value)
-    if len(found) != 1:
+                found.append(name[value + 2 : pos + 2 + size])
+            pos += 2 + size
+    except IndexError:
+        raise DerError("A name is cut off.") from None
+    if pos != end or len(found) != 1:
         raise DerError("A subject does not have exactly one common name.")
     try:
         return found[0].decode("utf-8")

@@ -67,13 +67,13 @@ class RevocationList:
         first = outer.pos
         tbs = outer.enter()
         signed = der[first : tbs.end]
-        if outer.whole(SEQUENCE) != ECDSA_WITH_SHA256:
+        if not outer.fixed(ECDSA_WITH_SHA256):
             raise DerError("A CRL is not signed with ECDSA and SHA-256.")
         signature = outer.bits()
         outer.finish()
-        if tbs.whole(INTEGER) != _VERSION_2:
+        if not tbs.fixed(_VERSION_2):
             raise DerError("A CRL is not of version 2.")
-        if tbs.whole(SEQUENCE) != ECDSA_WITH_SHA256:
+        if not tbs.fixed(ECDSA_WITH_SHA256):
             raise DerError("The two signature algorithms of a CRL differ.")
         issuer = tbs.whole(SEQUENCE)
         window = Window(tbs.time(), tbs.time())

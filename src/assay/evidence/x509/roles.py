@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assay.evidence.decoding.der import BOOLEAN, DerReader
 from assay.evidence.x509.certificate import (
     OID_AUTHORITY_KEY_IDENTIFIER,
     OID_BASIC_CONSTRAINTS,
@@ -38,7 +37,7 @@ class Role:
         title: How a person calls it.
         common_names: The names that may stand in it.
         authority: Whether it issues certificates and CRLs.
-        path_length: Most CAs that may follow it; only for an authority, where it must be stated and exact.
+        path_length: Most CAs that may follow it, at most 127; only for an authority, and exact.
         extension: An extension that it must have (DER content of its identifier); None when none is needed.
     """
 
@@ -66,12 +65,21 @@ class Role:
             return f"The {self.title} lacks the extension of its role."
         return None
 
+    @property
+    def constraints(self) -> bytes:
+        """The basic constraints of the role, in their one encoding."""
+        if not self.authority:
+            return b"\x30\x00"
+        if self.path_length is None:
+            return b"\x30\x03\x01\x01\xff"
+        return b"\x30\x06\x01\x01\xff\x02\x01" + bytes([self.path_length])
+
     def _usage_defect(self, extensions: Mapping[bytes, tuple[bool, bytes]]) -> str | None:
         constraints = extensions.get(OID_BASIC_CONSTRAINTS)
         usage = extensions.get(OID_KEY_USAGE)
         if constraints is None or not constraints[0] or usage is None or not usage[0]:
             return f"The {self.title} lacks critical basic constraints or key usage."
-        if _constraints(constraints[1]) != (self.authority, self.path_length):
+        if constraints[1] != self.constraints:
             return f"The basic constraints of the {self.title} are not those of its role."
         bits = key_usage(usage[1])
         needed = KEY_CERT_SIGN | CRL_SIGN if self.authority else DIGITAL_SIGNATURE
@@ -79,16 +87,6 @@ class Role:
         if bits & needed != needed or bits & refused:
             return f"The key usage of the {self.title} is not that of its role."
         return None
-
-
-def _constraints(extension: bytes) -> tuple[bool, int | None]:
-    reader = DerReader(extension)
-    inner = reader.enter()
-    reader.finish()
-    authority = inner.boolean() if inner.peek() == BOOLEAN else False
-    length = inner.integer() if inner.more() else None
-    inner.finish()
-    return authority, length
 
 
 def issued(certificate: Certificate, issuer: Certificate, title: str) -> str | None:
@@ -107,7 +105,8 @@ def issued(certificate: Certificate, issuer: Certificate, title: str) -> str | N
     if certificate.issuer != issuer.subject:
         return f"The {title} names another issuer."
     stated = certificate.extensions.get(OID_AUTHORITY_KEY_IDENTIFIER)
-    if stated is None or authority_key(stated[1]) != issuer.key_identifier():
+    identifier = issuer.key_identifier()
+    if stated is None or identifier is None or authority_key(stated[1]) != identifier:
         return f"The {title} names another key of its issuer."
     if not verifies(issuer.key(), certificate.signature, certificate.signed):
         return f"The signature of the {title} is not its issuer's."
