@@ -154,9 +154,9 @@ def _mutated(generator: random.Random, pool: list[bytes]) -> bytes:
             case 3:
                 data[at:at] = generator.randbytes(generator.randint(1, 16))
             case 4:
-                size, order = generator.choice((1, 2, 4, 8)), generator.choice(("big", "little"))
+                size, little = generator.choice((1, 2, 4, 8)), generator.random() < 0.5
                 value = generator.choice(INTERESTING) & ((1 << (8 * size)) - 1)
-                data[at : at + size] = value.to_bytes(size, order)
+                data[at : at + size] = value.to_bytes(size, "little" if little else "big")
             case _:
                 other = generator.choice(pool)
                 begin = generator.randrange(len(other) + 1)

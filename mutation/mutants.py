@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 CODE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)+")
 WORD = re.compile(r"[A-Za-z0-9_.:-]{1,40}")
@@ -159,7 +159,7 @@ def _edits(tree: ast.Module) -> Iterator[Edit]:
     yield from _block(tree.body, "<module>", at_import=True)
 
 
-def _block(body: list[ast.stmt], scope: str, *, at_import: bool) -> Iterator[Edit]:
+def _block(body: Sequence[ast.stmt], scope: str, *, at_import: bool) -> Iterator[Edit]:
     for index, statement in enumerate(body):
         if index == 0 and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
             continue
@@ -280,8 +280,8 @@ def _replacements(node: ast.expr) -> Iterator[str]:
                     changed = [*ops[:index], other(), *ops[index + 1 :]]
                     yield f"({ast.unparse(ast.Compare(left, changed, comparators))})"
         case ast.BoolOp(op=operator, values=values):
-            other = ast.Or() if isinstance(operator, ast.And) else ast.And()
-            yield f"({ast.unparse(ast.BoolOp(other, values))})"
+            opposite = ast.Or() if isinstance(operator, ast.And) else ast.And()
+            yield f"({ast.unparse(ast.BoolOp(opposite, values))})"
             if len(values) > 2:
                 for index in range(len(values)):
                     kept = [*values[:index], *values[index + 1 :]]

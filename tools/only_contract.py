@@ -7,7 +7,7 @@ opposite, so that a dependency that nobody thought of is a violation too.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from importlinter import Contract, ContractCheck, fields, output
 
@@ -25,8 +25,8 @@ class OnlyContract(Contract):
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002, FBT001 - its signature
         """Look at every direct import of every module of the sources."""
-        sources = tuple(self.source_modules)
-        allowed = (*sources, *self.allowed, *sys.stdlib_module_names)
+        sources = tuple(cast("list[str]", self.source_modules))  # a field gives its value, not itself
+        allowed = (*sources, *cast("list[str]", self.allowed), *sys.stdlib_module_names)
         strays = [
             (importer, imported)
             for importer in sorted(graph.modules)
