@@ -1,7 +1,7 @@
 """TDX evidence: against the bare cryptography under it, and against another verifier, in one run.
 
 The floors do nothing but what cannot be left out. Warm: load the attestation key, one ECDSA verification.
-Cold: nine of them and the parsing, without roles, revocation, levels, policy or ledger; once the same parsing,
+Cold: nine of them and the parsing, without roles, revocation, levels, policy or ledger; once the same one,
 and once the least that gives nine keys, with other parsers.
 """
 
