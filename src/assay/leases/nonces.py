@@ -35,14 +35,18 @@ class Nonce:
 
 def draw(db: Database, lease: str, purpose: Purpose) -> Nonce:
     """Return a fresh nonce, once its record is durable."""
-    value = secrets.token_bytes(NONCE_BYTES)
     with db.transaction() as tx:
-        now = tx.now()
-        tx.execute("DELETE FROM nonces WHERE expires_at < ?", (now - NONCE_SECONDS,))
-        tx.execute(
-            "INSERT INTO nonces (nonce, lease, purpose, expires_at) VALUES (?, ?, ?, ?)",
-            (value, lease, purpose.value, now + NONCE_SECONDS),
-        )
+        return record(tx, lease, purpose)
+
+
+def record(tx: Transaction, lease: str, purpose: Purpose) -> Nonce:
+    """Return a fresh nonce, recorded in the caller's transaction: it may be sent once that is committed."""
+    value, now = secrets.token_bytes(NONCE_BYTES), tx.now()
+    tx.execute("DELETE FROM nonces WHERE expires_at < ?", (now - NONCE_SECONDS,))
+    tx.execute(
+        "INSERT INTO nonces (nonce, lease, purpose, expires_at) VALUES (?, ?, ?, ?)",
+        (value, lease, purpose.value, now + NONCE_SECONDS),
+    )
     return Nonce(value, lease, purpose, now)
 
 

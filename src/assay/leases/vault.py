@@ -31,6 +31,8 @@ class Vault:
             StoreError: ``store.disk.full``, ``store.file.*``, ``store.directory.*``.
         """
         digest = hashlib.sha256(data).digest()
+        if self._holds(digest):
+            return digest
         prepare_directory(self.root)
         try:
             create_private(self.root / digest.hex(), data)
@@ -38,6 +40,13 @@ class Vault:
             if error.code != "store.file.exists":
                 raise
         return digest
+
+    def _holds(self, digest: bytes) -> bool:
+        try:
+            self.get(digest)
+        except (StoreError, LeaseError):
+            return False
+        return True
 
     def get(self, digest: bytes) -> bytes:
         """Return the bytes with that SHA-256.

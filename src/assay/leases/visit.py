@@ -99,6 +99,7 @@ class Visit:
         self._report = report
         self._socket: socket.socket | None = None
         self._bundle = b""
+        self._start_nonce: nonces.Nonce | None = None
 
     def admit(self, manifest: bytes, budget: float) -> OwnerSession:
         """Open an attested session for one manifest.
@@ -232,12 +233,17 @@ class Visit:
             lambda sent, whole: self._report(moments.Sending(sent, whole)),
         )
         files = len(spool.listing.entries)
+
+        def record(tx: Transaction) -> None:
+            self._start_nonce = nonces.record(tx, self.lease.id, Purpose.START)
+
         self.lease = self.desk.book.step(
             self.lease,
             Event.SENT,
             self.hold,
             facts={"manifest": manifest.digest().hex(), "files": files, "bytes": size},
             salted={"bundle": manifest.bundle},
+            also=record,
         )
         self._report(moments.Sent(files, spool.listing.total_bytes()))
 
@@ -249,7 +255,9 @@ class Visit:
             ChannelError: The guest refused, or presented evidence of another session or purpose.
         """
         session = self._open_session()
-        nonce = nonces.draw(self.desk.db, self.lease.id, Purpose.START)
+        nonce = self._start_nonce
+        if nonce is None:
+            raise LeaseError("lease.bundle.missing", "Nothing was sent that could start.")
         found: list[runs.Run] = []
 
         def appraise(offered: Offered, binding: SessionBinding) -> None:
