@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from assay.errors import LeaseError, StoreError
-from assay.store import create_private, prepare_directory, read_private
+from assay.store import prepare_directory, read_private, write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,17 +28,13 @@ class Vault:
         """Keep ``data`` durably and return its SHA-256, 32 bytes.
 
         Raises:
-            StoreError: ``store.disk.full``, ``store.file.*``, ``store.directory.*``.
+            StoreError: ``store.disk.full``, ``store.file.unusable``, ``store.directory.*``.
         """
         digest = hashlib.sha256(data).digest()
         if self._holds(digest):
             return digest
         prepare_directory(self.root)
-        try:
-            create_private(self.root / digest.hex(), data)
-        except StoreError as error:
-            if error.code != "store.file.exists":
-                raise
+        write_private(self.root / digest.hex(), data)  # also over a file that was altered
         return digest
 
     def _holds(self, digest: bytes) -> bool:
