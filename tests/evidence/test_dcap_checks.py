@@ -242,6 +242,11 @@ def reserved_bytes_4_of_a_report(stage):
     stage.quote.body["reserved_4"] = b"\x01" + bytes(41)
 
 
+@proves(checks.QUOTE_RESERVED)
+def reserved_bytes_of_the_enclave_that_quotes(stage):
+    stage.quote.qe_report["reserved_3"] = b"\x01" + bytes(31)
+
+
 @proves(checks.QUOTE_CERTIFICATION, "dcap.quote.certification_type", versions=(4, 5))
 def wrapper_of_another_type(stage):
     stage.quote.outer_type = 5

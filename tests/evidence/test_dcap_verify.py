@@ -333,7 +333,7 @@ def test_what_a_fact_rests_on_is_in_its_key():
     assert not judge(evidence, facts=facts, collateral=None).authentic
     # another report of the quoting enclave, by one byte
     forged = bytearray(evidence.quote)
-    forged[632 + 4 + 128 + 6 + 100] ^= 1
+    forged[632 + 4 + 128 + 6 + 70] ^= 1
     assert "dcap.qe_report.signature" in failed(judge(replace(evidence, quote=bytes(forged)), facts=facts))
     # another platform
     assert not judge(replace(evidence, platform="sgx"), facts=facts).authentic
@@ -485,6 +485,8 @@ def call(**changes):
         ({"platform": "TDX"}, "evidence.call.platform"),
         ({"binding": None}, "evidence.call.type"),
         ({"binding": REPORT_DATA}, "evidence.call.type"),
+        ({"binding": Expected("x" * 64)}, "evidence.call.type"),
+        ({"binding": Expected(bytearray(REPORT_DATA))}, "evidence.call.type"),
         ({"quote": bytearray(100)}, "evidence.call.type"),
         ({"quote": "x"}, "evidence.call.type"),
     ],

@@ -70,7 +70,10 @@ def test_tables_cannot_be_changed():
 def test_only_the_vendor_table_makes_hardware():
     vendor = Roots.vendor()
     assert [root.anchor.simulated for root in vendor.entries] == [False]
-    roots = vendor.with_anchor("Intel SGX Root CA", INTEL.root_der)
+    roots = vendor.with_anchor("Intel SGX Root CA of mine", INTEL.root_der)
+    impostor = "Intel SGX Root CA"
+    assert code(lambda: vendor.with_anchor(impostor, INTEL.root_der)) == "roots.anchor.name"
+    assert vendor.with_anchor(impostor, INTEL_SGX_ROOT_CA) is vendor
     mine = roots.intel[-1]
     assert mine.anchor.simulated
     assert mine.anchor.fingerprint == hashlib.sha256(INTEL.root_der).digest()

@@ -136,8 +136,8 @@ class Roots:
 
         Raises:
             EvidenceError: ``roots.published_test_root`` for a root on the deny list;
-                ``roots.anchor.malformed`` when name or size are out of bounds; ``roots.anchor.too_many``
-                beyond 16 roots.
+                ``roots.anchor.malformed`` when name or size are out of bounds; ``roots.anchor.name`` for
+                the name of a vendor's root; ``roots.anchor.too_many`` beyond 16 roots.
         """
         mark = hashlib.sha256(der).digest()
         if mark in PUBLISHED_TEST_ROOTS:
@@ -150,6 +150,10 @@ class Roots:
             raise EvidenceError(
                 "roots.anchor.malformed",
                 f"An anchor needs a printable name of 1 to 64 characters and 1 to {MAX_ANCHOR_BYTES} bytes.",
+            )
+        if mark not in VENDOR_ROOTS and any(name == root.name for root in VENDOR_ROOTS.values()):
+            raise EvidenceError(
+                "roots.anchor.name", f"An anchor cannot be called {name!r}: that is a vendor's root."
             )
         if any(root.anchor.fingerprint == mark for root in self.entries):
             return self

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from assay.errors import EvidenceError
 from assay.evidence.dcap import checks
-from assay.evidence.sgx.report import SGX_REPORT_BYTES, SgxReport
+from assay.evidence.sgx.report import SGX_REPORT_BYTES, SgxReport, reserved_is_zero
 from assay.evidence.tdx.report import TD_REPORT_15_BYTES, TD_REPORT_BYTES, TdReport
 
 if TYPE_CHECKING:
@@ -162,16 +162,26 @@ def parse_quote(data: bytes, platform: Platform) -> Quote:
             "dcap.quote.trailing",
             "Bytes that are not zero follow the declared length.",
         )
-    body: TdReport | SgxReport
-    if platform == "tdx":
-        body = TdReport.unpack(data, body_at, body_size)
-    else:
-        body = SgxReport.unpack(data, body_at)
-        if not body.reserved_is_zero:
-            raise QuoteError(
-                checks.QUOTE_RESERVED, "dcap.quote.reserved", "Reserved bytes of the report are not zero."
-            )
-    return Quote(data, version, body, signed_end, section, qe_report_at, auth, chain, end)
+    reports = [qe_report_at] if platform == "tdx" else [qe_report_at, body_at]
+    if not all(reserved_is_zero(data, at) for at in reports):
+        raise QuoteError(
+            checks.QUOTE_RESERVED, "dcap.quote.reserved", "Reserved bytes of a report are not zero."
+        )
+    return Quote(
+        data,
+        version,
+        _report(data, platform, body_at, body_size),
+        signed_end,
+        section,
+        qe_report_at,
+        auth,
+        chain,
+        end,
+    )
+
+
+def _report(data: bytes, platform: Platform, at: int, size: int) -> TdReport | SgxReport:
+    return TdReport.unpack(data, at, size) if platform == "tdx" else SgxReport.unpack(data, at)
 
 
 def _header(data: bytes, platform: Platform) -> tuple[int, int, int]:

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 _SPECS = {"tdx": checks.TDX_CHECKS, "sgx": checks.SGX_CHECKS}
 _BINDING = {"tdx": checks.TDX_BINDING, "sgx": checks.SGX_BINDING}
 _HASHED = ec.ECDSA(Prehashed(SHA256()))
-_ZERO_8, _ZERO_32 = bytes(8), bytes(32)
+_ZERO_32 = bytes(32)
+_BINDINGS = (Expected, Unchecked)
 _BINDING_NEED = Need("binding", {}, "The report data was not compared with anything.")
 
 
@@ -126,12 +127,12 @@ def verify_quote(
         EvidenceError: ``evidence.call.time`` for a naive ``now``, ``evidence.call.platform`` for an unknown
             platform, ``evidence.call.type`` when quote or binding are of another type: errors of the caller.
     """
-    if now.tzinfo is None:
+    if now.utcoffset() is None:
         raise EvidenceError("evidence.call.time", "The time of a verification needs a time zone.")
     if platform not in _SPECS:
         raise EvidenceError("evidence.call.platform", "The platform is neither tdx nor sgx.")
-    if type(quote) is not bytes or not isinstance(binding, (Expected, Unchecked)):
-        raise EvidenceError("evidence.call.type", "A quote is bytes; a binding is Expected or Unchecked.")
+    if type(binding) not in _BINDINGS or {type(quote), type(_expected(binding))} != {bytes}:
+        raise EvidenceError("evidence.call.type", "A quote and what is expected are bytes, and nothing else.")
     try:
         parsed = parse_quote(quote, platform)
     except QuoteError as defect:
@@ -152,6 +153,10 @@ def verify_quote(
     if vouched is None:
         return _fresh(parsed, platform, collateral, roots, now, binding, facts, key)
     return _conclude(parsed, platform, vouched, binding)
+
+
+def _expected(binding: Binding) -> bytes:
+    return binding.value if isinstance(binding, Expected) else b""
 
 
 def _conclude(

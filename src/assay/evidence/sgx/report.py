@@ -53,12 +53,12 @@ class SgxReport(NamedTuple):
         """Whether the enclave is debuggable."""
         return bool(self.attributes[0] & _DEBUG)
 
-    @property
-    def reserved_is_zero(self) -> bool:
-        """Whether all reserved bytes are zero."""
-        return (
-            self.reserved_1 == _ZERO_12
-            and self.reserved_2 == _ZERO_32
-            and self.reserved_3 == _ZERO_32
-            and self.reserved_4 == _ZERO_42
-        )
+
+def reserved_is_zero(quote: bytes, offset: int) -> bool:
+    """Return whether all reserved bytes of the report at ``offset`` are zero."""
+    return (
+        quote[offset + 20 : offset + 32] == _ZERO_12
+        and quote[offset + 96 : offset + 128] == _ZERO_32
+        and quote[offset + 160 : offset + 192] == _ZERO_32
+        and quote[offset + 262 : offset + 304] == _ZERO_42
+    )
