@@ -109,6 +109,7 @@ def test_published_test_roots_are_never_anchors(mark, monkeypatch):
 
     monkeypatch.setattr("assay.evidence.roots.hashlib.sha256", lambda data: Digest())
     assert code(lambda: Roots.vendor().with_anchor("mine", b"their bytes")) == "roots.published_test_root"
+    assert code(lambda: Root("intel", "mine", b"their bytes")) == "roots.published_test_root"
 
 
 def test_published_roots_among_the_vectors_are_refused():

@@ -68,6 +68,15 @@ PUBLISHED_TEST_ROOTS: Mapping[bytes, str] = MappingProxyType(
 )
 
 
+def _refuse_published(mark: bytes) -> None:
+    if mark in PUBLISHED_TEST_ROOTS:
+        raise EvidenceError(
+            "roots.published_test_root",
+            f"This root comes from {PUBLISHED_TEST_ROOTS[mark]}: anyone can make evidence under it.",
+            action="Use an anchor of your own installation.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Root:
     """One root that a chain may end in.
@@ -83,6 +92,7 @@ class Root:
 
     Raises:
         DerError: It is no certificate of the kind that Intel's formats use.
+        EvidenceError: ``roots.published_test_root`` for a root on the deny list.
     """
 
     vendor: str
@@ -93,6 +103,7 @@ class Root:
 
     def __post_init__(self) -> None:
         mark = hashlib.sha256(self.der).digest()
+        _refuse_published(mark)
         pinned = VENDOR_ROOTS.get(mark)
         anchor = Anchor(mark, pinned.name if pinned else self.name, simulated=pinned is None)
         object.__setattr__(self, "anchor", anchor)
@@ -140,12 +151,7 @@ class Roots:
                 the name of a vendor's root; ``roots.anchor.too_many`` beyond 16 roots.
         """
         mark = hashlib.sha256(der).digest()
-        if mark in PUBLISHED_TEST_ROOTS:
-            raise EvidenceError(
-                "roots.published_test_root",
-                f"This root comes from {PUBLISHED_TEST_ROOTS[mark]}: anyone can make evidence under it.",
-                action="Use an anchor of your own installation.",
-            )
+        _refuse_published(mark)
         if not 0 < len(der) <= MAX_ANCHOR_BYTES or not 0 < len(name) <= 64 or not name.isprintable():
             raise EvidenceError(
                 "roots.anchor.malformed",
