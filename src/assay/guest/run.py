@@ -220,7 +220,7 @@ class Run:
         self.stderr.finish()
 
     def _confine(self) -> tuple[int | None, int | None]:
-        threads = self._open_streams()
+        opened, threads = self._open_streams()
         self._begun.set()
         confined = self._confined
         if confined is None:
@@ -233,11 +233,12 @@ class Run:
             thread.join()
         with self.changed:
             self._master = -1
+        opened.close_outputs()
         if self._reason is None and ended.code is None and ended.signal is None:
             self._reason = "failed"
         return ended.code, ended.signal
 
-    def _open_streams(self) -> list[threading.Thread]:
+    def _open_streams(self) -> tuple[terminal.Opened, list[threading.Thread]]:
         """Start the workload with its streams, and a thread for each of them."""
         manifest, request = self.order.manifest, self.order.request
         opened = terminal.open_terminal(request) if manifest.tty else terminal.open_pipes(stdin=request.stdin)
@@ -264,7 +265,7 @@ class Run:
         threads = [threading.Thread(target=job, name="stream", daemon=True) for job in jobs]
         for thread in threads:
             thread.start()
-        return threads
+        return opened, threads
 
     def _grant(self, size: int) -> None:
         self._granted(size)

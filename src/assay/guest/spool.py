@@ -42,7 +42,10 @@ class Spool:
         self.ended = False
 
     def fill(self, source: int, room: Callable[[int], int], full: Callable[[], None]) -> None:
-        """Copy everything from the descriptor ``source``, which it closes, until its end.
+        """Copy everything from the descriptor ``source`` until its end.
+
+        The descriptor stays open: a program that has closed its terminal may still be running, and would be
+        hung up by the end of the master.
 
         Args:
             source: A pipe or the master of a terminal.
@@ -57,10 +60,7 @@ class Spool:
                     stored = False
                     full()
         finally:
-            os.close(source)
-            with self._changed:
-                self.ended = True
-                self._changed.notify_all()
+            self.finish()
 
     def _append(self, data: bytes) -> bool:
         view = memoryview(data)

@@ -36,6 +36,10 @@ class Opened:
         """Close the workload's ends, so that their end is noticed."""
         _close(*self.child)
 
+    def close_outputs(self) -> None:
+        """Close what the agent reads, once the workload has ended."""
+        _close(self.stdout, self.stderr)
+
     def close(self) -> None:
         """Close the agent's ends."""
         _close(self.stdin, self.stdout, self.stderr)
