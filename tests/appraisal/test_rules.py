@@ -472,6 +472,39 @@ def test_collateral_age_is_counted_to_the_hour() -> None:
     assert not judged(tdx(collateral_valid_from=NOW - timedelta(hours=24, seconds=1)), by).accepted
 
 
+def test_reasons_name_what_was_found_and_what_was_asked_for() -> None:
+    one = policy(f'[tdx]\nmr_td = ["{"09" * 48}"]')
+    assert judged(tdx(), one).ledger.failed()[0].reason == f"It is {'02' * 48}; the policy has {'09' * 48}."
+    two = policy(f'[tdx]\nmr_td = ["{"09" * 48}", "{"08" * 48}"]')
+    assert judged(tdx(), two).ledger.failed()[0].reason == (
+        f"It is {'02' * 48}, which is none of the 2 values of the policy."
+    )
+    by = policy('[tdx]\nmr_td = "reference"')
+    assert judged(tdx(), by).ledger.failed()[0].reason.endswith("(given: none at all).")
+    other = judged(tdx(), by, references={"rtmr3": frozenset({b""}), "mr_seam": frozenset()})
+    assert other.ledger.failed()[0].reason.endswith("(given: mr_seam, rtmr3).")
+
+
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [(0, "standard"), (1, "scalable"), (3, "3"), (-1, "-1")],
+)
+def test_the_sgx_type_that_was_found_is_named(found: int, name: str) -> None:
+    by = policy('[hardware]\nsgx_types = ["scalable-with-integrity"]')
+    reason = judged(tdx(sgx_type=found), by).ledger.failed()[0].reason
+    assert reason == f"The platform's SGX type is {name}; allowed: scalable-with-integrity."
+
+
+@pytest.mark.parametrize(
+    ("count", "tail"), [(1, "A0."), (8, "A7."), (9, "A7 and 1 more."), (11, "A7 and 3 more.")]
+)
+def test_many_advisories_are_shown_as_few(count: int, tail: str) -> None:
+    words = tuple(f"A{index}" for index in range(count))
+    for text in ("accepted_advisories = []", f"rejected_advisories = {list(words)}"):
+        reason = judged(tdx(advisories=words), policy(f"[tcb]\n{text}")).ledger.failed()[0].reason
+        assert reason.endswith(tail if count < 10 else "") or "and 3 more." in reason
+
+
 # --- Reference Values
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from assay.appraisal.policy import SHIPPED, shipped_text
 from assay.appraisal.reading import read
-from assay.appraisal.reference import reference_page
+from assay.appraisal.reference import reference_page, write
 from assay.appraisal.schema import json_schema, json_schema_text
 from assay.appraisal.vocabulary import WEAKNESSES
 from assay.errors import PolicyError
@@ -27,6 +27,12 @@ def test_the_published_schema_is_the_codes() -> None:
 
 def test_the_published_reference_is_the_codes() -> None:
     assert (DOCS / "policy.md").read_text() == reference_page(), REGENERATE
+
+
+def test_both_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
+    write(tmp_path)
+    for name in ("policy.md", "policy.schema.json"):
+        assert (tmp_path / name).read_bytes() == (DOCS / name).read_bytes()
 
 
 def test_every_object_of_the_schema_is_closed() -> None:

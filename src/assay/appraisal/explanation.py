@@ -107,7 +107,7 @@ class Difference:
 
 
 _ACCEPT: Final = "accept: "
-_NAMES: Final = ("name", "platforms", "simulated")
+_NAMES: Final = ("name", "simulated")
 
 
 def differences(first: Document, second: Document) -> tuple[Difference, ...]:

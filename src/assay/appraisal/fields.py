@@ -217,7 +217,7 @@ class Hex(Kind):
     def _decode(self, value: object, path: str) -> bytes:
         if not isinstance(value, str):
             raise wrong_type(path, value, "a string of hexadecimal digits")
-        if len(value) != 2 * self.size or not value.isascii() or not value.isalnum():
+        if len(value) != 2 * self.size or not value.isalnum():
             raise self._refuse(value, path)
         try:
             return bytes.fromhex(value)
@@ -372,7 +372,7 @@ def _unknown(path: str, name: str, known: Iterable[str], prefix: str) -> PolicyE
 
 def _plain(name: str) -> str:
     """Return a key as it may stand in a path."""
-    return name if name.isascii() and name.isprintable() and 0 < len(name) <= _SHOWN else _shown(name)
+    return ascii(name)[1:-1][:_SHOWN] or '""'
 
 
 def _either(words: tuple[str, ...]) -> str:

@@ -66,7 +66,11 @@ def _weaknesses() -> Iterator[str]:
     yield "\n`Revoked` and `NotSupported` (no TCB level matches) have no word: no policy can admit them.\n"
 
 
-if __name__ == "__main__":
-    target = Path(sys.argv[1])
+def write(target: Path) -> None:
+    """Write the page and the schema into a directory."""
     (target / "policy.md").write_text(reference_page(), encoding="utf-8")
     (target / "policy.schema.json").write_text(json_schema_text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

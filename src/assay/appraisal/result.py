@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -56,7 +56,7 @@ class AttestationResult:
     context: Context
     workload_log: LogResult[Any] | None
     admitted: tuple[str, ...]
-    _policy_part: slice = field(repr=False)
+    _policy_part: slice
 
     @property
     def policy_checks(self) -> tuple[Check, ...]:

@@ -32,8 +32,8 @@ def rules(shop: Workshop) -> Iterator[Rule]:
         yield _least(shop, "min_isv_svn", "isv_svn", sgx.min_isv_svn)
     if sgx.min_config_svn is not None:
         yield _least(shop, "min_config_svn", "config_svn", sgx.min_config_svn)
-    if sgx.attributes is not None and sgx.attributes_mask is not None:
-        yield _attributes(shop, sgx.attributes, sgx.attributes_mask)
+    if sgx.attributes is not None:
+        yield _attributes(shop, sgx.attributes, sgx.attributes_mask or b"")
 
 
 def _debug(shop: Workshop, wanted: bool | None) -> Rule:  # noqa: FBT001 - three values: said, denied, unsaid
