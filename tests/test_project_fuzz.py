@@ -83,7 +83,7 @@ def test_a_sound_parser_passes_and_its_corpus_is_kept(fuzz, tmp_path, engine, so
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("source", "kind"), [(CRASHES, "crash"), (HANGS, "timeout"), (SWELLS, "oom")])
 def test_a_finding_fails_and_its_input_is_kept_and_fails_again(fuzz, tmp_path, engine, source, kind):
-    done = fuzz(source, engine, "--timeout", "2" if kind == "timeout" else "25", "--megabytes", "700")
+    done = fuzz(source, engine, "--timeout", "2" if kind == "timeout" else "60", "--megabytes", "700")
     assert done.returncode == 1
     assert "0 passed, 1 failed" in done.stdout
     kept = _crashes(tmp_path)

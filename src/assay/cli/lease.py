@@ -37,8 +37,8 @@ def new(**options: Any) -> int:
     """Lease a machine, make it prove itself, and keep it for 'assay run --lease'."""
     from assay.cli import job
     from assay.cli.narration import Narrator
-    from assay.cli.outcome import exit_code, show_error
-    from assay.cli.output import emit_json
+    from assay.cli.outcome import exit_code
+    from assay.cli.output import emit_json, show_error
     from assay.leases import moments
     from assay.leases import run as flow
     from assay.leases.desk import Desk

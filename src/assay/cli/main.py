@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from assay.cli import exit_codes
-from assay.cli.output import emit_json, escape, progress, style
+from assay.cli.output import emit_json, escape, progress, show_error, style
 from assay.errors import AssayError
 
 if TYPE_CHECKING:
@@ -162,9 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(error: AssayError, *, as_json: bool) -> int:
     """Say what failed, why, and what to do."""
-    progress(f"{style('error:', 'bad')} {escape(error.message)} [{escape(error.code)}]")
-    if error.action:
-        progress(f"{style('do:', 'strong')} {escape(error.action)}")
+    show_error(error)
     if as_json:
         emit_json({"error": error.to_json()})
     _print_traceback(error)

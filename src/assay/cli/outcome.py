@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from assay.cli import exit_codes
-from assay.cli.output import escape, progress, style
+from assay.cli.output import progress, show_error, style
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,13 +30,6 @@ def exit_code(outcome: Outcome) -> int:
         return exit_codes.NOT_STARTED if outcome.error is not None else exit_codes.OK
     code = outcome.exit.exit_code
     return exit_codes.NOT_STARTED if code == 0 and outcome.error is not None else code
-
-
-def show_error(error: AssayError) -> None:
-    """Print what failed, why, and what to do."""
-    progress(f"{style('error:', 'bad')} {escape(error.message)} [{escape(error.code)}]")
-    if error.action:
-        progress(f"{style('do:', 'strong')} {escape(error.action)}")
 
 
 class Report:

@@ -11,6 +11,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from assay.errors import AssayError
+
 Kind = Literal["good", "bad", "warn", "dim", "strong"]
 
 _CODES: Final[Mapping[str, str]] = {
@@ -61,6 +63,13 @@ def style(text: str, kind: Kind, stream: TextIO | None = None) -> str:
 def progress(text: str, kind: Kind | None = None) -> None:
     """Print one line of progress to stderr at once. What came from a peer was escaped by the caller."""
     click.echo(style(text, kind) if kind else text, err=True)
+
+
+def show_error(error: AssayError) -> None:
+    """Print what failed, why, and what to do."""
+    progress(f"{style('error:', 'bad')} {escape(error.message)} [{escape(error.code)}]")
+    if error.action:
+        progress(f"{style('do:', 'strong')} {escape(error.action)}")
 
 
 def emit(text: str) -> None:
