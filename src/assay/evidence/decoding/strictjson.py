@@ -15,7 +15,7 @@ from assay.errors import EvidenceError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_CONTAINERS = 4096  # objects and arrays; bounds the depth too, whatever the recursion limit
+MAX_CONTAINERS = 8192  # objects and arrays; bounds the depth too, whatever the recursion limit
 _WHITESPACE = " \t\n\r"
 
 
