@@ -6,6 +6,7 @@ import pytest
 
 from assay.appraisal import Context, Policy, Verdict
 from assay.errors import PolicyError
+from assay.evidence.ledger import Outcome
 from assay.evidence.verification import Anchor
 from support.appraisal_evidence import (
     FOREIGN,
@@ -41,7 +42,9 @@ def test_simulated_evidence_is_refused_unless_asked_for(text: str, anchor: Ancho
 def test_a_policy_for_simulated_machines_admits_this_installations_alone(
     anchor: Anchor, context: Context, code: str
 ) -> None:
-    assert failures(judged(evidence(anchor=anchor), ONLY, context=context)) == [code]
+    result = judged(evidence(anchor=anchor), ONLY, context=context)
+    assert failures(result) == [code]
+    assert result.ledger["policy.simulated"].outcome is Outcome.FAILED
 
 
 def test_simulated_evidence_says_so_everywhere() -> None:

@@ -174,6 +174,8 @@ def test_a_policy_of_zero_service_tds_needs_no_word() -> None:
 
 def test_size_and_encoding_are_bounded_before_parsing() -> None:
     assert refused(b"#" * (MAX_BYTES + 1)).code == "policy.size"
+    assert MAX_BYTES == 1_048_576
+    assert read((HEAD.encode() + b"#").ljust(MAX_BYTES, b"x")).version == 1
     assert refused(b"\xff").code == "policy.toml"
     assert refused(b"a = " + b"[" * 100_000).code == "policy.toml"
     assert refused(b"a = " + b"9" * 5000).code == "policy.toml"

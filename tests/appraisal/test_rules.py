@@ -397,6 +397,18 @@ def test_relaunch_does_not_excuse_the_quoting_enclave() -> None:
     assert failures(judged(changed, by)) == ["policy.tcb.qe.weak"]
 
 
+def test_relaunch_advice_does_not_hide_another_weakness() -> None:
+    by = policy(accept='["td-relaunch-advised"]')
+    changed = tdx(status=TcbStatus.TD_RELAUNCH_ADVISED, platform_status=TcbStatus.CONFIGURATION_NEEDED)
+    assert failures(judged(changed, by)) == ["policy.tcb.platform.weak"]
+
+
+def test_without_the_word_for_relaunch_the_components_are_judged_by_their_own() -> None:
+    by = policy(accept='["out-of-date-platform", "out-of-date-module"]')
+    changed = tdx(status=TcbStatus.TD_RELAUNCH_ADVISED, platform_status=OUT, module_status=OUT)
+    assert failures(judged(changed, by)) == ["policy.tcb.status.weak"]
+
+
 def test_relaunch_does_not_excuse_a_revoked_module() -> None:
     by = policy(accept='["td-relaunch-advised"]')
     changed = tdx(status=TcbStatus.TD_RELAUNCH_ADVISED, platform_status=OUT, module_status=TcbStatus.REVOKED)

@@ -208,11 +208,9 @@ class _Draft:
             yield f'mr_service_td = ["{claims.mr_service_td.hex()}"]'
         yield ""
         yield "[tdx]"
-        for name, read in tdx.REGISTERS.items():
-            if name == "mr_seam":
-                continue
-            value = read(claims)
-            yield f"# {name}: {_TRUSTING[name]}."
+        for name, trusting in _TRUSTING.items():
+            value = tdx.REGISTERS[name](claims)
+            yield f"# {name}: {trusting}."
             commented = "# " if name == "rtmr3" and self.log is not None else ""
             if commented:
                 yield "# Left out: it names one instance of the app. The event log explains it, see [dstack]."
