@@ -91,15 +91,12 @@ class Scene:
         return replace(made, **changes)
 
     def gate(self, policy: bytes | None = None, required: tuple[str, ...] = (), **changes: Any) -> Gate:
-        trust = self.trust(**changes)
-        own = [root.anchor.fingerprint for root in trust.roots.entries if root.anchor.simulated]
         return Gate(
-            trust=trust,
+            trust=self.trust(**changes),
             policy=Policy.load(policy, name="test") if policy else Policy.shipped("local"),
             required=required,
             launch=self.config.digest(),
             facts=FactCache(max_entries=16),
-            root=own[0] if len(own) == 1 else None,
         )
 
     def judge(
@@ -112,6 +109,7 @@ class Scene:
         now: datetime = NOW,
     ):
         binding = binding or self.binding()
-        return (gate or self.gate()).judge(
-            offered or self.offered(binding), binding, history=history, now=now, nonce_made_at=now
-        )
+        offered = offered or self.offered(binding)
+        gate = gate or self.gate()
+        record = gate.record(binding, isolation=offered.isolation, history=history, nonce_made_at=now)
+        return gate.judge(offered.evidence, record, now=now)

@@ -19,6 +19,7 @@ from assay.evidence.dcap import verify_quote
 from assay.evidence.facts import FactCache
 from assay.evidence.ledger import CheckSpec, Ledger, LedgerBuilder, Outcome
 from assay.evidence.verification import Expected
+from assay.leases.record import AppraisalRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
     from assay.appraisal.policy import Policy
     from assay.channel.binding import SessionBinding
-    from assay.channel.offer import Offered
+    from assay.evidence.dcap.collateral import Collateral
+    from assay.evidence.roots import Roots
     from assay.providers.interface import CreateRequest, Trust
 
 _SOURCE: Final = "Assay design, Two appraisals, one binding"
@@ -42,6 +44,8 @@ REQUIRED: Final = CheckSpec(
     "settings: require.checks",
 )
 CHECKS: Final = (LAUNCH_CONFIG, RUNTIME_REGISTER, REQUIRED)
+_OWN_REGISTERS: Final = ("mr_config_id", "rtmr3")
+"""Registers whose Reference Values are made from a record's launch configuration and history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,6 @@ class Gate:
         required: Ids of further checks that must have passed.
         launch: SHA-384 of the launch configuration, 48 bytes.
         facts: Verified facts, shared between appraisals.
-        root: SHA-256 of this installation's own simulated root, or None.
     """
 
     trust: Trust
@@ -62,89 +65,148 @@ class Gate:
     required: tuple[str, ...]
     launch: bytes
     facts: FactCache
-    root: bytes | None
 
-    def judge(
+    def record(
         self,
-        offered: Offered,
         binding: SessionBinding,
         *,
+        isolation: str,
         history: Sequence[runtime.RuntimeEvent],
-        now: datetime,
         nonce_made_at: datetime,
-    ) -> AttestationResult:
+    ) -> AppraisalRecord:
+        """Return what evidence is appraised with: all that ``judge`` takes, and what is kept for audits.
+
+        Args:
+            binding: The binding that the evidence must carry, from our own values.
+            isolation: The rung of isolation that the guest names.
+            history: Every event of the runtime register since the launch, as this side knows them.
+            nonce_made_at: When the nonce was made.
+        """
+        known = self.trust.references
+        return AppraisalRecord(
+            binding=binding,
+            isolation=isolation,
+            history=tuple(history),
+            launch=self.launch,
+            nonce_made_at=nonce_made_at,
+            references={name: known[name] for name in known if name not in _OWN_REGISTERS},
+            anchors=tuple(
+                (root.anchor.name, root.der) for root in self.trust.roots.entries if root.anchor.simulated
+            ),
+            policy=self.policy.name,
+            policy_digest=self.policy.digest,
+            required=self.required,
+        )
+
+    def judge(self, evidence: bytes, record: AppraisalRecord, *, now: datetime) -> AttestationResult:
         """Return the Attestation Result, accepted or not.
 
         Args:
-            offered: What the guest presented.
-            binding: The binding that the evidence must carry, from our own values.
-            history: Every event of the runtime register since the launch, as this side knows them.
+            evidence: What the guest presented.
+            record: What it is appraised with.
             now: The time of the appraisal.
-            nonce_made_at: When the nonce was made.
         """
-        evidence = verify_quote(
-            offered.evidence,
-            platform=cast("Any", binding.platform),
-            collateral=self.trust.collateral,
+        return judge(
+            evidence,
+            record,
+            policy=self.policy,
             roots=self.trust.roots,
-            now=now,
-            binding=Expected(binding.report_data()),
+            collateral=self.trust.collateral,
             facts=self.facts,
+            now=now,
         )
-        register = runtime.replay(tuple(history))
-        references = {
-            **self.trust.references,
-            "mr_config_id": frozenset({self.launch}),
-            "rtmr3": frozenset({register}),
-        }
-        context = Context(
-            isolation=offered.isolation, installation_root=self.root, nonce_made_at=nonce_made_at
-        )
-        result = appraise(
-            evidence, self.policy, now=now, references=references, context=context, workload_log=None
-        )
-        return self._with_own_checks(result, register)
 
-    def _with_own_checks(self, result: AttestationResult, register: bytes) -> AttestationResult:
-        ledger = LedgerBuilder(CHECKS)
-        if result.evidence.authentic:
-            claims = result.evidence.claims
-            _compare(
-                ledger,
-                LAUNCH_CONFIG,
-                claims.mr_config_id,
-                self.launch,
-                "The guest was launched with another configuration: for another lease, owner or deadline.",
-            )
-            _compare(
-                ledger,
-                RUNTIME_REGISTER,
-                claims.rtmrs[runtime.REGISTER],
-                register,
-                "The guest measured something else than what was sent: its runtime register does not replay.",
-            )
-        else:
-            for spec in (LAUNCH_CONFIG, RUNTIME_REGISTER):
-                ledger.not_checked(
-                    spec, "gate.unauthenticated", "not reached: the evidence is not authenticated"
-                )
-        self._require_named(ledger, result.ledger)
-        own = ledger.close()
-        met = all(check.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE) for check in own)
-        return replace(result, ledger=result.ledger + own, verdict=result.verdict if met else Verdict.REFUSED)
 
-    def _require_named(self, ledger: LedgerBuilder, made: Ledger) -> None:
-        outcomes = {check.id: check.outcome for check in made}
-        missing = [name for name in self.required if outcomes.get(name) is not Outcome.PASSED]
-        words = f"Not passed: {', '.join(missing)[:300]}."
-        if not self.required:
-            ledger.not_applicable(REQUIRED, "settings require none")
-        elif not missing:
-            ledger.passed(REQUIRED)
-        elif all(outcomes.get(name) is Outcome.NOT_CHECKED for name in missing):
-            ledger.not_checked(REQUIRED, "gate.required_checks.not_checked", words)
-        else:
-            ledger.failed(REQUIRED, "gate.required_checks.missing", words)
+def judge(
+    evidence: bytes,
+    record: AppraisalRecord,
+    *,
+    policy: Policy,
+    roots: Roots,
+    collateral: Collateral | None,
+    facts: FactCache,
+    now: datetime,
+) -> AttestationResult:
+    """Return the Attestation Result: that of the gate now, or that of a record of it long after.
+
+    What is trusted is not in the record: policy and roots are the caller's own.
+
+    Args:
+        evidence: What the guest presented.
+        record: What it is appraised with.
+        policy: What admits a machine.
+        roots: The anchors in which a chain may end. When one of them is not a vendor's, it is the root of
+            the installation.
+        collateral: Endorsements for the platform, or None.
+        facts: Verified facts, shared between appraisals.
+        now: The time of the appraisal.
+    """
+    verified = verify_quote(
+        evidence,
+        platform=cast("Any", record.binding.platform),
+        collateral=collateral,
+        roots=roots,
+        now=now,
+        binding=Expected(record.binding.report_data()),
+        facts=facts,
+    )
+    register = runtime.replay(record.history)
+    references = {
+        **record.references,
+        "mr_config_id": frozenset({record.launch}),
+        "rtmr3": frozenset({register}),
+    }
+    own = [root.anchor.fingerprint for root in roots.entries if root.anchor.simulated]
+    context = Context(
+        isolation=record.isolation,
+        installation_root=own[0] if len(own) == 1 else None,
+        nonce_made_at=record.nonce_made_at,
+    )
+    result = appraise(verified, policy, now=now, references=references, context=context, workload_log=None)
+    return _with_own_checks(result, record, register)
+
+
+def _with_own_checks(
+    result: AttestationResult, record: AppraisalRecord, register: bytes
+) -> AttestationResult:
+    ledger = LedgerBuilder(CHECKS)
+    if result.evidence.authentic:
+        claims = result.evidence.claims
+        _compare(
+            ledger,
+            LAUNCH_CONFIG,
+            claims.mr_config_id,
+            record.launch,
+            "The guest was launched with another configuration: for another lease, owner or deadline.",
+        )
+        _compare(
+            ledger,
+            RUNTIME_REGISTER,
+            claims.rtmrs[runtime.REGISTER],
+            register,
+            "The guest measured something else than what was sent: its runtime register does not replay.",
+        )
+    else:
+        for spec in (LAUNCH_CONFIG, RUNTIME_REGISTER):
+            ledger.not_checked(spec, "gate.unauthenticated", "not reached: the evidence is not authenticated")
+    _require_named(ledger, record.required, result.ledger)
+    own = ledger.close()
+    met = all(check.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE) for check in own)
+    return replace(result, ledger=result.ledger + own, verdict=result.verdict if met else Verdict.REFUSED)
+
+
+def _require_named(ledger: LedgerBuilder, required: tuple[str, ...], made: Ledger) -> None:
+    outcomes = {check.id: check.outcome for check in made}
+    missing = [name for name in required if outcomes.get(name) is not Outcome.PASSED]
+    words = f"Not passed: {', '.join(missing)[:300]}."
+    if not required:
+        ledger.not_applicable(REQUIRED, "settings require none")
+    elif not missing:
+        ledger.passed(REQUIRED)
+    elif all(outcomes.get(name) is Outcome.NOT_CHECKED for name in missing):
+        ledger.not_checked(REQUIRED, "gate.required_checks.not_checked", words)
+    else:
+        ledger.failed(REQUIRED, "gate.required_checks.missing", words)
 
 
 def _compare(ledger: LedgerBuilder, spec: CheckSpec, found: bytes, expected: bytes, reason: str) -> None:
@@ -165,12 +227,10 @@ def gate_for(trust: Trust, request: CreateRequest, *, policy: Policy, required: 
         policy: What admits the machine.
         required: Ids of further checks that must have passed.
     """
-    own = [root.anchor.fingerprint for root in trust.roots.entries if root.anchor.simulated]
     return Gate(
         trust=trust,
         policy=policy,
         required=required,
         launch=request.config.digest(),
         facts=FactCache(max_entries=64),
-        root=own[0] if len(own) == 1 else None,
     )

@@ -1,10 +1,12 @@
-"""Judging a receipt with its Evidence, long after the lease is gone, from this installation's own records.
+"""Judging a receipt with its Evidence, long after the lease is gone.
 
 A receipt is worth what the Evidence is worth that names its key. So both appraisals are made again, by the
 same gate, as of the moment at which the log says they were made: with the collateral kept then, the binding
-and the history of the runtime register that were recorded, and the Reference Values of today. Then the
-receipt must be signed by the key in the binding of the start Evidence, and name this execution and no
-other.
+and the history of the runtime register that were recorded. Then the receipt must be signed by the key in the
+binding of the start Evidence, and name this execution and no other.
+
+What was recorded comes from this installation's own records, here, with the Reference Values of today; or
+from an exported log (``assay.leases.exported``). Both end in ``conclude``.
 """
 
 from __future__ import annotations
@@ -16,22 +18,41 @@ from typing import TYPE_CHECKING
 from assay.appraisal.policy import Policy
 from assay.channel import runtime
 from assay.channel.binding import Purpose
-from assay.channel.offer import Offered
 from assay.errors import LeaseError, ReceiptError
 from assay.evidence.dcap.collateral import Collateral
+from assay.evidence.facts import FactCache
 from assay.leases import runs
 from assay.leases.creation import request_of
-from assay.leases.gate import gate_for
+from assay.leases.gate import gate_for, judge
 from assay.receipts.receipt import Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from assay.appraisal.result import AttestationResult
     from assay.audit.entry import Entry
     from assay.channel.binding import SessionBinding
+    from assay.evidence.roots import Roots
     from assay.leases.desk import Desk
+    from assay.leases.record import AppraisalRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was kept of one of the two appraisals.
+
+    Attributes:
+        entry: Its entry in the log.
+        record: What it was made with.
+        evidence: The Evidence.
+        collateral: The collateral bundle, or None when there was none.
+    """
+
+    entry: Entry
+    record: AppraisalRecord
+    evidence: bytes
+    collateral: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +96,94 @@ class Proof:
         return self.admission.result.accepted and self.start.result.accepted
 
 
+def conclude(
+    data: bytes,
+    *,
+    admission: Kept,
+    start: Kept,
+    logged: Callable[[bytes], int],
+    policy: Policy,
+    roots: Roots,
+) -> Proof:
+    """Judge a receipt with what was kept of its two appraisals.
+
+    Args:
+        data: The receipt.
+        admission: The appraisal before a byte was sent.
+        start: The appraisal before the workload's first instruction.
+        logged: Returns the index of the entry that names a digest, SHA-256 of the receipt, or raises.
+        policy: What to appraise with.
+        roots: The anchors in which a chain may end.
+
+    Raises:
+        ReceiptError: ``receipt.malformed``, ``receipt.not_canonical``; ``receipt.signature``;
+            ``receipt.session.*`` when it is of another execution.
+        LeaseError: ``lease.record.session``, ``lease.record.history`` when the two are not of one execution.
+    """
+    bundle = _one_execution(admission.record, start.record)
+    receipt = Receipt.verify(data, key=start.record.binding.receipt_key)
+    receipt.require_session(
+        admission=admission.record.binding,
+        admission_evidence=admission.evidence,
+        start=start.record.binding,
+        start_evidence=start.evidence,
+        bundle=bundle,
+    )
+    if len(start.record.history) != receipt.sequence * len(runtime.EVENTS):
+        raise ReceiptError(
+            "receipt.session.sequence",
+            "The receipt is of another execution: the runtime register has another number of starts.",
+        )
+    digest = hashlib.sha256(data).digest()
+    return Proof(
+        receipt=receipt,
+        digest=digest,
+        index=logged(digest),
+        admission=_appraise(admission, policy, roots),
+        start=_appraise(start, policy, roots),
+    )
+
+
+def _one_execution(admission: AppraisalRecord, start: AppraisalRecord) -> bytes:
+    """Check that two records are of one session and one start; return the digest of its bundle."""
+    binding = start.binding
+    admitted = replace(binding, purpose=Purpose.ADMISSION, nonce=admission.binding.nonce)
+    if (
+        binding.purpose is not Purpose.START
+        or admission.binding != admitted
+        or admission.isolation != start.isolation
+    ):
+        raise LeaseError(
+            "lease.record.session", "The records of admission and start are not of one and the same session."
+        )
+    bundle = start.history[-1].payload if start.history else b""
+    own = start.history[len(admission.history) :]
+    if (
+        start.history[: len(admission.history)] != admission.history
+        or len(own) != len(runtime.EVENTS)
+        or own != runtime.events_of_start(start.isolation, binding.manifest, bundle)
+    ):
+        raise LeaseError(
+            "lease.record.history",
+            "The events of the runtime register between admission and start are not those of one start.",
+        )
+    return bundle
+
+
+def _appraise(kept: Kept, policy: Policy, roots: Roots) -> Appraised:
+    result = judge(
+        kept.evidence,
+        kept.record,
+        policy=policy,
+        roots=roots,
+        collateral=None if kept.collateral is None else Collateral.from_bundle_json(kept.collateral),
+        facts=FactCache(max_entries=64),
+        now=kept.entry.time,
+    )
+    same = kept.entry.facts.get("policy") == policy.digest.hex()
+    return Appraised(kept.entry.time, kept.entry.seq, same, result)
+
+
 def prove(
     desk: Desk,
     data: bytes,
@@ -92,32 +201,39 @@ def prove(
             an agent of an earlier one has another measurement.
 
     Raises:
-        ReceiptError: ``receipt.malformed``, ``receipt.not_canonical``; ``receipt.signature``;
-            ``receipt.session.*`` when it is of another execution; ``receipt.unlogged`` when no entry names
-            it.
-        LeaseError: ``lease.receipt.unknown`` when its execution is not in these records;
+        ReceiptError: As ``conclude``; ``receipt.unlogged`` when no entry names it.
+        LeaseError: As ``conclude``; ``lease.receipt.unknown`` when its execution is not in these records;
             ``lease.vault.altered``.
         StoreError: ``store.file.missing`` when Evidence or collateral was not kept.
     """
     run, before = _execution(desk, Receipt.unverified(data))
-    receipt = Receipt.verify(data, key=run.binding.receipt_key)
-    receipt.require_session(
-        admission=run.admission_binding,
-        admission_evidence=desk.vault.get(run.admission),
-        start=run.binding,
-        start_evidence=desk.vault.get(run.start),
-        bundle=run.bundle,
-    )
-    digest = hashlib.sha256(data).digest()
-    entry = _entry(desk, "receipt", digest)
+    more = references or {}
+    lease = desk.book.reload(run.lease)
+    request = request_of(lease, run.binding.owner_key)
+    trust = desk.provider(lease.provider).trust(request)
+    own = trust.references
+    both = {name: own.get(name, frozenset()) | more.get(name, frozenset()) for name in {*own, *more}}
+    applied = policy or Policy.shipped(trust.policy)
+    gate = gate_for(replace(trust, references=both), request, policy=applied, required=())
+
+    def kept(binding: SessionBinding, digest: bytes, history: tuple[runtime.RuntimeEvent, ...]) -> Kept:
+        entry = _entry(desk, "evidence", digest)
+        named = entry.facts.get("collateral")
+        return Kept(
+            entry=entry,
+            record=gate.record(binding, isolation=run.isolation, history=history, nonce_made_at=entry.time),
+            evidence=desk.vault.get(digest),
+            collateral=None if named is None else desk.vault.get(bytes.fromhex(str(named))),
+        )
+
     history = runs.history(before)
-    judge = _Judge(desk, run, policy, references or {})
-    return Proof(
-        receipt=receipt,
-        digest=digest,
-        index=entry.seq,
-        admission=judge.appraise(run.admission_binding, run.admission, history),
-        start=judge.appraise(run.binding, run.start, history + run.events()),
+    return conclude(
+        data,
+        admission=kept(run.admission_binding, run.admission, history),
+        start=kept(run.binding, run.start, history + run.events()),
+        logged=lambda digest: _entry(desk, "receipt", digest).seq,
+        policy=applied,
+        roots=trust.roots,
     )
 
 
@@ -133,47 +249,6 @@ def _execution(desk: Desk, stated: Receipt) -> tuple[runs.Run, tuple[runs.Run, .
         f"Execution {stated.sequence} of lease {stated.lease} is not in the records of this installation.",
         action="Verify it where it was run, or set ASSAY_STATE_DIR to that state.",
     )
-
-
-class _Judge:
-    def __init__(
-        self, desk: Desk, run: runs.Run, policy: Policy | None, more: Mapping[str, frozenset[bytes]]
-    ) -> None:
-        self._desk = desk
-        self._run = run
-        lease = desk.book.reload(run.lease)
-        self._request = request_of(lease, run.binding.owner_key)
-        trust = desk.provider(lease.provider).trust(self._request)
-        own = trust.references
-        both = {name: own.get(name, frozenset()) | more.get(name, frozenset()) for name in {*own, *more}}
-        self._trust = replace(trust, references=both)
-        self._policy = policy or Policy.shipped(trust.policy)
-
-    def appraise(
-        self, binding: SessionBinding, digest: bytes, history: tuple[runtime.RuntimeEvent, ...]
-    ) -> Appraised:
-        entry = _entry(self._desk, "evidence", digest)
-        named = entry.facts.get("collateral")
-        kept = None if named is None else self._desk.vault.get(bytes.fromhex(str(named)))
-        collateral = None if kept is None else Collateral.from_bundle_json(kept)
-        trust = replace(self._trust, collateral=collateral)
-        offered = Offered(
-            purpose=Purpose(binding.purpose).value,
-            lease=self._run.lease,
-            platform=binding.platform,
-            provider="",
-            evidence=self._desk.vault.get(digest),
-            auxiliary=b"",
-            events=runtime.encode_events(history),
-            channel_key=binding.channel_key,
-            receipt_key=binding.receipt_key,
-            proof=b"",
-            isolation=self._run.isolation,
-        )
-        gate = gate_for(trust, self._request, policy=self._policy, required=())
-        result = gate.judge(offered, binding, history=history, now=entry.time, nonce_made_at=entry.time)
-        same = entry.facts.get("policy") == self._policy.digest.hex()
-        return Appraised(entry.time, entry.seq, same, result)
 
 
 def _entry(desk: Desk, fact: str, digest: bytes) -> Entry:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from assay.leases.desk import Desk
     from assay.leases.gate import Gate
     from assay.leases.moments import Moment
+    from assay.leases.record import AppraisalRecord
     from assay.leases.spool import Spool
     from assay.providers.interface import Machine, Provider
     from assay.store import Hold, Transaction
@@ -139,8 +140,8 @@ class Visit:
         self.desk.book.at("admission.connected")
 
         def appraise(offered: Offered, binding: SessionBinding) -> None:
-            result = self._judge(offered, binding, nonce)
-            self._accept_admission(offered, result, nonce)
+            result, record = self._judge(offered, binding, nonce)
+            self._accept_admission(offered, result, record, nonce)
 
         return open_session(
             self._socket,
@@ -171,7 +172,9 @@ class Visit:
             reason = error.message if isinstance(error, ProviderError) else str(error)
             raise AmbiguousError("lease.machine.silent", reason) from error
 
-    def _judge(self, offered: Offered, binding: SessionBinding, nonce: nonces.Nonce) -> AttestationResult:
+    def _judge(
+        self, offered: Offered, binding: SessionBinding, nonce: nonces.Nonce
+    ) -> tuple[AttestationResult, AppraisalRecord]:
         now = self.desk.now()
         with self.desk.db.read() as view:
             clock.check(view, now)
@@ -179,38 +182,41 @@ class Visit:
         events = runs.history(known)
         if nonce.purpose is Purpose.START:
             events += runtime.events_of_start(offered.isolation, binding.manifest, self._bundle)
-        result = self._gate.judge(
-            offered,
+        record = self._gate.record(
             binding,
+            isolation=offered.isolation,
             history=events,
-            now=now,
             nonce_made_at=datetime.fromtimestamp(nonce.drawn_at, UTC),
         )
+        result = self._gate.judge(offered.evidence, record, now=now)
         self._report(moments.Judged(nonce.purpose, result))
         if not result.accepted:
             self.refused = self.desk.vault.put(offered.evidence)
         refusals.require(result, nonce.purpose)
-        return result
+        return result, record
 
-    def _accept_admission(self, offered: Offered, result: AttestationResult, nonce: nonces.Nonce) -> None:
+    def _accept_admission(
+        self, offered: Offered, result: AttestationResult, record: AppraisalRecord, nonce: nonces.Nonce
+    ) -> None:
         event = Event.ATTACHED if self.lease.state is State.RUNNING else Event.ADMITTED
         self.admission = self.desk.vault.put(offered.evidence)
         self.lease = self.desk.book.step(
             self.lease,
             event,
             self.hold,
-            facts=self._facts(result, nonce, self.admission),
+            facts=self._facts(result, record, self.admission),
             also=lambda tx: _accepted(tx, result, nonce),
         )
 
-    def _facts(self, result: AttestationResult, nonce: nonces.Nonce, evidence: bytes) -> dict[str, Fact]:
+    def _facts(self, result: AttestationResult, record: AppraisalRecord, evidence: bytes) -> dict[str, Fact]:
         collateral = self._gate.trust.collateral
         kept = b"" if collateral is None else self.desk.vault.put(collateral.to_bundle_json())
         return {
             "evidence": evidence.hex(),
             "collateral": kept.hex() or None,
-            "policy": self._gate.policy.digest.hex(),
-            "nonce": nonce.value.hex(),
+            "record": self.desk.vault.put(record.encode()).hex(),
+            "policy": record.policy_digest.hex(),
+            "nonce": record.binding.nonce.hex(),
             "platform": result.platform,
             "simulated": result.simulated,
             "isolation": result.context.isolation,
@@ -266,8 +272,8 @@ class Visit:
                     "gate.isolation.changed",
                     "The guest states another isolation at the start than at its admission.",
                 )
-            result = self._judge(offered, binding, nonce)
-            found.append(self._accept_start(offered, binding, result, nonce, manifest))
+            result, record = self._judge(offered, binding, nonce)
+            found.append(self._accept_start(offered, result, record, nonce, manifest))
 
         try:
             session.start_evidence(nonce.value, appraise)
@@ -280,35 +286,35 @@ class Visit:
     def _accept_start(
         self,
         offered: Offered,
-        binding: SessionBinding,
         result: AttestationResult,
+        record: AppraisalRecord,
         nonce: nonces.Nonce,
         manifest: Manifest,
     ) -> runs.Run:
         evidence = self.desk.vault.put(offered.evidence)
         kept = self.desk.vault.put(manifest.encode())
-        facts = self._facts(result, nonce, evidence) | {"manifest": kept.hex()}
+        facts = self._facts(result, record, evidence) | {"manifest": kept.hex()}
         made: list[runs.Run] = []
 
-        def record(tx: Transaction) -> None:
+        def enter(tx: Transaction) -> None:
             _accepted(tx, result, nonce)
             run = runs.Run(
                 lease=self.lease.id,
                 sequence=len(runs.of_lease(tx, self.lease.id)) + 1,
-                manifest=binding.manifest,
+                manifest=record.binding.manifest,
                 bundle=manifest.bundle,
                 isolation=offered.isolation,
                 started_at=tx.now(),
                 admission=self.admission,
                 start=evidence,
-                binding=binding,
+                binding=record.binding,
                 admission_nonce=self._open_session().binding.nonce,
             )
             runs.add(tx, run)
             made.append(run)
 
         self.lease = self.desk.book.step(
-            self.lease, Event.STARTED, self.hold, facts=facts, also=record, succeeded=None
+            self.lease, Event.STARTED, self.hold, facts=facts, also=enter, succeeded=None
         )
         return made[0]
 
