@@ -26,7 +26,7 @@ from assay.audit.walk import EntryWalk, TreeWalk
 from assay.errors import AuditError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from assay.audit.archive import Source
@@ -56,6 +56,7 @@ def verify_export(
     policy: WitnessPolicy | None = None,
     max_age: float | None = None,
     now: datetime | None = None,
+    watch: Callable[[bytes], None] | None = None,
 ) -> Verified:
     """Verify an export, a directory or a tar of one, without any network.
 
@@ -67,6 +68,8 @@ def verify_export(
         policy: The witnesses that must have signed; None when none is asked for.
         max_age: Seconds since the oldest witness signature, or since the last entry when there is none.
         now: The time, aware; needed for ``max_age``.
+        watch: Told the bytes of each entry, in order, while they are verified: what it was told is worth
+            something only once this has returned.
 
     Raises:
         AuditError: see the module; ``audit.export.missing``; ``audit.memory.unreadable``.
@@ -75,7 +78,7 @@ def verify_export(
     remembering = None if memory is None else Memory(memory)
     known = None if remembering is None else remembering.read()
     with open_export(path) as source:
-        found = _Verification(source, vkey, known, policy)
+        found = _Verification(source, vkey, known, policy, watch)
         result = found.run()
     if policy is not None and not policy.satisfied(frozenset(item.key for item in found.signatures)):
         raise AuditError(
@@ -109,12 +112,14 @@ class _Verification:
         vkey: VerifierKey,
         known: Mapping[str, Remembered] | None,
         policy: WitnessPolicy | None,
+        watch: Callable[[bytes], None] | None,
     ) -> None:
         self.signatures: tuple[Signature, ...] = ()
         self._source = source
         self._vkey = vkey
         self._known = known
         self._policy = policy
+        self._watch = watch
 
     def run(self) -> Verified:
         checkpoint = self._check_signatures()
@@ -125,6 +130,9 @@ class _Verification:
         walk = EntryWalk(self._attachments())
         for bundle, hashes in tree.bundles():
             walk.take(bundle, hashes)
+            if self._watch is not None:
+                for entry in bundle:
+                    self._watch(entry)
         if tree.root() != checkpoint.root:
             raise AuditError(
                 "audit.tree.root", "The entries do not give the root hash that the checkpoint signs."

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from assay.store import Database
 
 _LARGEST_KEY_FILE = 4096
-_ATTACHED = ("receipt", "evidence", "collateral")
+_ATTACHED = ("receipt", "evidence", "collateral", "record")
 """Facts whose digests are taken along. A manifest is not: it has the command line in it."""
 
 
@@ -39,7 +39,8 @@ def audit() -> None:
 def export(target: Path, *, tar: bool, origin: str | None, as_json: bool) -> None:
     """Write the log out, with the receipts and the Evidence that it names.
 
-    The export holds digests, receipts and Evidence; never commands, environments or output.
+    The export holds digests, receipts, Evidence and what it was appraised with; never commands, environments
+    or output.
     """
     from assay.audit import MIGRATIONS
     from assay.leases.vault import Vault
@@ -130,7 +131,7 @@ def verify(
         policy = None if policy_file is None else _read_policy(policy_file)
         result = verify_export(
             path,
-            vkey=_key(vkey, policy, path),
+            vkey=log_key(vkey, policy, path),
             memory=None if no_memory else state_directory(os.environ) / memory.NAME,
             policy=policy,
             max_age=max_age,
@@ -185,7 +186,13 @@ def _show(result: Verified) -> None:
         emit(style("consistent, but unwitnessed", "warn"))
 
 
-def _key(stated: str | None, policy: WitnessPolicy | None, path: Path) -> VerifierKey:
+def log_key(stated: str | None, policy: WitnessPolicy | None, path: Path) -> VerifierKey:
+    """Return the key to verify an export with: the one that was typed, the policy's, or this installation's.
+
+    Raises:
+        UsageError: ``audit.key.none``, ``audit.input.*``.
+        AuditError: ``audit.export.missing``, ``audit.format.*``; for a key that is none.
+    """
     from assay.audit import LogKey, VerifierKey
     from assay.audit.verify import stated_origin
     from assay.store import state_directory

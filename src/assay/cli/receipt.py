@@ -10,11 +10,12 @@ import click
 
 from assay.cli import exit_codes
 from assay.cli.output import emit, emit_json, escape, style
-from assay.errors import LeaseError
+from assay.errors import LeaseError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from assay.appraisal.policy import Policy
     from assay.leases.proof import Appraised, Proof
 
 _FILE = click.argument("file", type=click.Path(path_type=Path))
@@ -53,49 +54,122 @@ def show(file: Path, *, as_json: bool) -> None:
 
 @receipt.command()
 @_FILE
-@click.option("--policy", "policy_name", metavar="NAME|PATH", help="Default: that of the lease's provider.")
+@click.option(
+    "--export",
+    "export",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Verify with this export of the log, a directory or a tar, instead of our own records.",
+)
+@click.option("--vkey", metavar="FILE|KEY", help="With --export: the log's public key. Default: our own.")
+@click.option(
+    "--roots",
+    "roots_file",
+    type=click.Path(path_type=Path),
+    metavar="PEM",
+    help="With --export: roots besides the pinned vendors'; Evidence under them is simulated.",
+)
+@click.option(
+    "--policy",
+    "policy_name",
+    metavar="NAME|PATH",
+    help="Default: that of the lease's provider; with --export, the shipped one of the recorded name.",
+)
 @click.option(
     "--reference",
     "references",
     multiple=True,
     metavar="REGISTER=HEX",
-    help="A Reference Value to accept as well, such as the measurement of an earlier agent; can be repeated.",
+    help="A Reference Value to accept as well, such as the measurement of an earlier agent; with --export,"
+    " instead of the recorded ones of that register. Can be repeated.",
 )
 @_JSON
-def verify(file: Path, *, policy_name: str | None, references: tuple[str, ...], as_json: bool) -> int:
-    """Verify a receipt that this installation kept, with the Evidence that it rests on.
+def verify(
+    file: Path,
+    *,
+    export: Path | None,
+    vkey: str | None,
+    roots_file: Path | None,
+    policy_name: str | None,
+    references: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Verify a receipt that this installation kept, or one in an exported log, with its Evidence.
 
     Both appraisals are made again, as of the time at which they were made first; then the receipt must be
     signed by the key that the start Evidence binds. Exit codes: 0 accepted, 1 refused, 2 usage.
     """
     from assay.cli.asking import policy_of, references_of
     from assay.cli.reading import read_file
+    from assay.receipts.receipt import MAX_BYTES
+
+    if export is None and (vkey is not None or roots_file is not None):
+        raise UsageError(
+            "cli.receipt.export",
+            "--vkey and --roots are for an exported log.",
+            action="Add --export PATH, or leave them out.",
+        )
+    data = read_file(file, limit=MAX_BYTES)
+    policy = None if policy_name is None else policy_of(policy_name, ())
+    more = references_of(references)
+    if export is None:
+        proof, origin, unproven = _with_own_records(data, policy, more)
+    else:
+        proof, origin, unproven = _with_export(data, policy, more, export, vkey, roots_file)
+    said = (*_not_proven(proof), *unproven)
+    if as_json:
+        emit_json(_json(proof, origin, said))
+    else:
+        _show(proof, origin, said)
+    return exit_codes.OK if proof.accepted else exit_codes.REFUSED
+
+
+def _with_own_records(
+    data: bytes, policy: Policy | None, references: Mapping[str, frozenset[bytes]]
+) -> tuple[Proof, str, tuple[str, ...]]:
     from assay.leases.desk import Desk
     from assay.leases.proof import prove
-    from assay.receipts.receipt import MAX_BYTES
     from assay.store import state_directory
     from assay.store.paths import DATABASE_NAME
 
-    data = read_file(file, limit=MAX_BYTES)
-    policy = None if policy_name is None else policy_of(policy_name, ())
     if not (state_directory(os.environ) / DATABASE_NAME).exists():
         raise LeaseError(
             "lease.receipt.unknown",
             "There are no records of this installation to verify the receipt with.",
-            action="Verify it where it was run, or set ASSAY_STATE_DIR to that state.",
+            action="Verify it where it was run, set ASSAY_STATE_DIR to that state, or give --export PATH.",
         )
-    more = references_of(references)
     with Desk.open(os.environ) as desk:
-        proof = prove(desk, data, policy=policy, references=more)
-        origin = desk.log.origin
-    if as_json:
-        emit_json(_json(proof, origin))
-    else:
-        _show(proof, origin)
-    return exit_codes.OK if proof.accepted else exit_codes.REFUSED
+        return prove(desk, data, policy=policy, references=references), desk.log.origin, ()
 
 
-def _json(proof: Proof, origin: str) -> dict[str, Any]:
+def _with_export(
+    data: bytes,
+    policy: Policy | None,
+    references: Mapping[str, frozenset[bytes]],
+    export: Path,
+    vkey: str | None,
+    roots_file: Path | None,
+) -> tuple[Proof, str, tuple[str, ...]]:
+    from assay.audit import memory
+    from assay.cli.asking import roots_of
+    from assay.cli.audit import log_key
+    from assay.leases.exported import prove_exported
+    from assay.store import state_directory
+
+    remembered = state_directory(os.environ) / memory.NAME
+    found = prove_exported(
+        export,
+        data,
+        vkey=log_key(vkey, None, export),
+        memory=remembered if remembered.exists() else None,  # an auditor's computer keeps no state
+        roots=roots_of(roots_file, None),
+        policy=policy,
+        references=references,
+    )
+    return found.proof, found.log.checkpoint.origin, found.not_proven
+
+
+def _json(proof: Proof, origin: str, not_proven: tuple[str, ...]) -> dict[str, Any]:
     return {
         "schema": "assay/receipt-result/v1",
         "verdict": "accepted" if proof.accepted else "refused",
@@ -105,7 +179,7 @@ def _json(proof: Proof, origin: str) -> dict[str, Any]:
         "log": {"origin": origin, "entry": proof.index},
         "admission": _appraised_json(proof.admission),
         "start": _appraised_json(proof.start),
-        "not_proven": list(_not_proven(proof)),
+        "not_proven": list(not_proven),
     }
 
 
@@ -118,7 +192,7 @@ def _appraised_json(found: Appraised) -> dict[str, Any]:
     }
 
 
-def _show(proof: Proof, origin: str) -> None:
+def _show(proof: Proof, origin: str, not_proven: tuple[str, ...]) -> None:
     for line in _statement(proof.receipt.stated(), proof.receipt.self_asserted()):
         emit(line)
     emit(f"{'log':<20} entry {proof.index} of {escape(origin)}")
@@ -134,7 +208,7 @@ def _show(proof: Proof, origin: str) -> None:
                 why = escape(f"{check.id}: {check.reason} [{check.code}]")
                 emit(f"{'':<20} {style('FAIL', 'bad')} {why}")
     emit("not proven:")
-    for sentence in _not_proven(proof):
+    for sentence in not_proven:
         emit(f"  - {escape(sentence)}")
     if proof.accepted:
         emit(style("accepted: signed by the key that the start Evidence binds", "good"))
