@@ -53,6 +53,14 @@ def test_logs_of_every_shape_verify(tmp_path, size, tar):
     assert "no witness" in found.not_proven[0]
 
 
+@pytest.mark.parametrize("size", [0, 1, 300])
+def test_who_watches_is_told_every_entry_that_was_verified(tmp_path, size):
+    log = Forged().grow(size)
+    told: list[bytes] = []
+    verify(log.files(), tmp_path, watch=told.append)
+    assert told == log.entries
+
+
 @pytest.mark.parametrize("tar", [False, True])
 def test_a_real_export_verifies_and_says_what_is_in_it(tmp_path, tar):
     db, log = open_state(tmp_path / "state")

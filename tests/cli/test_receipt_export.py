@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from assay.audit import MIGRATIONS, Log, LogKey
 from assay.audit import entry as entry_form
 from assay.audit.verify import verify_export
+from assay.channel.runtime import events_of_start
 from assay.cli.main import main
 from assay.leases.record import AppraisalRecord
 from assay.store import Database
@@ -237,6 +238,19 @@ def test_an_altered_record(auditor, operator):
 
 
 @pytest.mark.parametrize("name", ["collateral", "record", "evidence"])
+def test_an_attachment_that_changes_after_the_export_was_verified(auditor, operator, monkeypatch, name):
+    path = auditor.attachment(operator.of("evidence.started")[0].facts[name])
+
+    def verify_then_change(*given, **named):
+        found = verify_export(*given, **named)
+        path.write_bytes(path.read_bytes() + b" ")
+        return found
+
+    monkeypatch.setattr("assay.leases.exported.verify_export", verify_then_change)
+    assert auditor.refusal() == "audit.tree.attachment"
+
+
+@pytest.mark.parametrize("name", ["collateral", "record", "evidence"])
 def test_what_was_not_attached(auditor, operator, name):
     auditor.attachment(operator.of("evidence.started")[0].facts[name]).unlink()
     assert auditor.refusal() == "lease.export.missing"
@@ -337,3 +351,28 @@ def test_a_bundle_that_was_never_measured(auditor, operator, tmp_path):
 
     auditor.hand_over(tmp_path, started_with(operator, change))
     assert auditor.refusal() == "receipt.session.bundle"
+
+
+def test_a_history_of_another_number_of_starts(auditor, operator, tmp_path):
+    def alter(item, keep):
+        if item.kind not in ("evidence.admitted", "evidence.started"):
+            return item.facts
+        record = AppraisalRecord.decode(operator.attached(item.facts["record"]))
+        earlier = events_of_start("none", bytes(32), bytes(32))
+        return {**item.facts, "record": keep(replace(record, history=earlier + record.history).encode())}
+
+    auditor.hand_over(tmp_path, alter)
+    assert auditor.refusal() == "receipt.session.sequence"
+
+
+def test_what_a_person_is_told(auditor, operator, capsys):
+    words = ["receipt", "verify", str(auditor.receipt), "--export", str(auditor.export)]
+    key = auditor.state.parent / "log.vkey"
+    key.write_text(operator.vkey)
+    assert main([*words, "--vkey", str(key), "--roots", str(operator.roots)]) == 0
+    out = capsys.readouterr().out
+    for part in ("accepted, simulated", "not proven:", "they are the operator's record", "no witness signed"):
+        assert part in out
+    assert main([*words, "--vkey", str(key)]) == 1
+    err = capsys.readouterr().err
+    assert "--roots FILE.pem" in err

@@ -3,7 +3,7 @@
 ::
 
     README.txt                  for people; not covered by any signature
-    attachments/<sha256>        receipts and Evidence that entries name by digest
+    attachments/<sha256>        receipts, Evidence and records of appraisals that entries name by digest
     checkpoint                  the signed note
     consistency/<old>-<new>     base64 hashes, one a line: the proof from the export before (RFC 6962, 2.1.2)
     log.vkey                    the log's public key; compared with the trusted one, never trusted

@@ -94,7 +94,7 @@ def verify(
     references: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Verify a receipt that this installation kept, or one in an exported log, with its Evidence.
+    """Verify a receipt with its Evidence: from our own records, or an exported log.
 
     Both appraisals are made again, as of the time at which they were made first; then the receipt must be
     signed by the key that the start Evidence binds. Exit codes: 0 accepted, 1 refused, 2 usage.
