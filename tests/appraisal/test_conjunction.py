@@ -80,6 +80,9 @@ def test_the_digest_names_every_part_and_their_order() -> None:
     digests = {one.digest, two.digest, one.tighten(two).digest, two.tighten(one).digest}
     assert len(digests) == 4
     assert one.tighten(two).digest == one.tighten(two).digest
+    three = policy(name="three").tighten(one).tighten(two)
+    digests = one.digest + three.digest + one.digest + two.digest
+    assert one.tighten(three).digest == hashlib.sha256(b"assay/policy/conjunction/v1\0" + digests).digest()
 
 
 def test_unauthentic_evidence_leaves_the_added_checks_unmade_too() -> None:

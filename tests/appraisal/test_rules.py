@@ -364,6 +364,15 @@ def test_a_date_at_the_end_of_time_does_not_overflow() -> None:
     assert judged(tdx(platform_status=OUT, platform_date=end), by).accepted
 
 
+def test_the_end_of_a_grace_period_is_named() -> None:
+    by = policy("[tcb.grace]\nqe = 10", accept='["out-of-date-qe"]')
+    reason = judged(tdx(qe_status=OUT), by).ledger.failed()[0].reason
+    assert reason == (
+        "The quoting enclave is OutOfDate."
+        " Its TCB date is 2026-08-01, and the grace of 10 days ended on 2026-08-11."
+    )
+
+
 def test_grace_needs_a_date() -> None:
     by = policy("[tcb.grace]\nplatform = 3650", accept='["out-of-date-platform"]')
     result = judged(tdx(platform_status=OUT, platform_date=None), by)
