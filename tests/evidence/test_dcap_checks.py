@@ -646,6 +646,17 @@ def list_that_names_another_issuer(stage):
     stage.collateral.pck_crl.issuer_name = "Intel SGX PCK Processor CA"
 
 
+@proves(checks.PCK_CRL_ISSUER)
+def list_that_names_another_key(stage):
+    """Right name, right signature, and the identifier of another key."""
+    own = INTEL.platform_ca.certificate
+    digest = own.extensions.get_extension_for_class(pki.x509.SubjectKeyIdentifier).value.digest
+    raw_list(
+        "pck_crl",
+        lambda der: resigned(der, INTEL.platform_ca.key, lambda c: c.replace(digest, b"\x11" * 20, 1)),
+    )(stage)
+
+
 @proves(checks.PCK_CRL_SIGNATURE)
 def list_signed_by_a_stranger(stage):
     stage.collateral.pck_crl.issuer = replace(INTEL.platform_ca, key=STRANGER)

@@ -150,6 +150,8 @@ def test_decoded_fields_are_for_the_eye():
     assert decoded["pce_id"] == "0000"
     assert decoded["pck_ca"] == "platform"
     assert decoded["debug"] is False
+    assert decoded["pck_not_before"] == "2026-01-01T00:00:00+00:00"
+    assert decoded["ppid"] == scene().machine.ppid.hex()
     assert decoded["trailing_bytes"] == 0
     assert decoded["declared_bytes"] == len(evidence.quote)
     assert decoded["user_data"] == evidence.quote[28:48].hex()

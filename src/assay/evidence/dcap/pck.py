@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from assay.evidence.dcap.tcb import SgxType
 from assay.evidence.decoding.der import (
+    BOOLEAN,
     ENUMERATED,
     INTEGER,
     OBJECT_IDENTIFIER,
@@ -94,10 +95,10 @@ class PckExtension:
         top = DerReader(extension)
         items = _items(extension, top.span(SEQUENCE), OID_SGX_EXTENSION)
         top.finish()
-        tcb = _items(extension, _content(items, 2, SEQUENCE, extension), OID_SGX_EXTENSION + b"\x02")
+        tcb = _items(extension, _sequence(items, 2, extension), OID_SGX_EXTENSION + b"\x02")
         flags: _Spans = {}
         if 7 in items:
-            flags = _items(extension, _content(items, 7, SEQUENCE, extension), OID_SGX_EXTENSION + b"\x07")
+            flags = _items(extension, _sequence(items, 7, extension), OID_SGX_EXTENSION + b"\x07")
         kind = _integer(items, 5, extension, 0xFF, ENUMERATED)
         if kind not in SgxType.__members__.values():
             raise DerError(f"SGX type {kind} is not known.")
@@ -136,31 +137,41 @@ def _items(data: bytes, span: tuple[int, int], arc: bytes) -> _Spans:
     return found
 
 
-def _content(items: _Spans, number: int, tag: int, data: bytes) -> tuple[int, int]:
-    """Return where the content of a value stands: one element with ``tag`` and nothing behind it."""
+def _found(items: _Spans, number: int) -> tuple[int, int]:
     if number not in items:
         raise DerError(f"The SGX extension lacks value {number}.")
-    start, stop = items[number]
-    if stop - start >= 2 and data[start] == tag and data[start + 1] == stop - start - 2 < 0x80:
-        return start + 2, stop
-    reader = DerReader(data, start, stop)
-    found = reader.span(tag)
+    return items[number]
+
+
+def _sequence(items: _Spans, number: int, data: bytes) -> tuple[int, int]:
+    """Return where the content of a value that is a SEQUENCE stands."""
+    reader = DerReader(data, *_found(items, number))
+    found = reader.span(SEQUENCE)
     reader.finish()
     return found
 
 
+def _content(items: _Spans, number: int, tag: int, data: bytes) -> bytes:
+    """Return the content of a value that is one element with ``tag``, of less than 128 bytes."""
+    start, stop = _found(items, number)
+    size = stop - start - 2
+    if data[start : start + 2] != bytes([tag, size & 0x7F]) or not 0 <= size < 0x80:
+        raise DerError(f"Value {number} of the SGX extension has another type or length.")
+    return data[start + 2 : stop]
+
+
 def _octets(items: _Spans, number: int, data: bytes, size: int) -> bytes:
-    start, stop = _content(items, number, OCTET_STRING, data)
-    if stop - start != size:
-        raise DerError(f"A value of the SGX extension has {stop - start} bytes, not {size}.")
-    return data[start:stop]
+    content = _content(items, number, OCTET_STRING, data)
+    if len(content) != size:
+        raise DerError(f"A value of the SGX extension has {len(content)} bytes, not {size}.")
+    return content
 
 
 def _integer(items: _Spans, number: int, data: bytes, most: int, tag: int = INTEGER) -> int:
-    start, stop = _content(items, number, tag, data)
-    value = int.from_bytes(data[start:stop], "big")
+    content = _content(items, number, tag, data)
+    value = int.from_bytes(content, "big")
     # The shortest form of a value that is not negative: one byte more than its bits fill, at least one.
-    if value > most or stop - start != value.bit_length() // 8 + 1:
+    if value > most or len(content) != value.bit_length() // 8 + 1:
         raise DerError(f"A number of the SGX extension is not from 0 to {most}, or not in its shortest form.")
     return value
 
@@ -168,7 +179,7 @@ def _integer(items: _Spans, number: int, data: bytes, most: int, tag: int = INTE
 def _flag(items: _Spans, number: int, data: bytes) -> bool | None:
     if number not in items:
         return None
-    reader = DerReader(data, *items[number])
-    found = reader.boolean()
-    reader.finish()
-    return found
+    content = _content(items, number, BOOLEAN, data)
+    if content not in (b"\0", b"\xff"):
+        raise DerError("A flag of the SGX extension is neither 0x00 nor 0xff.")
+    return content == b"\xff"
