@@ -119,12 +119,13 @@ class EvidenceResult(Generic[ClaimsT]):
         """True when an anchor was reached and every check but the binding's passed or did not apply."""
         if self.anchor is None or self._claims is None:
             return False
-        return all(
-            check.outcome is Outcome.PASSED
-            or check.outcome is Outcome.NOT_APPLICABLE
-            or (check.outcome is Outcome.NOT_CHECKED and check.spec.id == self.binding_check)
-            for check in self.ledger.checks
-        )
+        for check in self.ledger.checks:
+            outcome = check.outcome
+            if outcome is Outcome.PASSED or outcome is Outcome.NOT_APPLICABLE:
+                continue
+            if outcome is not Outcome.NOT_CHECKED or check.spec.id != self.binding_check:
+                return False
+        return True
 
     @property
     def bound(self) -> bool:
