@@ -324,6 +324,8 @@ def with_binding(**slots):
         (lambda record: replace(record, policy_digest=bytes(32)), "lease.record.other"),
         (with_binding(lease="asy-000000000000"), "lease.record.other"),
         (with_binding(nonce=bytes(32)), "lease.record.other"),
+        (with_binding(platform="sgx"), "lease.record.platform"),
+        (lambda record: replace(record, history=record.history[:1]), "lease.record.history"),
     ],
 )
 def test_a_record_that_contradicts_the_rest(auditor, operator, tmp_path, change, code):
@@ -351,6 +353,21 @@ def test_a_bundle_that_was_never_measured(auditor, operator, tmp_path):
 
     auditor.hand_over(tmp_path, started_with(operator, change))
     assert auditor.refusal() == "receipt.session.bundle"
+
+
+@pytest.mark.parametrize(
+    ("slots", "code"),
+    [({"platform": "sgx"}, "lease.record.platform"), ({"role": "broker"}, "lease.record.session")],
+)
+def test_evidence_of_another_kind_that_the_records_choose(auditor, operator, tmp_path, slots, code):
+    def alter(item, keep):
+        if item.kind not in ("evidence.admitted", "evidence.started"):
+            return item.facts
+        record = AppraisalRecord.decode(operator.attached(item.facts["record"]))
+        return {**item.facts, "record": keep(with_binding(**slots)(record).encode())}
+
+    auditor.hand_over(tmp_path, alter)
+    assert auditor.refusal() == code
 
 
 def test_a_history_of_another_number_of_starts(auditor, operator, tmp_path):

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 LAUNCH_REGISTER: Final = "mr_config_id"
 REPLAYED_REGISTER: Final = "rtmr3"
+PLATFORM: Final = "tdx"
+"""The platform whose registers the gate's own checks read; never chosen by a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,9 @@ def prove_exported(
         ReceiptError: As ``conclude``; ``receipt.unlogged`` when the log does not name it.
         LeaseError: As ``conclude``; ``lease.record.malformed``; ``lease.record.missing`` in a log of an
             earlier version; ``lease.record.order``, ``lease.record.other`` when entries and records
-            contradict each other; ``lease.record.policy``, ``lease.record.root``; ``lease.export.missing``
-            for an attachment; ``lease.export.reference`` for the runtime register.
+            contradict each other; ``lease.record.platform``, ``lease.record.policy``,
+            ``lease.record.root``; ``lease.export.missing`` for an attachment; ``lease.export.reference`` for
+            the runtime register.
         EvidenceError: When collateral cannot be read.
     """
     if REPLAYED_REGISTER in references:
@@ -179,6 +182,12 @@ def _kept(source: Source, entry: Entry, references: Mapping[str, frozenset[bytes
     if not same:
         raise LeaseError(
             "lease.record.other", f"The record that entry {entry.seq} names is of another appraisal."
+        )
+    if record.binding.platform != PLATFORM:
+        raise LeaseError(
+            "lease.record.platform",
+            f"The record that entry {entry.seq} names is of the platform"
+            f" {ascii(record.binding.platform)[:40]}; the gate appraises {PLATFORM} alone.",
         )
     return Kept(
         entry=entry,

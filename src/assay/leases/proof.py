@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from assay.appraisal.policy import Policy
 from assay.channel import runtime
 from assay.channel.binding import Purpose
+from assay.channel.offer import ROLE
 from assay.errors import LeaseError, ReceiptError
 from assay.evidence.dcap.collateral import Collateral
 from assay.evidence.facts import FactCache
@@ -150,6 +151,7 @@ def _one_execution(admission: AppraisalRecord, start: AppraisalRecord) -> bytes:
     admitted = replace(binding, purpose=Purpose.ADMISSION, nonce=admission.binding.nonce)
     if (
         binding.purpose is not Purpose.START
+        or binding.role != ROLE
         or admission.binding != admitted
         or admission.isolation != start.isolation
     ):
@@ -160,7 +162,7 @@ def _one_execution(admission: AppraisalRecord, start: AppraisalRecord) -> bytes:
     own = start.history[len(admission.history) :]
     if (
         start.history[: len(admission.history)] != admission.history
-        or len(own) != len(runtime.EVENTS)
+        or tuple(event.name for event in own) != runtime.EVENTS
         or own != runtime.events_of_start(start.isolation, binding.manifest, bundle)
     ):
         raise LeaseError(
