@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from assay.evidence.dcap import checks
+from assay.evidence.decoding.pem import encode as pem
 from assay.evidence.ledger import CheckSpec, Outcome
 from assay.simulator import pki
 from assay.simulator.intel import Installation
@@ -406,6 +408,37 @@ def leaf_that_may_not_sign(stage):
 @proves(checks.PCK_ROLE)
 def leaf_with_usage_that_need_not_be_minded(stage):
     leaf(stage, criticality=False)
+
+
+USAGE = bytes.fromhex("0603551d0f0101ff0404030206c0")
+
+
+def malformed_usage(issued, issuer):
+    """A key usage in another than its one encoding, signed by the issuer."""
+    spoilt_usage = USAGE[:-1] + b"\xc1"
+    return stand_in(resigned(issued.der, issuer.key, lambda c: c.replace(USAGE, spoilt_usage, 1)), issued.key)
+
+
+@proves(checks.PCK_ROLE)
+def leaf_with_a_malformed_usage(stage):
+    stage.quote.certificates[0] = malformed_usage(stage.machine.pck, INTEL.platform_ca).certificate
+
+
+@proves(checks.TCB_SIGNER_ROLE)
+def signer_with_a_malformed_usage(stage):
+    changed = malformed_usage(INTEL.tcb_signer, INTEL.root)
+    stage.after_collateral = lambda given: replace(
+        given,
+        tcb_info_issuer_chain=pem(changed.certificate.public_bytes(Encoding.DER), INTEL.root_der),
+        qe_identity_issuer_chain=pem(changed.certificate.public_bytes(Encoding.DER), INTEL.root_der),
+    )
+
+
+@proves(checks.PCK_CRL_CHAIN)
+def list_authority_with_malformed_constraints(stage):
+    own = bytes.fromhex("0603551d130101ff040830060101ff020100")
+    changed = resigned(INTEL.platform_ca.der, INTEL.root.key, lambda c: c.replace(own, own[:-1] + b"\x80", 1))
+    stage.after_collateral = lambda given: replace(given, pck_crl_issuer_chain=pem(changed, INTEL.root_der))
 
 
 @proves(checks.PCK_ROLE)

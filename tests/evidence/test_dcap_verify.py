@@ -515,6 +515,29 @@ def test_nothing_that_decides_has_a_default(missing):
         verify_quote(evidence.quote, **arguments)
 
 
+def test_how_little_of_a_quote_is_looked_at():
+    nine = b"\x09\0"
+    assert failed(call(quote=nine.ljust(53, b"\0"))) == {"dcap.quote.layout": "dcap.quote.truncated"}
+    assert failed(call(quote=nine.ljust(54, b"\0"))) == {"dcap.quote.version": "dcap.quote.version"}
+
+
+def test_messages_name_the_part():
+    quote = scene().finish().quote
+    for cut, part in (
+        (4 + 128 + 5, "certification header"),
+        (4 + 128 + 6, "outer"),
+        (4 + 128 + 6 + 384 + 64, ""),
+    ):
+        data = quote[:632] + (cut - 4).to_bytes(4, "little") + quote[636 : 632 + cut]
+        assert part in call(quote=data).ledger["dcap.quote.layout"].reason
+    stage = scene()
+    stage.quote.inner_type = 3
+    assert "inner" in judge(stage.finish()).ledger["dcap.quote.certification"].reason
+    stage = scene()
+    stage.quote.outer_type = 5
+    assert "outer" in judge(stage.finish()).ledger["dcap.quote.certification"].reason
+
+
 @pytest.mark.parametrize("size", [0, 1, 47, 48, 53, 54, 431, 436, 500, 631, 635, 700, 1000])
 @pytest.mark.parametrize("fill", [b"\0", b"\xff", b"\x04\0\x02\0\x81\0\0\0"])
 def test_anything_at_all_is_a_refusal_and_no_exception(size, fill):

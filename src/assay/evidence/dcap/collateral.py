@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from assay.errors import EndorsementError, EvidenceError
-from assay.evidence.decoding.strictjson import parse_object, raw_members
+from assay.errors import EndorsementError
+from assay.evidence.decoding.strictjson import JsonError, parse_object, raw_members
 
 MAX_BUNDLE_BYTES = 2 << 20
 MAX_PART_BYTES = 1 << 20
@@ -70,10 +70,7 @@ class Collateral:
             value = getattr(self, part.name)
             # Exactly bytes: the digest below stands for these parts as long as the object lives.
             if type(value) is not bytes or len(value) > MAX_PART_BYTES:
-                raise EndorsementError(
-                    "endorsements.collateral.malformed",
-                    f"Part {part.name} of the collateral is not at most {MAX_PART_BYTES} bytes.",
-                )
+                raise _malformed(f"Part {part.name} of the collateral is not at most {MAX_PART_BYTES} bytes.")
             seal.update(len(value).to_bytes(4, "big"))
             seal.update(value)
         object.__setattr__(self, "_digest", seal.digest())
@@ -97,10 +94,10 @@ class Collateral:
             members = parse_object(data, max_bytes=MAX_BUNDLE_BYTES)
             parts = {name: _string(members, name).encode("utf-8") for name in _TEXT_PARTS}
             parts |= {name: _unhex(_string(members, name), name) for name in _HEX_PARTS}
-        except (EvidenceError, UnicodeEncodeError) as error:
-            raise EndorsementError(
-                "endorsements.collateral.malformed", f"This is no collateral bundle: {error}"
-            ) from None
+        except JsonError as error:
+            raise _malformed(f"This is no collateral bundle: {error.message}") from None
+        except UnicodeEncodeError:
+            raise _malformed("This is no collateral bundle: a member holds half a character.") from None
         return cls(**parts)
 
     def to_bundle_json(self) -> bytes:
@@ -162,26 +159,21 @@ def signed_member(answer: bytes, name: str) -> tuple[bytes, bytes]:
     try:
         members = raw_members(answer, max_bytes=MAX_PART_BYTES)
         signature = parse_object(answer, max_bytes=MAX_PART_BYTES).get("signature")
-    except EvidenceError as error:
-        raise EndorsementError(
-            "endorsements.collateral.malformed", f"This is no signed answer: {error}"
-        ) from None
+    except JsonError as error:
+        raise _malformed(f"This is no signed answer: {error.message}") from None
     if name not in members or type(signature) is not str:
-        raise EndorsementError(
-            "endorsements.collateral.malformed", f"The answer has no member {name}, or no signature."
-        )
-    try:
-        return members[name], _unhex(signature, "signature")
-    except EvidenceError as error:
-        raise EndorsementError(
-            "endorsements.collateral.malformed", f"This is no signed answer: {error}"
-        ) from None
+        raise _malformed(f"The answer has no member {name}, or no signature.")
+    return members[name], _unhex(signature, "signature")
+
+
+def _malformed(message: str) -> EndorsementError:
+    return EndorsementError("endorsements.collateral.malformed", message)
 
 
 def _string(members: dict[str, Any], name: str) -> str:
     value = members.get(name)
     if type(value) is not str:
-        raise EvidenceError("endorsements.collateral.malformed", f"Member {name} is missing, or no string.")
+        raise _malformed(f"Member {name} is missing, or no string.")
     return value
 
 
@@ -191,7 +183,7 @@ def _unhex(text: str, name: str) -> bytes:
     except ValueError:
         found = b""
     if len(found) * 2 != len(text):
-        raise EvidenceError("endorsements.collateral.malformed", f"{name} is not hexadecimal.")
+        raise _malformed(f"{name} is not hexadecimal.")
     return found
 
 
@@ -203,14 +195,11 @@ def _der(data: bytes, name: str) -> bytes:
     try:
         if armoured is not None:
             return binascii.a2b_base64(armoured[1].translate(None, b"\r\n"), strict_mode=True)
-        found = _unhex(data.strip().decode("ascii"), name)
-    except (EvidenceError, UnicodeDecodeError, binascii.Error):
-        found = b""
-    if not found:
-        raise EndorsementError(
-            "endorsements.collateral.malformed", f"{name} is neither DER nor PEM nor hexadecimal."
-        )
-    return found
+        if data:
+            return _unhex(data.strip().decode("ascii"), name)
+    except (EndorsementError, UnicodeDecodeError, binascii.Error):
+        pass
+    raise _malformed(f"{name} is neither DER nor PEM nor hexadecimal.")
 
 
 def _chain(text: str | bytes) -> bytes:

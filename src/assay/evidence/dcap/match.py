@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assay.errors import EvidenceError
 from assay.evidence.dcap import checks
 from assay.evidence.dcap.levels import earliest, isv_level, merge, module_level, platform_level, relaunch
 from assay.evidence.dcap.tcb import TcbClaims
@@ -134,8 +133,8 @@ def _masked(value: bytes, mask: bytes) -> int:
 def tcb_claims(quote: Quote, pck: PckChain, endorsed: Endorsed) -> TcbClaims:
     """Evaluate a platform whose every check passed."""
     info, identity = endorsed.tcb_info, endorsed.qe_identity
-    if info is None or identity is None:  # unreachable once every check passed; nothing may rest on less
-        raise EvidenceError("evidence.claims.unauthenticated", "There is no verified collateral.")
+    assert info is not None
+    assert identity is not None
     body = quote.body
     qe = isv_level(identity.levels, SgxReport.unpack(quote.data, quote.qe_report_at).isv_svn)
     tee = body.tee_tcb_svn if isinstance(body, TdReport) else None

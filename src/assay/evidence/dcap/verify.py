@@ -264,8 +264,11 @@ def _fresh(
     needs = _needs(quote, platform, closed, binding, now)
     before = closed.checks[:-2]
     complete = all(check.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE) for check in before)
-    if not complete or not signed or pck is None or endorsed is None or attested is None:
+    if not (complete and signed):
         return _result(quote, platform, closed, anchor, digest, needs, None)
+    assert pck is not None
+    assert endorsed is not None
+    assert attested is not None
     tcb = tcb_claims(quote, pck, endorsed)
     with_signature = (*before, checks.QUOTE_SIGNATURE.passed)
     vouched = Vouched(
