@@ -25,7 +25,8 @@ def test_what_is_written_is_read(ders):
     assert certificates(text, count=len(ders)) == tuple(ders)
     assert certificates(text.replace(b"\n", b"\r\n"), count=len(ders)) == tuple(ders)
     assert certificates(text.rstrip(b"\n"), count=len(ders)) == tuple(ders)
-    assert certificates(text + b"\0\0", count=len(ders)) == tuple(ders)
+    assert certificates(text + b"\0", count=len(ders)) == tuple(ders)
+    assert certificates(text.rstrip(b"\n") + b"\0", count=len(ders)) == tuple(ders)
     assert refused(text, len(ders) + 1) == "pem.count"
 
 
@@ -63,6 +64,11 @@ def test_lines_of_64_or_76_characters_and_no_mixture():
         b"x" + encode(ONE),
         encode(ONE) + b"x",
         encode(ONE) + b" \n" + encode(TWO),
+        encode(ONE) + b"\n" + encode(TWO),
+        encode(ONE) + b"\n",
+        encode(ONE) + b"\0\0",
+        encode(ONE).rstrip() + encode(TWO),
+        encode(ONE).rstrip() + b"\r",
         encode(ONE) + b"\0" + encode(TWO),
         encode(ONE).replace(b"BEGIN CERT", b"BEGIN X509 CERT"),
         encode(ONE).replace(b"-----END", b"----END"),
@@ -87,8 +93,9 @@ def test_counts_and_bounds():
     assert refused(b"", 1) == "pem.count"
     assert refused(b"\0", 1) == "pem.count"
     assert refused(encode(ONE, TWO), 1) == "pem.count"
-    assert refused(encode(ONE) + b"\n" * MAX_CHAIN_BYTES, 1) == "pem.oversized"
-    filled = encode(ONE)
-    filled += b"\n" * (MAX_CHAIN_BYTES - len(filled))
-    assert certificates(filled, count=1) == (ONE,)
+    big = encode(bytes(12052))
+    whole = big.replace(b"\n", b"\r\n", MAX_CHAIN_BYTES - len(big))
+    assert len(whole) == MAX_CHAIN_BYTES
+    assert certificates(whole, count=1) == (bytes(12052),)
+    assert refused(whole + b"\0", 1) == "pem.oversized"
     assert encode() == b""

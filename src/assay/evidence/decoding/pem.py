@@ -17,7 +17,7 @@ _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _END = b"-----END CERTIFICATE-----"
 _BODY = rb"(?:(?:[A-Za-z0-9+/]{%d}\r?\n)*[A-Za-z0-9+/]{1,%d}={0,2}\r?\n)"
 _BLOCK = re.compile(
-    _BEGIN + rb"\r?\n(" + _BODY % (64, 64) + b"|" + _BODY % (76, 76) + rb")" + _END + rb"(?:\r?\n)*"
+    _BEGIN + rb"\r?\n(" + _BODY % (64, 64) + b"|" + _BODY % (76, 76) + rb")" + _END + rb"\r?\n"
 )
 
 
@@ -32,7 +32,7 @@ def certificates(text: bytes, *, count: int) -> tuple[bytes, ...]:
     """Return the DER of exactly ``count`` certificates.
 
     Args:
-        text: At most 16,384 bytes; may end in NUL bytes, as Intel's quoting library leaves them.
+        text: At most 16,384 bytes; may end in one NUL, as Intel's quoting library leaves it.
         count: How many certificates there must be.
 
     Raises:
@@ -40,7 +40,7 @@ def certificates(text: bytes, *, count: int) -> tuple[bytes, ...]:
     """
     if len(text) > MAX_CHAIN_BYTES:
         raise PemError("pem.oversized", f"A certificate chain is longer than {MAX_CHAIN_BYTES} bytes.")
-    text = text.rstrip(b"\0")
+    text = text.removesuffix(b"\0")
     found: list[bytes] = []
     pos = 0
     while pos < len(text):
@@ -48,7 +48,7 @@ def certificates(text: bytes, *, count: int) -> tuple[bytes, ...]:
         if block is None:
             # A last certificate without its line end is the one liberty that real chains take.
             block = _BLOCK.match(text + b"\n", pos)
-            if block is None or block.end() <= len(text):
+            if block is None or not text.endswith(_END) or block.end() <= len(text):
                 raise PemError("pem.malformed", f"No strict PEM certificate at byte {pos} of a chain.")
         if len(found) == count:
             raise PemError("pem.count", f"A chain has more than {count} certificates.")
