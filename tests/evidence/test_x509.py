@@ -470,3 +470,38 @@ def test_lists_that_are_refused():
         return content[:at] + encode(0xA0, encode(0x30, listing.replace(number, critical, 1)))
 
     assert "critical" in refused(resigned(der, INTEL.platform_ca.key, mark), RevocationList.parse)
+
+
+def sized(size: int) -> bytes:
+    """Return a certificate of exactly this many bytes."""
+    for length in range(size - 700, size):
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(INTEL.tcb_signer.certificate.subject)
+            .issuer_name(INTEL.root.certificate.subject)
+            .public_key(STRANGER.public_key())
+            .serial_number(5)
+            .not_valid_before(NOW)
+            .not_valid_after(NOW + timedelta(days=1))
+            .add_extension(
+                x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), bytes(length)), critical=False
+            )
+        )
+        found = builder.sign(STRANGER, SHA256(), ecdsa_deterministic=True).public_bytes(Encoding.DER)
+        if len(found) == size:
+            return found
+    raise AssertionError("no such certificate")
+
+
+def test_the_longest_certificate():
+    assert MAX_CERTIFICATE_BYTES == 4096
+    assert Certificate.parse(sized(4096)).common_name == "Intel SGX TCB Signing"
+    assert "longer than 4096" in refused(sized(4097))
+
+
+def test_a_loaded_key_is_no_part_of_a_certificate():
+    one, other = Certificate.parse(INTEL.root_der), Certificate.parse(INTEL.root_der)
+    one.key()
+    assert one == other
+    assert repr(one) == repr(other)
+    assert "_key" not in repr(one)
