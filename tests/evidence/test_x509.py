@@ -155,6 +155,77 @@ def test_a_signed_part_that_is_refused(old, new, why):
     assert why in refused(der)
 
 
+def attribute(oid: str, value: bytes, tag: int = 0x0C) -> bytes:
+    return encode(0x31, encode(0x30, encode(0x06, bytes.fromhex(oid)) + encode(tag, value)))
+
+
+CN, ORGANIZATION = "550403", "55040a"
+NAMED = attribute(CN, b"a name")
+
+
+def with_subject(name: bytes) -> bytes:
+    """Return a self-signed certificate whose subject is this content of a SEQUENCE."""
+    subject = x509.load_der_x509_certificate(build(name="a name")).subject.public_bytes()
+    return resigned(build(name="a name"), STRANGER, lambda c: c.replace(subject, encode(0x30, name)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        NAMED,
+        attribute(ORGANIZATION, b"x") + NAMED,
+        NAMED + attribute(ORGANIZATION, b"x" * 100),
+        attribute(CN, b"a name", 0x13),
+        attribute(ORGANIZATION, b"") + NAMED,
+    ],
+)
+def test_names(name):
+    assert Certificate.parse(with_subject(name)).common_name == "a name"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"",
+        NAMED + NAMED,
+        attribute(ORGANIZATION, b"x"),
+        attribute(CN, b"a name", 0x16),
+        attribute(CN, b"\xff"),
+        b"\x30" + NAMED[1:],
+        NAMED[:2] + b"\x31" + NAMED[3:],
+        NAMED[:4] + b"\x04" + NAMED[5:],
+        attribute(ORGANIZATION, b"x" * 130) + NAMED,
+        NAMED[:3] + bytes([NAMED[3] - 1]) + NAMED[4:],
+        NAMED[:3] + bytes([NAMED[3] + 1]) + NAMED[4:],
+        NAMED[:10] + bytes([NAMED[10] - 1]) + NAMED[11:],
+        NAMED[:10] + bytes([NAMED[10] + 1]) + NAMED[11:],
+        NAMED[:5] + b"\x7f" + NAMED[6:],
+        NAMED + NAMED[:1],
+        NAMED + NAMED[:5],
+        NAMED[:-1],
+        encode(0x31, NAMED[2:] + NAMED[2:]),
+        NAMED + b"\x31\x00",
+    ],
+)
+def test_names_that_are_refused(name):
+    refused(with_subject(name))
+
+
+def test_nothing_follows_inside_validity_and_extensions():
+    der = build()
+    window = der[der.index(b"\x30\x1e\x17\x0d") :][:32]
+    longer = encode(0x30, window[2:] + b"\x05\x00")
+    assert "bytes follow" in refused(resigned(der, STRANGER, lambda c: c.replace(window, longer, 1)))
+
+    def wrap(content):
+        at = content.rindex(b"\xa3")
+        return content[:at] + encode(0xA3, content[at + 2 :] + b"\x05\x00")
+
+    assert "bytes follow" in refused(resigned(der, STRANGER, wrap))
+    with pytest.raises(DerError, match="bytes follow"):
+        key_usage(encode(0x03, b"\x07\x80") + b"\0")
+
+
 def test_the_two_names_of_the_algorithm_must_agree():
     der = INTEL.tcb_signer.der
     algorithm = bytes.fromhex("300a06082a8648ce3d040302")
@@ -202,7 +273,7 @@ def test_points_and_signatures():
     message = b"message"
     signature = STRANGER.sign(message, ec.ECDSA(SHA256()))
     assert verifies(STRANGER.public_key(), signature, message)
-    assert not verifies(STRANGER.public_key(), signature, message + b"x")
+    assert verifies(STRANGER.public_key(), signature, message + b"x") is False
     assert not verifies(INTEL.root.key.public_key(), signature, message)
     assert verifies(STRANGER.public_key(), raw_signature(pki.sign_raw(STRANGER, message)), message)
     for raw in (bytes(64), b"\xff" * 64, b"\0" * 32 + b"\1" * 32):

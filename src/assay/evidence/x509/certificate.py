@@ -109,7 +109,8 @@ class Certificate:
         subject = tbs.whole(SEQUENCE)
         key = tbs.whole(SEQUENCE)
         prefix = len(_P256_SPKI_PREFIX)
-        if len(key) != prefix + 65 or key[:prefix] != _P256_SPKI_PREFIX or key[prefix] != 4:
+        # The prefix holds the length of the whole, 91 bytes.
+        if key[:prefix] != _P256_SPKI_PREFIX or key[prefix] != 4:
             raise DerError("A certificate's key is no uncompressed P-256 point.")
         extensions = read_extensions(tbs.enter(0xA3))
         tbs.finish()
@@ -213,12 +214,8 @@ def key_usage(extension: bytes) -> int:
     reader = DerReader(extension)
     content = reader.value(BIT_STRING)
     reader.finish()
-    if (
-        len(content) != 2
-        or content[0] > 7
-        or content[1] == 0
-        or content[1] & ((2 << content[0]) - 1) != 1 << content[0]
-    ):
+    # The lowest bit that counts is set, and the unused ones below it are not.
+    if len(content) != 2 or content[1] & ((2 << content[0]) - 1) != 1 << content[0]:
         raise DerError("A key usage is not a minimal bit string.")
     return content[1]
 
