@@ -87,10 +87,22 @@ class FactCache:
         certificates: Certificates whose issuer and signature were verified; their role is judged at each use.
     """
 
-    __slots__ = ("certificates", "chains", "collateral", "platforms")
+    __slots__ = ("_max", "_named", "certificates", "chains", "collateral", "platforms")
 
     def __init__(self, *, max_entries: int = DEFAULT_MAX_ENTRIES) -> None:
         self.platforms: FactShelf[Any] = FactShelf(max_entries)
         self.chains: FactShelf[Any] = FactShelf(max_entries)
         self.collateral: FactShelf[Any] = FactShelf(max(1, max_entries // 8))
         self.certificates: FactShelf[Any] = FactShelf(max_entries)
+        self._max = max_entries
+        self._named: dict[str, FactShelf[Any]] = {}
+
+    def shelf(self, name: str) -> FactShelf[Any]:
+        """Return the shelf of one kind of fact of one format, such as ``snp.chains``.
+
+        Args:
+            name: A constant of the format; never taken from evidence.
+        """
+        found = self._named.get(name)
+        # setdefault is atomic: two threads that come first at once get the same shelf.
+        return found if found is not None else self._named.setdefault(name, FactShelf(self._max))

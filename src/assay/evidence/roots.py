@@ -12,16 +12,29 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from assay.errors import EvidenceError
+from assay.evidence import pinned
 from assay.evidence.decoding.der import DerError
-from assay.evidence.pinned import INTEL_SGX_ROOT_CA, INTEL_SGX_ROOT_CA_FINGERPRINT
 from assay.evidence.verification import Anchor
 from assay.evidence.x509.certificate import Certificate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from assay.evidence.x509.general import GeneralCertificate
+
 MAX_ANCHOR_BYTES = 4096
-MAX_ANCHORS = 16
+MAX_ANCHORS = 32
+
+INTEL = "intel"
+AMD = "amd"
+AWS = "aws"
+GOOGLE_CONFIDENTIAL_SPACE = "google-confidential-space"
+GOOGLE_VTPM = "google-vtpm"
+AZURE_VTPM = "azure-vtpm"
+NVIDIA = "nvidia"
+NVIDIA_RIM = "nvidia-rim"
+VENDORS = (INTEL, AMD, AWS, GOOGLE_CONFIDENTIAL_SPACE, GOOGLE_VTPM, AZURE_VTPM, NVIDIA, NVIDIA_RIM)
+"""The families of formats that a root can anchor; a root never anchors another family than its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +42,7 @@ class PinnedRoot:
     """One entry of the vendor table.
 
     Attributes:
-        vendor: Which family of formats it anchors: ``intel``.
+        vendor: Which family of formats it anchors, one of ``VENDORS``.
         name: The name that results show.
         der: The certificate, DER.
     """
@@ -42,7 +55,29 @@ class PinnedRoot:
 # SHA-256 of the certificate's DER -> the root. The only place that makes evidence hardware evidence.
 VENDOR_ROOTS: Mapping[bytes, PinnedRoot] = MappingProxyType(
     {
-        INTEL_SGX_ROOT_CA_FINGERPRINT: PinnedRoot("intel", "Intel SGX Root CA", INTEL_SGX_ROOT_CA),
+        pinned.INTEL_SGX_ROOT_CA_FINGERPRINT: PinnedRoot(
+            INTEL, "Intel SGX Root CA", pinned.INTEL_SGX_ROOT_CA
+        ),
+        pinned.AMD_ARK_MILAN_FINGERPRINT: PinnedRoot(AMD, "AMD ARK-Milan", pinned.AMD_ARK_MILAN),
+        pinned.AMD_ARK_GENOA_FINGERPRINT: PinnedRoot(AMD, "AMD ARK-Genoa", pinned.AMD_ARK_GENOA),
+        pinned.AMD_ARK_TURIN_FINGERPRINT: PinnedRoot(AMD, "AMD ARK-Turin", pinned.AMD_ARK_TURIN),
+        pinned.AWS_NITRO_ENCLAVES_ROOT_FINGERPRINT: PinnedRoot(
+            AWS, "AWS Nitro Enclaves Root G1", pinned.AWS_NITRO_ENCLAVES_ROOT
+        ),
+        pinned.GOOGLE_CONFIDENTIAL_SPACE_ROOT_FINGERPRINT: PinnedRoot(
+            GOOGLE_CONFIDENTIAL_SPACE,
+            "Google Confidential Space Root CA",
+            pinned.GOOGLE_CONFIDENTIAL_SPACE_ROOT,
+        ),
+        pinned.GOOGLE_EK_AK_ROOT_FINGERPRINT: PinnedRoot(
+            GOOGLE_VTPM, "Google EK/AK CA Root", pinned.GOOGLE_EK_AK_ROOT
+        ),
+        pinned.NVIDIA_DEVICE_IDENTITY_CA_FINGERPRINT: PinnedRoot(
+            NVIDIA, "NVIDIA Device Identity CA", pinned.NVIDIA_DEVICE_IDENTITY_CA
+        ),
+        pinned.NVIDIA_RIM_SIGNING_ROOT_FINGERPRINT: PinnedRoot(
+            NVIDIA_RIM, "NVIDIA CoRIM signing Root CA", pinned.NVIDIA_RIM_SIGNING_ROOT
+        ),
     }
 )
 
@@ -82,16 +117,14 @@ class Root:
     """One root that a chain may end in.
 
     Args:
-        vendor: Which family of formats it anchors: ``intel``.
+        vendor: Which family of formats it anchors, one of ``VENDORS``.
         name: The caller's name for it; a pinned root keeps its own.
         der: The certificate, DER; a chain's own root must equal it byte for byte.
 
     Attributes:
         anchor: Its fingerprint and name, and whether evidence under it is simulated: derived, never given.
-        certificate: The same certificate, decoded.
 
     Raises:
-        DerError: It is no certificate of the kind that Intel's formats use.
         EvidenceError: ``roots.published_test_root`` for a root on the deny list.
     """
 
@@ -99,15 +132,56 @@ class Root:
     name: str
     der: bytes
     anchor: Anchor = field(init=False)
-    certificate: Certificate = field(init=False, repr=False, compare=False)
+    _decoded: list[Certificate | GeneralCertificate] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         mark = hashlib.sha256(self.der).digest()
         _refuse_published(mark)
-        pinned = VENDOR_ROOTS.get(mark)
-        anchor = Anchor(mark, pinned.name if pinned else self.name, simulated=pinned is None)
+        pin = VENDOR_ROOTS.get(mark)
+        known = pin is not None and pin.vendor == self.vendor
+        anchor = Anchor(mark, pin.name if pin and known else self.name, simulated=not known)
         object.__setattr__(self, "anchor", anchor)
-        object.__setattr__(self, "certificate", Certificate.parse(self.der))
+
+    @property
+    def certificate(self) -> Certificate:
+        """The certificate of one of Intel's roots, decoded.
+
+        Raises:
+            DerError: It is no certificate of the kind that Intel's formats use.
+        """
+        if not self._decoded:
+            self._decoded.append(Certificate.parse(self.der))
+        found = self._decoded[0]
+        if not isinstance(found, Certificate):
+            raise DerError("A root of another vendor was taken for one of Intel's.")
+        return found
+
+    @property
+    def general(self) -> GeneralCertificate:
+        """The certificate of any other vendor's root, decoded.
+
+        Raises:
+            DerError: It is no certificate of a kind that is known here.
+        """
+        # Imported here because Intel's formats, which most verifications are of, never need it.
+        from assay.evidence.x509.general import GeneralCertificate  # noqa: PLC0415
+
+        if not self._decoded:
+            self._decoded.append(GeneralCertificate.parse(self.der))
+        found = self._decoded[0]
+        if isinstance(found, Certificate):
+            raise DerError("One of Intel's roots was taken for one of another vendor.")
+        return found
+
+    def decode(self) -> Certificate | GeneralCertificate:
+        """Return the certificate as the formats of its vendor read it.
+
+        Raises:
+            DerError: It is no certificate of that kind.
+        """
+        return self.certificate if self.vendor == INTEL else self.general
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +204,11 @@ class Roots:
             for part in (root.vendor.encode(), root.anchor.name.encode(), root.anchor.fingerprint):
                 seal.update(len(part).to_bytes(4, "big") + part)
         object.__setattr__(self, "digest", seal.digest())
-        object.__setattr__(self, "intel", tuple(root for root in self.entries if root.vendor == "intel"))
+        object.__setattr__(self, "intel", self.of(INTEL))
+
+    def of(self, vendor: str) -> tuple[Root, ...]:
+        """Return the roots that anchor one family of formats."""
+        return tuple(root for root in self.entries if root.vendor == vendor)
 
     @classmethod
     def vendor(cls) -> Roots:
@@ -147,26 +225,33 @@ class Roots:
 
         Raises:
             EvidenceError: ``roots.published_test_root`` for a root on the deny list;
-                ``roots.anchor.malformed`` when name or size are out of bounds; ``roots.anchor.name`` for
-                the name of a vendor's root; ``roots.anchor.too_many`` beyond 16 roots.
+                ``roots.anchor.malformed`` when name, size or vendor are out of bounds or it is no
+                certificate; ``roots.anchor.name`` for the name of a vendor's root;
+                ``roots.anchor.too_many`` beyond 32 roots.
         """
         mark = hashlib.sha256(der).digest()
         _refuse_published(mark)
+        if vendor not in VENDORS:
+            raise EvidenceError(
+                "roots.anchor.malformed", f"An anchor is of one of these families: {', '.join(VENDORS)}."
+            )
         if not 0 < len(der) <= MAX_ANCHOR_BYTES or not 0 < len(name) <= 64 or not name.isprintable():
             raise EvidenceError(
                 "roots.anchor.malformed",
                 f"An anchor needs a printable name of 1 to 64 characters and 1 to {MAX_ANCHOR_BYTES} bytes.",
             )
-        if mark not in VENDOR_ROOTS and any(name == root.name for root in VENDOR_ROOTS.values()):
+        pin = VENDOR_ROOTS.get(mark)
+        if (pin is None or pin.vendor != vendor) and any(name == root.name for root in VENDOR_ROOTS.values()):
             raise EvidenceError(
                 "roots.anchor.name", f"An anchor cannot be called {name!r}: that is a vendor's root."
             )
-        if any(root.anchor.fingerprint == mark for root in self.entries):
+        if any(root.anchor.fingerprint == mark and root.vendor == vendor for root in self.entries):
             return self
         if len(self.entries) >= MAX_ANCHORS:
             raise EvidenceError("roots.anchor.too_many", f"At most {MAX_ANCHORS} roots can be given.")
         try:
             root = Root(vendor, name, bytes(der))
+            root.decode()
         except DerError as error:
             raise EvidenceError(
                 "roots.anchor.malformed", f"An anchor is no certificate of this kind: {error.message}"

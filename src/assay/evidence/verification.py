@@ -48,11 +48,15 @@ class Anchor:
         fingerprint: SHA-256 of the root certificate's DER, 32 bytes.
         name: Name of the pinned vendor root, or the name that the caller gave its own anchor.
         simulated: True unless the fingerprint stands in the pinned vendor table.
+        published_keys: True when there is no root: a token was signed by a key that its issuer publishes on a
+            website and that the caller supplied. ``fingerprint`` is then that of the key's
+            SubjectPublicKeyInfo. Such evidence is never hardware evidence by derivation.
     """
 
     fingerprint: bytes
     name: str
     simulated: bool
+    published_keys: bool = False
 
 
 @dataclass(frozen=True, slots=True)
