@@ -1,0 +1,1 @@
+"""COSE: signed messages with one signer (RFC 9052, RFC 9053)."""
