@@ -1,15 +1,15 @@
 """The checks of a Nitro attestation document, in the order in which they are made.
 
 Each has its own id and at least one input in the tests that it alone refuses. Sources: NSM is AWS's
-"Attestation process" in the Nitro Enclaves SDK documentation, with its CDDL and its steps of validation; TPM is
-"Validate a NitroTPM Attestation Document" in the EC2 user guide, which says the same of NitroTPM.
+"Attestation process" in the Nitro Enclaves SDK documentation, with its CDDL and its steps of validation; TPM
+is "Validate a NitroTPM Attestation Document" in the EC2 user guide, which says the same of NitroTPM.
 """
 
 from __future__ import annotations
 
 from assay.evidence.ledger import CheckSpec
 
-# --- The message ----------------------------------------------------------------------------------------------
+# --- The message --------------------------------------------------------------------------------------------
 
 COSE_LAYOUT = CheckSpec(
     "nitro.cose.layout",
@@ -22,7 +22,7 @@ COSE_HEADERS = CheckSpec(
     "NSM 3.1 and 3.2.1; RFC 9053 section 2.1",
 )
 
-# --- The statement --------------------------------------------------------------------------------------------
+# --- The statement ------------------------------------------------------------------------------------------
 
 PAYLOAD_LAYOUT = CheckSpec(
     "nitro.payload.layout",
@@ -57,7 +57,7 @@ OPTIONAL = CheckSpec(
     "NSM 3.1, CDDL, and 3.2.2.1",
 )
 
-# --- The chain ------------------------------------------------------------------------------------------------
+# --- The chain ----------------------------------------------------------------------------------------------
 
 ROOT_PINNED = CheckSpec(
     "nitro.root.pinned",
@@ -94,11 +94,11 @@ CHAIN_VALIDITY = CheckSpec(
 )
 CHAIN_ARCHIVED = CheckSpec(
     "nitro.chain.archived",
-    "each certificate of the chain was valid at the time that the document states, which is not in the future",
+    "each certificate of the chain was valid when the document says it was made, which is in the past",
     "NSM 3.2.3.2, for documents that are kept",
 )
 
-# --- The signature, and what it is for -----------------------------------------------------------------------
+# --- The signature, and what it is for ----------------------------------------------------------------------
 
 COSE_SIGNATURE = CheckSpec(
     "nitro.cose.signature",
