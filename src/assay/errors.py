@@ -3,6 +3,7 @@
     AssayError
     ├── EvidenceError       evidence/      malformed or contradictory evidence, claims that are not reachable
     ├── EndorsementError    endorsements/  collateral that cannot be found or read
+    ├── ReferenceValueError reference/     an artefact that cannot be measured, values not to be relied on
     ├── PolicyError         appraisal/     a policy that cannot be loaded or does not say what it must
     ├── SimulatorError      simulator/     a simulated machine asked for something it cannot do
     ├── SettingsError       settings/      a setting that is unknown, of the wrong kind, or not allowed there
@@ -74,6 +75,10 @@ class EvidenceError(AssayError):
 
 class EndorsementError(AssayError):
     """Collateral that cannot be found, read or recognised."""
+
+
+class ReferenceValueError(AssayError):
+    """An artefact that cannot be measured, or Reference Values that must not be relied on."""
 
 
 class PolicyError(AssayError):
