@@ -185,6 +185,34 @@ GOOGLE_EK_AK_ROOT_FINGERPRINT = bytes.fromhex(
     "594759594b9b61524f6c8ef668f7177f7b9066bc0674f2f49fe9e052be78beb2"
 )
 
+# Azure Virtual TPM Root Certificate Authority 2023, for the attestation keys of Azure's vTPMs: RSA-4096,
+# 2023-06-01 .. 2048-06-01. A Go and a Python verifier of strangers to each other pin the same bytes.
+# Source: https://learn.microsoft.com/en-us/azure/virtual-machines/trusted-launch-faq
+AZURE_VTPM_ROOT_2023 = base64.b64decode(
+    "MIIFsDCCA5igAwIBAgIQUfQx2iySCIpOKeDZKd5KpzANBgkqhkiG9w0BAQwFADBpMQswCQYDVQQGEwJVUzEeMBwGA1UEChMVTWljcm9z"
+    "b2Z0IENvcnBvcmF0aW9uMTowOAYDVQQDEzFBenVyZSBWaXJ0dWFsIFRQTSBSb290IENlcnRpZmljYXRlIEF1dGhvcml0eSAyMDIzMB4X"
+    "DTIzMDYwMTE4MDg1M1oXDTQ4MDYwMTE4MTU0MVowaTELMAkGA1UEBhMCVVMxHjAcBgNVBAoTFU1pY3Jvc29mdCBDb3Jwb3JhdGlvbjE6"
+    "MDgGA1UEAxMxQXp1cmUgVmlydHVhbCBUUE0gUm9vdCBDZXJ0aWZpY2F0ZSBBdXRob3JpdHkgMjAyMzCCAiIwDQYJKoZIhvcNAQEBBQAD"
+    "ggIPADCCAgoCggIBALoMMwvdRJ7+bW00adKE1VemNqJS+268Ure8QcfZXVOsVO22+PL9WRoPnWo0r5dVoomYGbobh4HC72s9sGY6BGRe"
+    "+Ui2LMwuWnirBtOjaJ34r1ZieNMcVNJT/dXW5HN/HLlm/gSKlWzqCEx6gFFAQTvyYl/5jYI4Oe05zJ7ojgjK/6ZHXpFysXnyUITJ9qgj"
+    "n546IJh/G5OMC3mDfFU7A/GAi+LYaOHSzXj69Lk1vCftNq9DcQHtB7otO0VxFkRLaULcfu/AYHM7FC/Sq6cJb9Au8K/IUhw/5lJSXZaw"
+    "LJwHpcEYzETm2blad0VHsACaLNucZL5wBi8GEusQ9Wo8W1p1rUCMp89pufxa3Ar9sYZvWeJlvKggWcQVUlhvvIZEnT+fteEvwTdoajl5"
+    "qSvZbDPGCPjb91rSznoiLq8XqgQBBFjnEiTL+ViaZmyZPYUsBvBY3lKXB1l2hggahfBIag4j0wcgqlL82SL7pAdGjq0Fou6SKgHnkkrV"
+    "5CNxUBBVMNCwUoj5mvEjd5mF7XPgfM98qNABb2Aqtfl+VuCkU/G1XvFoTqS9AkwbLTGFMS9+jCEU2rw6wnKuGv1Tx9iuSdNvsXt8stx4"
+    "fkVeJvnFpJeAIwBZVgKRSTa3w3099k0mW8qGiMnwCI5SfdZ2SJyD4uEmszsnieE6wAWd1tLLg1jvAgMBAAGjVDBSMA4GA1UdDwEB/wQE"
+    "AwIBhjAPBgNVHRMBAf8EBTADAQH/MB0GA1UdDgQWBBRL/iZalMH2M8ODSCbd8+WwZLKqlTAQBgkrBgEEAYI3FQEEAwIBADANBgkqhkiG"
+    "9w0BAQwFAAOCAgEALgNAyg8I0ANNO/8I2BhpTOsbywN2YSmShAmig5h4sCtaJSM1dRXwA+keY6PCXQEt/PRAQAiHNcOF5zbuOU1Bw/Z5"
+    "Z7k9okt04eu8CsS2Bpc+POg9js6lBtmigM5LWJCH1goMD0kJYpzkaCzx1TdD3yjo0xSxgGhabk5Iu1soD3OxhUyIFcxaluhwkiVINt3J"
+    "hy7G7VJTlEwkk21AoOrQxUsJH0f2GXjYShS1r9qLPzLf7ykcOm62jHGmLZVZujBzLIdNk1bljP9VuGW+cISBwzkNeEMMFufcL2xh6s/o"
+    "iUnXicFWvG7E6ioPnayYXrHy3Rh68XLnhfpzeCzvbz/I4yMV38qGo/cAY2OJpXUuuD/ZbI5rT+lRBEkDW1kxHP8cpwkRwGopV8+gX2KS"
+    "UucIIN4l8/rrNDEX8T0b5U+BUqiO7Z5YnxCya/H0ZIwmQnTlLRTU2fW+OGG+xyIrjMi/0l6/yWPUkIAkNtvS/yO7USRVLPbtGVk3Qre6"
+    "HcqacCXzEjINcJhGEVg83Y8nM+Y+a9J0lUnHytMSFZE85h88OseRS2QwqjozUo2j1DowmhSSUv9Na5Ae22ycciBkEZSq8a4rSlwqthaE"
+    "LNpeoTLUk6iVoUkK/iLvaMvrkdj9yJY1O/gvlfN2aiNTST/2bd+PA4RBToG9rXn6vNkUWdbLibU="
+)
+AZURE_VTPM_ROOT_2023_FINGERPRINT = bytes.fromhex(
+    "e6c596b17f8ffefba5c300f714cfb1260c6028704ecf7becc4ab5018efb00e95"
+)
+
 # NVIDIA Device Identity CA: P-384, 2021-11-05 .. 9999-12-31.
 # Source: published with NVIDIA's attestation SDK
 NVIDIA_DEVICE_IDENTITY_CA = base64.b64decode(

@@ -72,6 +72,11 @@ VENDOR_ROOTS: Mapping[bytes, PinnedRoot] = MappingProxyType(
         pinned.GOOGLE_EK_AK_ROOT_FINGERPRINT: PinnedRoot(
             GOOGLE_VTPM, "Google EK/AK CA Root", pinned.GOOGLE_EK_AK_ROOT
         ),
+        pinned.AZURE_VTPM_ROOT_2023_FINGERPRINT: PinnedRoot(
+            AZURE_VTPM,
+            "Azure Virtual TPM Root Certificate Authority 2023",
+            pinned.AZURE_VTPM_ROOT_2023,
+        ),
         pinned.NVIDIA_DEVICE_IDENTITY_CA_FINGERPRINT: PinnedRoot(
             NVIDIA, "NVIDIA Device Identity CA", pinned.NVIDIA_DEVICE_IDENTITY_CA
         ),
