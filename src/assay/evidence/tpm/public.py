@@ -1,0 +1,272 @@
+"""TPMT_PUBLIC and the attestation key. All integers are big-endian.
+
+Source: TCG TPM 2.0 Library, part 2, sections 12.2.4 (TPMT_PUBLIC), 8.3 (TPMA_OBJECT); part 1, section 16
+(names).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import IntFlag
+from struct import Struct
+from typing import TYPE_CHECKING, NoReturn
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from assay.errors import EvidenceError
+from assay.evidence.eventlog.algorithms import Algorithm
+from assay.evidence.tpm.signature import Scheme
+
+if TYPE_CHECKING:
+    from assay.evidence.tpm.signature import TpmSignature
+
+MAX_PUBLIC_BYTES = 1024
+"""Largest public area or SPKI read: RSA-4096 takes some 600 bytes."""
+MIN_RSA_BITS, MAX_RSA_BITS = 2048, 4096
+
+_TYPE_RSA, _TYPE_ECC = 0x0001, 0x0023
+_NULL = 0x0010
+_RSAES = 0x0015
+_ECDAA = 0x001A
+_FIXED = Struct(">HHI")
+_U16 = Struct(">H")
+_U32 = Struct(">I")
+_CURVES: dict[int, ec.EllipticCurve] = {
+    0x0003: ec.SECP256R1(),
+    0x0004: ec.SECP384R1(),
+    0x0005: ec.SECP521R1(),
+}
+_HASHES: dict[Algorithm, hashes.HashAlgorithm] = {
+    Algorithm.SHA1: hashes.SHA1(),  # noqa: S303 - recognised so that it can be refused by name
+    Algorithm.SHA256: hashes.SHA256(),
+    Algorithm.SHA384: hashes.SHA384(),
+    Algorithm.SHA512: hashes.SHA512(),
+    Algorithm.SHA3_256: hashes.SHA3_256(),
+    Algorithm.SHA3_384: hashes.SHA3_384(),
+    Algorithm.SHA3_512: hashes.SHA3_512(),
+}
+
+
+class Attributes(IntFlag):
+    """TPMA_OBJECT."""
+
+    FIXED_TPM = 1 << 1
+    ST_CLEAR = 1 << 2
+    FIXED_PARENT = 1 << 4
+    SENSITIVE_DATA_ORIGIN = 1 << 5
+    USER_WITH_AUTH = 1 << 6
+    ADMIN_WITH_POLICY = 1 << 7
+    NO_DA = 1 << 10
+    ENCRYPTED_DUPLICATION = 1 << 11
+    RESTRICTED = 1 << 16
+    DECRYPT = 1 << 17
+    SIGN = 1 << 18
+    X509_SIGN = 1 << 19
+
+
+_KNOWN = sum(Attributes)
+_DEMANDED = {
+    Attributes.FIXED_TPM: "fixedTPM",
+    Attributes.FIXED_PARENT: "fixedParent",
+    Attributes.SENSITIVE_DATA_ORIGIN: "sensitiveDataOrigin",
+    Attributes.RESTRICTED: "restricted",
+    Attributes.SIGN: "sign",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AttestationKey:
+    """The key that signs quotes.
+
+    Attributes:
+        key: The public key.
+        spki: Its SubjectPublicKeyInfo, DER.
+        attributes: TPMA_OBJECT of its public area; None when only an SPKI was given.
+        name: Its TPM name, u16 hash algorithm and digest of the public area; None for an SPKI.
+        scheme: The scheme and hash that the public area fixes; None when it fixes none, or for an SPKI.
+    """
+
+    key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+    spki: bytes
+    attributes: Attributes | None
+    name: bytes | None
+    scheme: tuple[int, int] | None
+
+    @classmethod
+    def parse(cls, data: bytes) -> AttestationKey:
+        """Decode a TPMT_PUBLIC, a TPM2B_PUBLIC, or a SubjectPublicKeyInfo in DER.
+
+        Raises:
+            EvidenceError: ``tpm.public.`` and ``size``, ``malformed``, ``kind`` or ``weak``.
+        """
+        if not 16 <= len(data) <= MAX_PUBLIC_BYTES:
+            raise EvidenceError(
+                "tpm.public.size", f"A public key has 16 to {MAX_PUBLIC_BYTES} bytes, not {len(data)}."
+            )
+        if data[0] == 0x30:
+            return cls(*_from_spki(data), None, None, None)
+        (size,) = _U16.unpack_from(data)
+        return _from_public(data[2:] if size == len(data) - 2 else data)
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the SPKI, 32 bytes: names the key whatever form it was given in."""
+        return hashlib.sha256(self.spki).digest()
+
+    def missing_attributes(self) -> tuple[str, ...]:
+        """Name what the public area lacks, or has too much of, to be an attestation key.
+
+        Returns:
+            Names of TPMA_OBJECT; empty when all is well or only an SPKI was given.
+        """
+        if self.attributes is None:
+            return ()
+        lacks = [name for bit, name in _DEMANDED.items() if not self.attributes & bit]
+        return (*lacks, "not decrypt") if self.attributes & Attributes.DECRYPT else tuple(lacks)
+
+    def admits(self, signature: TpmSignature) -> bool:
+        """Tell whether a signature is of this kind of key, and of the scheme that its public area fixes."""
+        if isinstance(self.key, rsa.RSAPublicKey) is (signature.scheme is Scheme.ECDSA):
+            return False
+        return self.scheme is None or self.scheme == (signature.scheme, signature.algorithm)
+
+    def verifies(self, signature: TpmSignature, signed: bytes) -> bool:
+        """Tell whether this key made the signature over ``signed``."""
+        algorithm = _HASHES[signature.algorithm]
+        try:
+            if isinstance(self.key, rsa.RSAPublicKey):
+                pad = (
+                    _PKCS1
+                    if signature.scheme is Scheme.RSASSA
+                    else padding.PSS(padding.MGF1(algorithm), padding.PSS.AUTO)
+                )
+                self.key.verify(signature.parts[0], signed, pad, algorithm)
+                return True
+            r, s = (int.from_bytes(part, "big") for part in signature.parts)
+            self.key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(algorithm))
+        except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+            return False
+        return True
+
+
+_PKCS1 = padding.PKCS1v15()
+
+
+def _malformed(why: str) -> NoReturn:
+    raise EvidenceError("tpm.public.malformed", why)
+
+
+def _encode(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _strong(key: rsa.RSAPublicKey) -> None:
+    if not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS or key.public_numbers().e < 65537:
+        raise EvidenceError(
+            "tpm.public.weak", f"An RSA key of {key.key_size} bits or of a small exponent is refused."
+        )
+
+
+def _from_spki(data: bytes) -> tuple[rsa.RSAPublicKey | ec.EllipticCurvePublicKey, bytes]:
+    try:
+        key = serialization.load_der_public_key(data)
+    except (ValueError, UnsupportedAlgorithm):
+        _malformed("The public key is no SubjectPublicKeyInfo.")
+    if isinstance(key, rsa.RSAPublicKey):
+        _strong(key)
+    elif not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(
+        key.curve, tuple(map(type, _CURVES.values()))
+    ):
+        raise EvidenceError("tpm.public.kind", "The public key is neither RSA nor on P-256, P-384 or P-521.")
+    if _encode(key) != data:
+        _malformed("The public key is not encoded as DER says.")
+    return key, data
+
+
+class _Reader:
+    """Takes a public area apart from front to back."""
+
+    __slots__ = ("at", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def u16(self) -> int:
+        return int.from_bytes(self.take(2), "big")
+
+    def take(self, size: int) -> bytes:
+        end = self.at + size
+        if end > len(self.data):
+            _malformed("The public area is cut short.")
+        found = self.data[self.at : end]
+        self.at = end
+        return found
+
+    def scheme(self) -> tuple[int, int] | None:
+        number = self.u16()
+        if number in (_NULL, _RSAES):
+            return None
+        found = number, self.u16()
+        if number == _ECDAA:
+            self.take(2)
+        return found
+
+
+def _from_public(data: bytes) -> AttestationKey:
+    reader = _Reader(data)
+    kind, name_number, bits = _FIXED.unpack(reader.take(_FIXED.size))
+    if kind not in (_TYPE_RSA, _TYPE_ECC):
+        raise EvidenceError(
+            "tpm.public.kind", f"The public area is of type 0x{kind:04x}, neither RSA nor ECC."
+        )
+    if bits & ~_KNOWN:
+        _malformed("The public area has reserved attribute bits set.")
+    if name_number not in set(Algorithm):
+        _malformed("The public area's name algorithm is unknown.")
+    reader.take(reader.u16())  # authPolicy
+    if reader.u16() != _NULL:  # symmetric: keyBits and mode follow
+        reader.take(4)
+    scheme = reader.scheme()
+    key = _rsa(reader) if kind == _TYPE_RSA else _ecc(reader)
+    if reader.at != len(data):
+        _malformed(f"{len(data) - reader.at} bytes follow the public area.")
+    name = name_number.to_bytes(2, "big") + Algorithm(name_number).digest(data)
+    return AttestationKey(key, _encode(key), Attributes(bits), name, scheme)
+
+
+def _rsa(reader: _Reader) -> rsa.RSAPublicKey:
+    bits = reader.u16()
+    exponent = int.from_bytes(reader.take(4), "big") or 65537
+    modulus = reader.take(reader.u16())
+    number = int.from_bytes(modulus, "big")
+    if number.bit_length() != bits or 8 * len(modulus) != bits:
+        _malformed("The public area's modulus is not of the size that it says.")
+    try:
+        key = rsa.RSAPublicNumbers(exponent, number).public_key()
+    except ValueError:
+        _malformed("The public area holds no RSA key.")
+    _strong(key)
+    return key
+
+
+def _ecc(reader: _Reader) -> ec.EllipticCurvePublicKey:
+    curve = _CURVES.get(reader.u16())
+    if curve is None:
+        raise EvidenceError("tpm.public.kind", "The public area's curve is not P-256, P-384 or P-521.")
+    if reader.u16() != _NULL:  # kdf: its hash follows
+        reader.take(2)
+    x, y = reader.take(reader.u16()), reader.take(reader.u16())
+    size = (curve.key_size + 7) // 8
+    if not 0 < len(x) <= size or not 0 < len(y) <= size:
+        _malformed("The public area's point is not of the curve's size.")
+    try:
+        return ec.EllipticCurvePublicNumbers(
+            int.from_bytes(x, "big"), int.from_bytes(y, "big"), curve
+        ).public_key()
+    except ValueError:
+        _malformed("The public area's point is not on its curve.")
