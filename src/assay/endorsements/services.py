@@ -1,0 +1,142 @@
+"""Who is asked: the services by name, their addresses, and the only hosts that a request may reach.
+
+An address can be replaced by the caller (a PCCS, a mirror of KDS); it is then the only host that its service
+may reach. Nothing in evidence, in an answer or in a repository chooses a host.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from assay.errors import EndorsementError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+LINK_LOCAL: Final = "169.254.169.254"
+"""Azure's instance metadata: plain HTTP by design, reachable from the machine itself only."""
+_BASE: Final = re.compile(r"https?://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]{0,200})?")
+_MAA_HOST: Final = re.compile(r"[a-z0-9]{3,24}\.[a-z0-9]{2,16}\.attest\.azure\.net")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service.
+
+    Attributes:
+        name: What a caller replaces it by: ``pcs``.
+        base: Scheme, host and path prefix, without a slash at the end.
+        pace: The least time between two requests to its host, seconds.
+        what: What it publishes, for people.
+    """
+
+    name: str
+    base: str
+    pace: float
+    what: str
+
+
+SERVICES: Final = (
+    Service("pcs", "https://api.trustedservices.intel.com", 0.1, "Intel's PCK certificates and TCB info"),
+    Service("intel-crl", "https://certificates.trustedservices.intel.com", 0.1, "Intel's root CRL"),
+    # Its limit is not published; answers of 429 come after a few requests in a row.
+    Service("kds", "https://kdsintf.amd.com", 1.0, "AMD's Key Distribution Service"),
+    Service(
+        "confidential-space",
+        "https://confidentialcomputing.googleapis.com",
+        0.1,
+        "Google's token issuer",
+    ),
+    Service("google-keys", "https://www.googleapis.com", 0.1, "Google's published signing keys"),
+    Service("imds", f"http://{LINK_LOCAL}", 0.1, "Azure's instance metadata, from inside the machine"),
+    Service("trust-authority", "https://portal.trustauthority.intel.com", 0.1, "Intel Trust Authority"),
+    Service("nvidia-rim", "https://rim.attestation.nvidia.com", 0.1, "NVIDIA's reference manifests (RIM)"),
+    Service("nvidia-ocsp", "https://ocsp.ndis.nvidia.com", 0.1, "NVIDIA's certificate status"),
+    Service("nvidia-nras", "https://nras.attestation.nvidia.com", 0.1, "NVIDIA's attestation service"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One address to ask, and the only authority (``host`` or ``host:port``) that may answer."""
+
+    url: str
+    authority: str
+    pace: float
+
+    @property
+    def plain(self) -> bool:
+        """True for the one place that speaks plain HTTP: the machine's own metadata."""
+        return self.url.startswith("http://")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The services by name, as one caller uses them."""
+
+    known: Mapping[str, Service]
+
+    @classmethod
+    def published(cls, replaced: Iterable[str] = ()) -> Services:
+        """Return the published services, some with an address of the caller's.
+
+        Args:
+            replaced: ``NAME=URL``; https only, but for ``imds`` at its own address.
+
+        Raises:
+            EndorsementError: ``endorsements.service.unknown``, ``endorsements.service.address``.
+        """
+        known = {service.name: service for service in SERVICES}
+        for word in replaced:
+            name, _, base = word.partition("=")
+            if name not in known:
+                raise EndorsementError(
+                    "endorsements.service.unknown",
+                    f"There is no service {name[:40]!r}.",
+                    action=f"Services: {', '.join(known)}.",
+                )
+            plain = base.startswith("http://") and not (
+                name == "imds" and urlsplit(base).hostname in (LINK_LOCAL, "127.0.0.1")
+            )
+            if not _BASE.fullmatch(base) or plain:
+                raise EndorsementError(
+                    "endorsements.service.address",
+                    f"The address of {name} is no https URL of a host and a path.",
+                )
+            known[name] = Service(name, base.rstrip("/"), 0.0, known[name].what)
+        return cls(MappingProxyType(known))
+
+    def place(self, name: str, path: str) -> Place:
+        """Return where a path of a service is; ``path`` begins with a slash and may hold a query."""
+        service = self.known[name]
+        return Place(service.base + path, authority(service.base), service.pace)
+
+
+def maa_place(issuer: str) -> Place:
+    """Return where an instance of Microsoft Azure Attestation publishes its keys.
+
+    Args:
+        issuer: ``https://NAME.REGION.attest.azure.net``, as a token or the caller names it.
+
+    Raises:
+        EndorsementError: ``endorsements.maa.issuer`` for any other host.
+    """
+    host = issuer.removeprefix("https://").removesuffix("/")
+    if not issuer.startswith("https://") or not _MAA_HOST.fullmatch(host):
+        raise EndorsementError(
+            "endorsements.maa.issuer",
+            "The issuer is no instance of Microsoft Azure Attestation: https://NAME.REGION.attest.azure.net.",
+        )
+    return Place(f"https://{host}/certs", host, 0.1)
+
+
+def authority(url: str) -> str:
+    """Return host and, where it is not the scheme's own, port of a URL, in lower case."""
+    parts = urlsplit(url)
+    usual = {"https": 443, "http": 80}.get(parts.scheme)
+    host = (parts.hostname or "").lower()
+    return host if parts.port in (None, usual) else f"{host}:{parts.port}"
