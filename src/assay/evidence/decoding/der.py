@@ -154,8 +154,13 @@ class DerReader:
             raise DerError("A bit string does not consist of whole bytes.")
         return content[1:]
 
-    def time(self) -> datetime:
-        """Read a UTCTime or GeneralizedTime in the form of RFC 5280 section 4.1.2.5, as aware UTC."""
+    def time(self, *, any_form: bool = False) -> datetime:
+        """Read a UTCTime or GeneralizedTime in the form of RFC 5280 section 4.1.2.5, as aware UTC.
+
+        Args:
+            any_form: Whether a GeneralizedTime may stand for a year before 2050, as NVIDIA's authorities and
+                every OCSP response write it.
+        """
         tag = self.peek()
         if tag not in (UTC_TIME, GENERALIZED_TIME):
             raise DerError("A time is neither UTCTime nor GeneralizedTime.")
@@ -166,7 +171,7 @@ class DerReader:
             raise DerError("A time is not written as RFC 5280 demands.")
         if short:
             digits = (b"20" if digits < b"50" else b"19") + digits
-        elif digits < b"2050":
+        elif digits < b"2050" and not any_form:
             raise DerError("A time before 2050 is not written as UTCTime.")
         text = digits.decode("ascii")
         try:

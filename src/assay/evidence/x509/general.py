@@ -140,7 +140,7 @@ class GeneralCertificate:
             raise DerError("The two signature algorithms of a certificate differ.")
         issuer = tbs.whole(SEQUENCE)
         validity = tbs.enter()
-        window = Window(validity.time(), validity.time())
+        window = Window(validity.time(any_form=True), validity.time(any_form=True))
         validity.finish()
         subject = tbs.whole(SEQUENCE)
         spki = tbs.whole(SEQUENCE)
