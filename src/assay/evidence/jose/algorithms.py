@@ -1,0 +1,83 @@
+"""Signature algorithms of JSON Web Signatures (RFC 7518, section 3), each tied to one kind of key.
+
+There is no ``none`` and no HMAC: a verifier that holds public keys has no use for either, and both have been
+the way around one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
+
+from assay.evidence.x509.general import KeyKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cryptography.hazmat.primitives.hashes import HashAlgorithm
+
+    from assay.evidence.x509.signature import PublicKey
+
+
+class Algorithm(NamedTuple):
+    """One algorithm.
+
+    Attributes:
+        name: As a header's ``alg`` names it.
+        kind: The kind of key that it needs.
+        digest: Its hash.
+        padding: The padding of RSA; None for ECDSA.
+        size: Bytes of each half of a raw ECDSA signature; 0 for RSA.
+    """
+
+    name: str
+    kind: KeyKind
+    digest: HashAlgorithm
+    padding: padding.PKCS1v15 | padding.PSS | None
+    size: int
+
+
+def _pss(digest: HashAlgorithm) -> padding.PSS:
+    return padding.PSS(padding.MGF1(digest), digest.digest_size)
+
+
+ALGORITHMS: Final[Mapping[str, Algorithm]] = {
+    found.name: found
+    for found in (
+        Algorithm("RS256", KeyKind.RSA, SHA256(), padding.PKCS1v15(), 0),
+        Algorithm("PS256", KeyKind.RSA, SHA256(), _pss(SHA256()), 0),
+        Algorithm("PS384", KeyKind.RSA, SHA384(), _pss(SHA384()), 0),
+        Algorithm("ES256", KeyKind.P256, SHA256(), None, 32),
+        Algorithm("ES384", KeyKind.P384, SHA384(), None, 48),
+    )
+}
+_ECDSA: Final = {name: ec.ECDSA(found.digest) for name, found in ALGORITHMS.items()}
+
+
+def verify(key: PublicKey, algorithm: Algorithm, signature: bytes, signed: bytes) -> bool:
+    """Return whether a signature over ``signed`` is the key's.
+
+    Args:
+        key: Of the kind that the algorithm needs; another never verifies.
+        algorithm: The algorithm.
+        signature: RSA: as long as the modulus. ECDSA: r and s, big-endian, of the curve's size each.
+        signed: The bytes.
+    """
+    try:
+        if isinstance(key, rsa.RSAPublicKey):
+            if algorithm.padding is None:
+                return False
+            key.verify(signature, signed, algorithm.padding, algorithm.digest)
+        else:
+            size = algorithm.size
+            if not size or len(signature) != 2 * size or key.curve.key_size != 8 * size:
+                return False
+            r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
+            key.verify(encode_dss_signature(r, s), signed, _ECDSA[algorithm.name])
+    except InvalidSignature:
+        return False
+    return True

@@ -1,0 +1,195 @@
+"""Typed reading of claims: what is there must be of its kind; a bool is no number, and text has bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.errors import EvidenceError
+from assay.evidence.jose.errors import JoseError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_TEXT: Final = 4096
+MAX_ITEMS: Final = 1024
+_LAST_SECOND: Final = 253402300799  # the end of the year 9999
+_MOST_SKEW: Final = timedelta(minutes=10)
+_EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
+_MISSING: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLimits:
+    """How far clocks may differ, and how old a token may be; stated by the caller and in the ledger.
+
+    Attributes:
+        skew: How far in the future a token may say that it was issued, at most ten minutes. It prolongs
+            nothing: an expired token is expired.
+        max_age: The longest time since it was issued, whatever its own expiry says.
+
+    Raises:
+        EvidenceError: ``evidence.call.limits`` when they are negative, or the skew is not small.
+    """
+
+    skew: timedelta
+    max_age: timedelta
+
+    def __post_init__(self) -> None:
+        if not timedelta() <= self.skew <= _MOST_SKEW or self.max_age <= timedelta():
+            raise EvidenceError(
+                "evidence.call.limits", "A token's skew is 0 to 10 minutes, and its greatest age is positive."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The registered claims (RFC 7519, section 4.1) of a token.
+
+    Attributes:
+        issuer: ``iss``.
+        issued_at: ``iat``, seconds since 1970.
+        not_before: ``nbf``; ``iat`` when it is not stated.
+        expires_at: ``exp``.
+        subject: ``sub``; empty when it is not stated.
+        token_id: ``jti``; empty when it is not stated.
+    """
+
+    issuer: str
+    issued_at: int
+    not_before: int
+    expires_at: int
+    subject: str
+    token_id: str
+
+
+def registered(claims: Mapping[str, Any]) -> Registered:
+    """Return the registered claims; ``iss``, ``iat`` and ``exp`` must be there.
+
+    Raises:
+        JoseError: ``jose.claims``.
+    """
+    issued = number(claims, "iat")
+    return Registered(
+        text(claims, "iss"),
+        issued,
+        number(claims, "nbf") if "nbf" in claims else issued,
+        number(claims, "exp"),
+        text(claims, "sub", ""),
+        text(claims, "jti", ""),
+    )
+
+
+def moment(seconds: int) -> datetime:
+    """Return a NumericDate as aware UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def number(claims: Mapping[str, Any], name: str) -> int:
+    """Return a claim that is a whole number of seconds from 1970 to 9999.
+
+    Raises:
+        JoseError: ``jose.claims``.
+    """
+    found = claims.get(name)
+    if type(found) is not int or not 0 <= found <= _LAST_SECOND:
+        raise JoseError("jose.claims", f"Claim {name} is missing, or no whole number of seconds.")
+    return found
+
+
+def integer(claims: Mapping[str, Any], name: str, default: int | None = None) -> int:
+    """Return a claim that is a whole number of 0 to 2^63.
+
+    Raises:
+        JoseError: ``jose.claims``.
+    """
+    found = claims.get(name, default)
+    if type(found) is not int or not 0 <= found < 1 << 63:
+        raise JoseError("jose.claims", f"Claim {name} is missing, or no whole number.")
+    return found
+
+
+def text(claims: Mapping[str, Any], name: str, default: Any = _MISSING) -> Any:
+    """Return a claim that is text of at most 4,096 characters, or the default when it is not there.
+
+    Raises:
+        JoseError: ``jose.claims``.
+    """
+    found = claims.get(name, default)
+    if type(found) is not str:
+        if found is default and default is not _MISSING:
+            return found
+        raise JoseError("jose.claims", f"Claim {name} is missing, or no text.")
+    if len(found) > MAX_TEXT:
+        raise JoseError("jose.claims", f"Claim {name} is longer than {MAX_TEXT} characters.")
+    return found
+
+
+def flag(claims: Mapping[str, Any], name: str, default: bool | None = None) -> bool | None:  # noqa: FBT001
+    """Return a claim that is true or false, or the default when it is not there.
+
+    Raises:
+        JoseError: ``jose.claims``.
+    """
+    found = claims.get(name, default)
+    if found is not default and type(found) is not bool:
+        raise JoseError("jose.claims", f"Claim {name} is neither true nor false.")
+    return found
+
+
+def texts(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return a claim that is an array of at most 1,024 texts; empty when it is not there.
+
+    Raises:
+        JoseError: ``jose.claims``.
+    """
+    found = claims.get(name)
+    if found is None:
+        return ()
+    if type(found) is not list or len(found) > MAX_ITEMS or any(type(item) is not str for item in found):
+        raise JoseError("jose.claims", f"Claim {name} is no array of texts.")
+    return tuple(found)
+
+
+def mapping(claims: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a claim that is an object; empty when it is not there.
+
+    Raises:
+        JoseError: ``jose.claims``.
+    """
+    found = claims.get(name)
+    if found is None:
+        return _EMPTY
+    if type(found) is not dict or len(found) > MAX_ITEMS:
+        raise JoseError("jose.claims", f"Claim {name} is no object.")
+    return found
+
+
+def text_map(claims: Mapping[str, Any], name: str) -> Mapping[str, str]:
+    """Return a claim that is an object of texts, read-only; empty when it is not there.
+
+    Raises:
+        JoseError: ``jose.claims``.
+    """
+    found = mapping(claims, name)
+    if not all(type(value) is str for value in found.values()):
+        raise JoseError("jose.claims", f"Claim {name} holds something else than texts.")
+    return MappingProxyType(dict(found)) if found else _EMPTY
+
+
+def hexadecimal(claims: Mapping[str, Any], name: str, size: int | None) -> bytes:
+    """Return a claim that is lower-case or upper-case hexadecimal of ``size`` bytes (None: any size).
+
+    Raises:
+        JoseError: ``jose.claims``.
+    """
+    found = text(claims, name)
+    try:
+        data = bytes.fromhex(found)
+    except ValueError:
+        data = b""
+    if len(found) != 2 * len(data) or size not in (None, len(data)):
+        raise JoseError("jose.claims", f"Claim {name} is no hexadecimal of its size.")
+    return data

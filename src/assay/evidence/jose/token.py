@@ -1,0 +1,350 @@
+"""One token against its issuer's key: the steps that every token format shares, as the format's own checks.
+
+The order is the order of trust. The three parts are taken apart and the header is read; the header chooses
+among keys that the caller gave, or shows a chain that must end in a pinned root; the signature is checked
+over the bytes of the token; only then the claims are read, and compared with issuer and time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from assay.evidence.decoding.der import DerError
+from assay.evidence.facts import Window
+from assay.evidence.jose.algorithms import ALGORITHMS, Algorithm, verify
+from assay.evidence.jose.claims import Registered, TokenLimits, registered
+from assay.evidence.jose.errors import JoseError
+from assay.evidence.jose.jws import CompactJws, read_claims, read_header, split
+from assay.evidence.jose.keys import JwksEndorsements, VerificationKey, parse_jwks, verification_key
+from assay.evidence.jose.x5c import chain_of
+from assay.evidence.ledger import Check, CheckFailedError, CheckSpec, LedgerBuilder, Outcome
+from assay.evidence.verification import Anchor
+from assay.evidence.x509.path import DefectKind, PathDefect, Position, verify_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from assay.evidence.facts import FactCache
+    from assay.evidence.roots import Root, Roots
+    from assay.evidence.x509.general import GeneralCertificate
+    from assay.evidence.x509.signature import PublicKey
+
+_ALWAYS: Final = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+SIGNERS: Final = "jose.signers"
+KEY_SETS: Final = "jose.key_sets"
+
+
+class TokenSpecs(NamedTuple):
+    """The checks of a format for the steps that are the same in all of them, in their order."""
+
+    layout: CheckSpec
+    header: CheckSpec
+    algorithm: CheckSpec
+    key: CheckSpec
+    signature: CheckSpec
+    claims: CheckSpec
+    issuer: CheckSpec
+    issued: CheckSpec
+    expiry: CheckSpec
+    age: CheckSpec
+
+
+class ChainSpecs(NamedTuple):
+    """The checks of a chain in the header, in their order."""
+
+    layout: CheckSpec
+    root: CheckSpec
+    issue: CheckSpec
+    role: CheckSpec
+    validity: CheckSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ChainProfile:
+    """How a format's chain must look.
+
+    Attributes:
+        specs: Its checks.
+        vendor: The family of roots that it may end in.
+        positions: What stands where, leaf first.
+    """
+
+    specs: ChainSpecs
+    vendor: str
+    positions: tuple[Position, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenProfile:
+    """What is accepted from one kind of issuer.
+
+    Attributes:
+        name: Short name: prefix of keys in caches.
+        specs: The checks.
+        algorithms: The only ``alg`` values that are accepted.
+        max_bytes: The longest token.
+        anchor: What results call evidence under a published key.
+        issuers: The only values of ``iss``; None: exactly the issuer whose key set was given.
+        chain: The chain that a header may show instead of naming a published key; None for formats without.
+    """
+
+    name: str
+    specs: TokenSpecs
+    algorithms: frozenset[str]
+    max_bytes: int
+    anchor: str
+    issuers: frozenset[str] | None = None
+    chain: ChainProfile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the caller of a verification gave, besides the token and the binding.
+
+    Attributes:
+        endorsements: The issuer's published keys; None when there are none.
+        roots: The roots of trust.
+        limits: Skew and greatest age.
+        now: The time, aware.
+        facts: Where verified facts are remembered.
+    """
+
+    endorsements: JwksEndorsements | None
+    roots: Roots
+    limits: TokenLimits
+    now: datetime
+    facts: FactCache
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Who signs tokens with this header: a verified fact, worth remembering.
+
+    Attributes:
+        algorithm: The algorithm that its header names.
+        key: The key.
+        anchor: In what the key rests.
+        checks: The outcomes that established it.
+        header: The header's members.
+        via: Whether it is a published key or was certified by the chain in the header.
+    """
+
+    algorithm: Algorithm
+    key: PublicKey = field(repr=False)
+    anchor: Anchor
+    checks: tuple[Check, ...]
+    header: Mapping[str, Any]
+    via: Literal["jwks", "x5c"]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A token whose signature, issuer and times passed.
+
+    Attributes:
+        signer: Who signed it.
+        claims: All of its claims.
+        registered: The registered ones, typed.
+        signed_digest: SHA-256 of the signed text, 32 bytes.
+    """
+
+    signer: Signer
+    claims: Mapping[str, Any]
+    registered: Registered
+    signed_digest: bytes
+
+
+def open_token(ledger: LedgerBuilder, token: bytes, profile: TokenProfile, given: Given) -> Opened:
+    """Verify a token up to its times and record every check on the way.
+
+    Args:
+        ledger: Of the format; holds the profile's checks.
+        token: The compact token.
+        profile: What is accepted.
+        given: What it is verified with.
+
+    Raises:
+        CheckFailedError: A check failed or could not be made; the ledger holds it.
+    """
+    specs = profile.specs
+    try:
+        jws = split(token, max_bytes=profile.max_bytes)
+    except JoseError as error:
+        raise ledger.fail(specs.layout, f"{specs.layout.id}.{error.code}", error.message) from None
+    signer = _signer(ledger, jws, profile, given)
+    if not verify(signer.key, signer.algorithm, jws.signature, jws.signed):
+        raise ledger.fail(
+            specs.signature, specs.signature.id, "The signature over header and payload is not the key's."
+        )
+    try:
+        claims = read_claims(jws.payload)
+        named = registered(claims)
+    except JoseError as error:
+        raise ledger.fail(specs.claims, f"{specs.claims.id}.{error.code}", error.message) from None
+    ledger.passed(specs.signature)
+    _issuer(ledger, named, profile, given)
+    _times(ledger, named, specs, given)
+    return Opened(signer, claims, named, hashlib.sha256(jws.signed).digest())
+
+
+def _signer(ledger: LedgerBuilder, jws: CompactJws, profile: TokenProfile, given: Given) -> Signer:
+    """Return who signs tokens with this header, from memory or established now."""
+    shelf = given.facts.shelf(SIGNERS)
+    endorsements = given.endorsements
+    key = (
+        profile.name,
+        hashlib.sha256(jws.head).digest(),
+        None if endorsements is None else endorsements.digest,
+        given.roots.digest,
+    )
+    signer: Signer | None = shelf.get(key, given.now)
+    if signer is None:
+        signer, window = _establish(ledger, jws, profile, given)
+        shelf.put(key, window, signer)
+    else:
+        ledger.extend(signer.checks)
+    return signer
+
+
+def _establish(
+    ledger: LedgerBuilder, jws: CompactJws, profile: TokenProfile, given: Given
+) -> tuple[Signer, Window]:
+    specs = profile.specs
+    ledger.passed(specs.layout)
+    try:
+        header = read_header(jws.head)
+    except JoseError as error:
+        raise ledger.fail(specs.header, f"{specs.header.id}.{error.code}", error.message) from None
+    ledger.passed(specs.header)
+    name = header["alg"]
+    if name not in profile.algorithms:
+        raise ledger.fail(
+            specs.algorithm, f"{specs.algorithm.id}.refused", f"The algorithm {name[:16]!r} is not accepted."
+        )
+    algorithm = ALGORITHMS[name]
+    certified = profile.chain is not None and "x5c" in header
+    if certified:
+        key, anchor, window = _certified(ledger, header, profile, given)
+    else:
+        key, anchor, window = _published(ledger, header, profile, given)
+    if name not in key.algorithms:
+        raise ledger.fail(
+            specs.algorithm, f"{specs.algorithm.id}.key", f"The key is not one for {name}: {key.kind}."
+        )
+    ledger.passed(specs.algorithm)
+    # What has an outcome by now was established by the header and what was given, not by this token.
+    outcomes = tuple(check for check in ledger.close() if check.spec in ledger)
+    via: Literal["jwks", "x5c"] = "x5c" if certified else "jwks"
+    return Signer(algorithm, key.key, anchor, outcomes, MappingProxyType(header), via), window
+
+
+def _published(
+    ledger: LedgerBuilder, header: Mapping[str, Any], profile: TokenProfile, given: Given
+) -> tuple[VerificationKey, Anchor, Window]:
+    """Find the key that the header names, exactly, among those that the issuer publishes."""
+    spec = profile.specs.key
+    if profile.chain is not None:
+        for chain_spec in profile.chain.specs:
+            ledger.not_applicable(chain_spec, "the header names a published key and shows no chain")
+    if given.endorsements is None:
+        reason = "not checked: the issuer's published keys are not there"
+        ledger.not_checked(spec, f"{spec.id}.missing", reason)
+        raise CheckFailedError(f"{spec.id}.missing", reason)
+    shelf = given.facts.shelf(KEY_SETS)
+    jwks = shelf.get(given.endorsements.digest, given.now)
+    if jwks is None:
+        try:
+            jwks = parse_jwks(given.endorsements.jwks)
+        except JoseError as error:
+            raise ledger.fail(spec, f"{spec.id}.{error.code}", error.message) from None
+        shelf.put(given.endorsements.digest, _ALWAYS, jwks)
+    kid = header.get("kid", "")
+    key = jwks.keys.get(kid)
+    if key is None:
+        if kid in jwks.unusable:
+            raise ledger.fail(spec, f"{spec.id}.unusable", f"The key cannot be used: {jwks.unusable[kid]}")
+        raise ledger.fail(spec, f"{spec.id}.unknown", "No published key has exactly this key id.")
+    ledger.passed(spec)
+    anchor = Anchor(key.fingerprint, profile.anchor, simulated=True, published_keys=True)
+    return key, anchor, _ALWAYS
+
+
+def _certified(
+    ledger: LedgerBuilder, header: Mapping[str, Any], profile: TokenProfile, given: Given
+) -> tuple[VerificationKey, Anchor, Window]:
+    """Verify the header's chain for its role and return the leaf's key."""
+    profiled = profile.chain
+    assert profiled is not None
+    specs = profiled.specs
+    ledger.not_applicable(profile.specs.key, "the header shows a chain and names no published key")
+    try:
+        chain = chain_of(header["x5c"], count=len(profiled.positions))
+        key = verification_key("", chain[0].key())
+    except JoseError as error:
+        raise ledger.fail(specs.layout, f"{specs.layout.id}.{error.code}", error.message) from None
+    except DerError as error:
+        raise ledger.fail(specs.layout, f"{specs.layout.id}.key", error.message) from None
+    ledger.passed(specs.layout)
+    root = _pinned(chain[-1], profiled.vendor, given.roots)
+    if root is None:
+        raise ledger.fail(
+            specs.root, f"{specs.root.id}.not_pinned", "The chain's root is none of the roots of trust."
+        )
+    ledger.passed(specs.root)
+    found = verify_path(chain, profiled.positions, given.now)
+    if isinstance(found, PathDefect):
+        spec = _CHAIN_SPEC[found.kind]
+        raise ledger.fail(specs[spec], f"{specs[spec].id}.{found.kind}", found.reason)
+    ledger.passed(specs.issue, specs.role, specs.validity)
+    return key, root.anchor, found
+
+
+_CHAIN_SPEC: Final = {
+    DefectKind.LENGTH: 0,
+    DefectKind.ISSUER: 2,
+    DefectKind.SIGNATURE: 2,
+    DefectKind.KEY: 3,
+    DefectKind.NAME: 3,
+    DefectKind.ROLE: 3,
+    DefectKind.VALIDITY: 4,
+}
+
+
+def _pinned(certificate: GeneralCertificate, vendor: str, roots: Roots) -> Root | None:
+    return next((root for root in roots.of(vendor) if root.der == certificate.der), None)
+
+
+def _issuer(ledger: LedgerBuilder, named: Registered, profile: TokenProfile, given: Given) -> None:
+    spec = profile.specs.issuer
+    if profile.issuers is not None and named.issuer not in profile.issuers:
+        raise ledger.fail(spec, f"{spec.id}.unknown", "The issuer is none that this format has.")
+    # A key set speaks for the one issuer that publishes it.
+    if given.endorsements is not None and named.issuer != given.endorsements.issuer:
+        raise ledger.fail(spec, f"{spec.id}.other", "The issuer is not the one whose keys were given.")
+    ledger.passed(spec)
+
+
+def _times(ledger: LedgerBuilder, named: Registered, specs: TokenSpecs, given: Given) -> None:
+    """Compare the token's times with ``now``; the limits stand in the ledger whatever comes of it."""
+    now, skew = given.now.timestamp(), given.limits.skew.total_seconds()
+    age = given.limits.max_age.total_seconds()
+    if max(named.issued_at, named.not_before) > now + skew:
+        code = f"{specs.issued.id}.future"
+        raise ledger.fail(specs.issued, code, f"The token is not valid yet, {skew:g} s of skew allowed.")
+    if named.expires_at <= max(named.issued_at, named.not_before):
+        raise ledger.fail(specs.expiry, f"{specs.expiry.id}.inverted", "The token ends before it begins.")
+    if now >= named.expires_at:
+        raise ledger.fail(specs.expiry, f"{specs.expiry.id}.expired", "The token has expired.")
+    if now - named.issued_at > age:
+        raise ledger.fail(specs.age, f"{specs.age.id}.old", f"The token is older than {age:g} s.")
+    ledger.passed(specs.expiry)
+    ledger.extend(
+        (
+            Check(specs.issued, Outcome.PASSED, "", f"skew allowed: {skew:g} s"),
+            Check(specs.age, Outcome.PASSED, "", f"greatest age allowed: {age:g} s"),
+        )
+    )
