@@ -134,18 +134,21 @@ def open_artefact(path: Path) -> Iterator[Artefact]:
             regular file, ``reference.artefact.size`` over 64 GiB.
     """
     try:
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise ReferenceValueError(
             "reference.artefact.unreadable", f"{str(path)!a} cannot be read: {error.strerror}."
         ) from error
-    with file:
-        found = os.fstat(file.fileno())
+    try:
+        found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise ReferenceValueError("reference.artefact.kind", f"{str(path)!a} is not a regular file.")
         if found.st_size > LARGEST_ARTEFACT:
             raise ReferenceValueError("reference.artefact.size", f"{str(path)!a} is larger than 64 GiB.")
-        yield Artefact(path.name, file, found.st_size, _state(file.fileno()))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            yield Artefact(path.name, file, found.st_size, _state(descriptor))
+    finally:
+        os.close(descriptor)
 
 
 def _state(descriptor: int) -> tuple[int, ...]:

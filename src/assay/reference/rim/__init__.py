@@ -1,0 +1,1 @@
+"""Reference integrity manifests (RIM) of NVIDIA: signed SWID tags in XML."""

@@ -1,0 +1,79 @@
+"""Artefacts are read piece by piece and do not change meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import pytest
+
+from assay.errors import ReferenceValueError
+from assay.reference.artefact import CHUNK_BYTES, LARGEST_ARTEFACT, Artefact, open_artefact
+
+
+def code(work) -> str:
+    with pytest.raises(ReferenceValueError) as caught:
+        work()
+    return caught.value.code
+
+
+def opened(path):
+    with open_artefact(path) as artefact:
+        return artefact.describe("file")
+
+
+def test_ranges_are_hashed_in_order():
+    data = os.urandom(CHUNK_BYTES + 100)
+    artefact = Artefact.of(data)
+    assert artefact.digest("sha384") == hashlib.sha384(data).digest()
+    expected = hashlib.sha256(data[5:] + data[:3] + bytes(7)).digest()
+    assert artefact.digest("sha256", [(5, len(data)), (0, 3)], padding=7) == expected
+
+
+def test_bytes_that_are_not_there_are_missed():
+    artefact = Artefact.of(b"abc")
+    assert artefact.read(1, 2) == b"bc"
+    for offset, size in ((1, 3), (-1, 1), (0, -1), (4, 0)):
+        assert code(lambda offset=offset, size=size: artefact.read(offset, size)) == (
+            "reference.artefact.truncated"
+        )
+    assert code(lambda: artefact.whole(2)) == "reference.artefact.size"
+    assert artefact.whole(3) == b"abc"
+
+
+def test_a_file_is_described(tmp_path):
+    path = tmp_path / ("n" * 250)
+    path.write_bytes(b"abc")
+    found = opened(path)
+    assert (found.role, found.name, found.size) == ("file", "n" * 250, 3)
+    assert found.sha256 == hashlib.sha256(b"abc").digest()
+
+
+def test_a_file_that_changes_is_noticed(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    with open_artefact(path) as artefact:
+        os.utime(path, ns=(0, 0))
+        assert code(lambda: artefact.describe("file")) == "reference.artefact.changed"
+
+
+def test_a_file_that_shrinks_is_noticed(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(100_000))
+    with open_artefact(path) as artefact:
+        os.truncate(path, 10)
+        assert code(lambda: artefact.digest("sha256")) == "reference.artefact.truncated"
+
+
+def test_only_regular_files_are_artefacts(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    assert code(lambda: opened(tmp_path / "fifo")) == "reference.artefact.kind"
+    assert code(lambda: opened(tmp_path / "absent")) == "reference.artefact.unreadable"
+    assert code(lambda: opened(tmp_path)) == "reference.artefact.kind"
+
+
+def test_a_file_beyond_the_bound_is_not_read(tmp_path):
+    path = tmp_path / "sparse"
+    path.touch()
+    os.truncate(path, LARGEST_ARTEFACT + 1)
+    assert code(lambda: opened(path)) == "reference.artefact.size"
