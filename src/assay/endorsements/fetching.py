@@ -1,0 +1,160 @@
+"""From what is wanted to what is at hand: the cache first, then the publisher, once for all who ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from assay.endorsements.record import Endorsement, whole_seconds
+from assay.endorsements.source import stale
+from assay.errors import AssayError, EndorsementError
+from assay.evidence.facts import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
+
+    from assay.endorsements.cache import Cache
+    from assay.endorsements.record import Wanted
+    from assay.endorsements.source import Access, Source
+
+FRESH_FOR: Final = timedelta(days=1)
+"""How long an endorsement that still holds is used without asking again: revocations appear every day."""
+
+
+class Origin(StrEnum):
+    """Where an endorsement came from."""
+
+    NETWORK = "network"
+    CACHE = "cache"
+    NOWHERE = "nowhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What became of one thing that was wanted.
+
+    Attributes:
+        wanted: The thing.
+        endorsement: What is at hand; None when there is nothing.
+        origin: Where it came from.
+        stale: Whether it does not hold now; it is then for reading, and verification will refuse it.
+        error: Why the publisher's answer could not be had or used; None when it was not asked, or answered.
+    """
+
+    wanted: Wanted
+    endorsement: Endorsement | None
+    origin: Origin
+    stale: bool
+    error: EndorsementError | None
+
+    @property
+    def usable(self) -> bool:
+        """True when there is an endorsement that holds now."""
+        return self.endorsement is not None and not self.stale
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """Gets endorsements.
+
+    Attributes:
+        sources: By kind.
+        access: What they may use.
+        cache: Where verified answers are kept.
+        offline: Ask nobody.
+        fresh_for: How old an entry may be that is used without asking; zero asks always.
+        watch: Entered around each request to a publisher, with what is asked for: for progress.
+    """
+
+    sources: Mapping[str, Source]
+    access: Access
+    cache: Cache
+    offline: bool
+    fresh_for: timedelta
+    watch: Callable[[Wanted], AbstractContextManager[None]]
+
+    def get_all(self, wanted: Iterable[Wanted]) -> list[Found]:
+        """Return what became of each thing, in order; a thing that is wanted twice is looked for once."""
+        found: dict[Wanted, Found] = {}
+        for each in wanted:
+            if each not in found:
+                found[each] = self.get(each)
+        return list(found.values())
+
+    def get(self, wanted: Wanted) -> Found:
+        """Return what became of one thing; failures of the publisher stand in the result."""
+        source = self.sources.get(wanted.kind)
+        if source is None:
+            error = EndorsementError(
+                "endorsements.kind.unknown", f"Nobody publishes {wanted.kind} that is known."
+            )
+            return Found(wanted, None, Origin.NOWHERE, stale=False, error=error)
+        held = self._held(wanted, source)
+        if held is not None and self._fresh(held):
+            return self._from_cache(wanted, held, None)
+        if self.offline:
+            return self._from_cache(wanted, held, None if held else _not_at_hand(wanted))
+        try:
+            with self.cache.flight(wanted):
+                newer = self._held(wanted, source)
+                if newer is not None and newer != held and self._fresh(newer):
+                    return self._from_cache(wanted, newer, None)
+                with self.watch(wanted):
+                    made = self._fetch(wanted, source)
+                self.cache.put(made)
+        except EndorsementError as error:
+            return self._from_cache(wanted, held, error)
+        return Found(wanted, made, Origin.NETWORK, stale=False, error=None)
+
+    def _fetch(self, wanted: Wanted, source: Source) -> Endorsement:
+        """Ask the publisher and verify its answer."""
+        answer = source.fetch(wanted, self.access)
+        now = self.access.surroundings.now()
+        try:
+            judged = source.judge(wanted, answer.parts, self.access, now)
+        except EndorsementError:
+            raise
+        except AssayError as error:
+            raise EndorsementError(
+                "endorsements.answer.malformed", f"The answer cannot be read: {error.message}"
+            ) from None
+        window = Window(whole_seconds(judged.window.start), whole_seconds(judged.window.end))
+        if now not in window:
+            raise stale(f"The answer holds from {window.start} to {window.end}.")
+        return Endorsement(
+            wanted=wanted,
+            parts=answer.parts,
+            window=window,
+            fetched=whole_seconds(now),
+            sources=answer.sources,
+            basis=judged.basis,
+            anchor=judged.anchor,
+        )
+
+    def _held(self, wanted: Wanted, source: Source) -> Endorsement | None:
+        """Return the entry of the cache, if it was verified under something that this caller trusts."""
+        found = self.cache.find(wanted)
+        if found is None or found.anchor not in source.anchors(wanted, self.access):
+            return None
+        return found
+
+    def _fresh(self, held: Endorsement) -> bool:
+        now = self.access.surroundings.now()
+        return not held.stale(now) and timedelta(0) <= now - held.fetched < self.fresh_for
+
+    def _from_cache(self, wanted: Wanted, held: Endorsement | None, error: EndorsementError | None) -> Found:
+        if held is None:
+            return Found(wanted, None, Origin.NOWHERE, stale=False, error=error)
+        stale_now = held.stale(self.access.surroundings.now())
+        return Found(wanted, held, Origin.CACHE, stale=stale_now, error=error)
+
+
+def _not_at_hand(wanted: Wanted) -> EndorsementError:
+    return EndorsementError(
+        "endorsements.offline.missing",
+        f"{wanted.kind} is not at hand, and nobody may be asked.",
+        action="Fetch it on a machine with a network, or bring a bundle.",
+    )

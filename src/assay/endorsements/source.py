@@ -1,0 +1,120 @@
+"""What every publisher's module provides: how to ask for an endorsement, and how its answer is verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from assay.errors import EndorsementError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from assay.endorsements.http import Client
+    from assay.endorsements.record import Basis, Wanted
+    from assay.endorsements.services import Services
+    from assay.endorsements.surroundings import Surroundings
+    from assay.evidence.facts import Window
+    from assay.evidence.roots import Roots
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a source may use.
+
+    Attributes:
+        client: The HTTP client.
+        services: The addresses.
+        roots: The roots in which signatures may end.
+        authorities: Names the certificate authorities of TLS where they are not the public ones; part of the
+            anchor of what rests on TLS alone.
+        surroundings: Clocks and dice.
+    """
+
+    client: Client
+    services: Services
+    roots: Roots
+    authorities: str
+    surroundings: Surroundings
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer, not verified.
+
+    Attributes:
+        parts: The documents by name.
+        sources: The addresses that they came from.
+    """
+
+    parts: Mapping[str, bytes]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was verified about an answer.
+
+    Attributes:
+        window: When it holds.
+        basis: What proves it.
+        anchor: The root's SHA-256 in hexadecimal, or the host.
+    """
+
+    window: Window
+    basis: Basis
+    anchor: str
+
+
+class Source(Protocol):
+    """One kind of endorsement."""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds that this source fetches."""
+
+    def fetch(self, wanted: Wanted, access: Access) -> Fetched:
+        """Ask the publisher.
+
+        Raises:
+            EndorsementError: ``endorsements.http.*``, ``endorsements.answer.malformed``,
+                ``endorsements.wanted.malformed``.
+        """
+
+    def judge(self, wanted: Wanted, parts: Mapping[str, bytes], access: Access, now: datetime) -> Judged:
+        """Verify parts under the roots, and that they are about what was wanted.
+
+        Raises:
+            EndorsementError: ``endorsements.answer.malformed``; ``endorsements.answer.unverified`` when a
+                signature, chain or role is wrong; ``endorsements.answer.stale`` when it does not hold at
+                ``now``; ``endorsements.answer.swapped`` when it is about something else.
+        """
+
+    def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:
+        """Return the anchors under which this caller accepts what was verified before."""
+
+
+def signing_anchors(access: Access, vendor: str) -> frozenset[str]:
+    """Return the fingerprints of a vendor's roots, hexadecimal."""
+    return frozenset(root.anchor.fingerprint.hex() for root in access.roots.of(vendor))
+
+
+def malformed(message: str) -> EndorsementError:
+    """Return the error for an answer that is not what its service publishes."""
+    return EndorsementError("endorsements.answer.malformed", message)
+
+
+def unverified(message: str, *, check: str = "") -> EndorsementError:
+    """Return the error for an answer whose signature, chain or role is wrong."""
+    return EndorsementError("endorsements.answer.unverified", message, check=check or None)
+
+
+def stale(message: str) -> EndorsementError:
+    """Return the error for an answer that does not hold now."""
+    return EndorsementError("endorsements.answer.stale", message)
+
+
+def swapped(message: str) -> EndorsementError:
+    """Return the error for an answer about something else than was asked for."""
+    return EndorsementError("endorsements.answer.swapped", message)
