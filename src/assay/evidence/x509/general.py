@@ -264,15 +264,17 @@ def usage_bits(extension: bytes) -> int:
     """Return the named bits of a KeyUsage, digitalSignature (bit 0) as 0x80 and decipherOnly as 0x8000.
 
     Raises:
-        DerError: It is not a minimal bit string of one or two bytes.
+        DerError: It is not a bit string of one or two bytes whose unused bits are zero.
     """
     reader = DerReader(extension)
     content = reader.value(BIT_STRING)
     reader.finish()
     if len(content) not in (2, 3):
         raise DerError("A key usage has another length than one or two bytes.")
-    if content[-1] & ((2 << content[0]) - 1) != 1 << content[0]:
-        raise DerError("A key usage is not a minimal bit string.")
+    # Trailing zero bits, which DER leaves out, are let pass: AMD writes all eight. They are signed, and mean
+    # what they mean.
+    if content[0] > 7 or content[-1] & ((1 << content[0]) - 1):
+        raise DerError("A key usage has unused bits that are set.")
     return content[1] | (content[2] << 8 if len(content) == 3 else 0)
 
 
