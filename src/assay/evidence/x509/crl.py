@@ -79,10 +79,7 @@ class RevocationList:
         window = Window(tbs.time(), tbs.time())
         revoked: frozenset[bytes] = frozenset()
         if tbs.peek() == SEQUENCE:
-            try:
-                revoked = _serials(tbs.enter())
-            except IndexError:
-                raise DerError("The entries of a CRL are cut off.") from None
+            revoked = read_serials(tbs.enter())
         extensions = read_extensions(tbs.enter(0xA0))
         tbs.finish()
         if any(critical for critical, _ in extensions.values()):
@@ -105,6 +102,18 @@ def _last_integer(reader: DerReader) -> int:
     number = reader.integer()
     reader.finish()
     return number
+
+
+def read_serials(entries: DerReader) -> frozenset[bytes]:
+    """Return the serial numbers of all entries of a CRL, as INTEGER contents.
+
+    Raises:
+        DerError: An entry is malformed, cut off, or has a critical extension.
+    """
+    try:
+        return _serials(entries)
+    except IndexError:
+        raise DerError("The entries of a CRL are cut off.") from None
 
 
 def _serials(entries: DerReader) -> frozenset[bytes]:
