@@ -67,6 +67,10 @@ HASHED_TYPES = frozenset(
 )
 """Types whose digest must be a hash over the payload or over the part that a rule below names."""
 
+FIRMWARE_HASHED_TYPES = HASHED_TYPES - {EventType.S_CRTM_VERSION}
+"""The same for the firmware of real machines: some log the version of their S-CRTM in another form than they
+measure it (seen in logs with SHA-1 alone), so that payload is a caption."""
+
 _VARIABLE = Struct("<16sQQ")
 _GRUB_PREFIXES = (
     b"grub_cmd: ",
@@ -78,7 +82,14 @@ _GRUB_PREFIXES = (
 _TD_SHIM_HEADER = 20
 
 
-def binding(kind: int, payload: bytes, digest: bytes, algorithm: Algorithm) -> PayloadBinding:
+def binding(
+    kind: int,
+    payload: bytes,
+    digest: bytes,
+    algorithm: Algorithm,
+    *,
+    hashed: frozenset[EventType] = HASHED_TYPES,
+) -> PayloadBinding:
     """Find what of the payload the digest binds; costs at most three hashes over it.
 
     Args:
@@ -86,13 +97,14 @@ def binding(kind: int, payload: bytes, digest: bytes, algorithm: Algorithm) -> P
         payload: The event's data.
         digest: The event's digest of that algorithm.
         algorithm: The bank.
+        hashed: Types whose digest must be a hash over the payload.
     """
     if algorithm.digest(payload) == digest:
         return PayloadBinding(Coverage.WHOLE, 0, len(payload))
     for start, end in _parts(kind, payload):
         if algorithm.digest(payload[start:end]) == digest:
             return PayloadBinding(Coverage.PART, start, end)
-    return CONTRADICTED if kind in HASHED_TYPES else CAPTION
+    return CONTRADICTED if kind in hashed else CAPTION
 
 
 def _parts(kind: int, payload: bytes) -> Iterator[tuple[int, int]]:

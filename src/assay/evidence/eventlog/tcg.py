@@ -44,7 +44,8 @@ class TcgEvent:
         end: Offset behind its last byte.
         register: Index as it stands in the log: PCR number, or CC measurement register index (1 is RTMR0).
         kind: Event type; never measured.
-        digests: Digest of each algorithm of the header, in the header's order.
+        digests: Digest of each algorithm of the header, in the header's order; empty bytes for one that the
+            event lacks (only in logs that were read with ``subset``).
         payload: The event's data; what it proves is the business of ``payload.binding``.
     """
 
@@ -93,12 +94,14 @@ def _refuse(what: str, why: str) -> NoReturn:
     raise EvidenceError(f"eventlog.{what}", why)
 
 
-def parse(data: bytes, *, padding: frozenset[int]) -> TcgLog:
+def parse(data: bytes, *, padding: frozenset[int], subset: bool = False) -> TcgLog:
     """Parse a log in one pass.
 
     Args:
         data: The whole log, at most ``MAX_LOG_BYTES``.
         padding: Byte values that may fill everything behind the last event; empty when nothing may follow it.
+        subset: Whether an event may lack digests of algorithms that the header declares, as those do that
+            Windows adds to the log of its firmware.
 
     Raises:
         EvidenceError: ``eventlog.*`` names what is wrong with the log.
@@ -113,7 +116,7 @@ def parse(data: bytes, *, padding: frozenset[int]) -> TcgLog:
             break
         if len(events) == MAX_EVENTS:
             _refuse("events", f"The event log has more than {MAX_EVENTS} events.")
-        event = _event(data, at, algorithms)
+        event = _event(data, at, algorithms, subset=subset)
         events.append(event)
         at = event.end
     return TcgLog(algorithms, header_end, tuple(events), at)
@@ -177,17 +180,17 @@ def _algorithm(number: int, size: int, before: list[Algorithm]) -> Algorithm:
     return algorithm
 
 
-def _event(data: bytes, start: int, algorithms: tuple[Algorithm, ...]) -> TcgEvent:
+def _event(data: bytes, start: int, algorithms: tuple[Algorithm, ...], *, subset: bool) -> TcgEvent:
     if len(data) < start + _EVENT.size:
         _refuse("truncated", f"The event log ends inside the event at offset {start}.")
     register, kind, count = _EVENT.unpack_from(data, start)
-    if count != len(algorithms):
+    if count != len(algorithms) and not (subset and 1 <= count < len(algorithms)):
         _refuse(
             "event.digests",
             f"The event at offset {start} has {count} digests; the header declares {len(algorithms)}.",
         )
     at = start + _EVENT.size
-    digests, at = _digests(data, at, algorithms)
+    digests, at = _digests(data, at, algorithms, count)
     if len(data) < at + 4:
         _refuse("truncated", f"The event log ends inside the event at offset {start}.")
     (size,) = _U32.unpack_from(data, at)
@@ -197,10 +200,12 @@ def _event(data: bytes, start: int, algorithms: tuple[Algorithm, ...]) -> TcgEve
     return TcgEvent(start, at + size, register, kind, digests, data[at : at + size])
 
 
-def _digests(data: bytes, at: int, algorithms: tuple[Algorithm, ...]) -> tuple[tuple[bytes, ...], int]:
-    """Read one digest of each declared algorithm; firmware writes them in any order."""
+def _digests(
+    data: bytes, at: int, algorithms: tuple[Algorithm, ...], count: int
+) -> tuple[tuple[bytes, ...], int]:
+    """Read digests of declared algorithms, none twice; firmware writes them in any order."""
     found: dict[int, bytes] = {}
-    for _ in algorithms:
+    for _ in range(count):
         if len(data) < at + 2:
             _refuse("truncated", f"The event log ends inside a digest at offset {at}.")
         (number,) = _U16.unpack_from(data, at)
@@ -213,4 +218,4 @@ def _digests(data: bytes, at: int, algorithms: tuple[Algorithm, ...]) -> tuple[t
             _refuse("truncated", f"The event log ends inside a digest at offset {at}.")
         found[number] = data[at + 2 : end]
         at = end
-    return tuple([found[algorithm] for algorithm in algorithms]), at
+    return tuple([found.get(algorithm, b"") for algorithm in algorithms]), at
