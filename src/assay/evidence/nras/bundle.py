@@ -1,0 +1,89 @@
+"""The layout of an answer: one overall token and the devices' tokens, as JSON.
+
+    [["JWT", overall], {"GPU-0": token, ...}]
+
+Client software wraps it once more, with a token of its own in front that it signs with a secret that nobody
+else has:
+
+    [["JWT", own], {"REMOTE_GPU_CLAIMS": [["JWT", overall], {"GPU-0": token, ...}]}]
+
+That own token says nothing and is declared unsigned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.evidence.decoding import strictjson
+from assay.evidence.decoding.strictjson import JsonError
+from assay.evidence.jose.errors import JoseError
+from assay.evidence.verification import UnsignedRegion
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_BUNDLE_BYTES: Final = 262144
+MAX_DEVICES: Final = 32
+MAX_NAME: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An answer taken apart; nothing about it is verified.
+
+    Attributes:
+        overall: The overall token.
+        devices: Name of each device -> its token.
+        unsigned: The wrapper's own token, where there is one.
+    """
+
+    overall: bytes
+    devices: Mapping[str, bytes]
+    unsigned: tuple[UnsignedRegion, ...]
+
+
+def parse_bundle(data: bytes) -> Bundle:
+    """Take an answer apart.
+
+    Raises:
+        JoseError: ``jose.oversized``, ``jose.shape`` when it is no such JSON.
+    """
+    if len(data) > MAX_BUNDLE_BYTES:
+        raise JoseError("jose.oversized", f"An answer is longer than {MAX_BUNDLE_BYTES} bytes.")
+    try:
+        found = strictjson.parse(data, max_bytes=MAX_BUNDLE_BYTES)
+    except JsonError as error:
+        raise JoseError("jose.shape", f"An answer is not JSON: {error.message}") from None
+    overall, devices = _pair(found)
+    unsigned: tuple[UnsignedRegion, ...] = ()
+    if any(type(token) is list for token in devices.values()):
+        if len(devices) != 1:
+            raise JoseError("jose.shape", "An answer wraps more than one answer.")
+        start = data.find(overall)
+        unsigned = (UnsignedRegion(start, start + len(overall), "token of the client's own software"),)
+        overall, devices = _pair(next(iter(devices.values())))
+    if not 0 < len(devices) <= MAX_DEVICES:
+        raise JoseError("jose.shape", f"An answer has no tokens of devices, or more than {MAX_DEVICES}.")
+    return Bundle(overall, {_name(name): _token(token) for name, token in devices.items()}, unsigned)
+
+
+def _pair(found: Any) -> tuple[bytes, dict[str, Any]]:
+    if type(found) is not list or len(found) != 2 or type(found[1]) is not dict:
+        raise JoseError("jose.shape", "An answer is no pair of a token and an object of tokens.")
+    head = found[0]
+    if type(head) is not list or len(head) != 2 or head[0] != "JWT":
+        raise JoseError("jose.shape", "An answer does not begin with a JWT.")
+    return _token(head[1]), found[1]
+
+
+def _token(value: Any) -> bytes:
+    if type(value) is not str or not value.isascii():
+        raise JoseError("jose.shape", "An answer holds something else than tokens.")
+    return value.encode("ascii")
+
+
+def _name(value: str) -> str:
+    if not 0 < len(value) <= MAX_NAME or not value.isascii() or not value.isprintable():
+        raise JoseError("jose.shape", "The name of a device is not printable, or too long.")
+    return value

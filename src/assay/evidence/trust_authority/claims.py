@@ -1,0 +1,56 @@
+"""The authenticated Claims of an Intel Trust Authority token: Intel's own appraisal of a TEE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TrustAuthorityClaims:
+    """What an authentic token says.
+
+    Attributes:
+        issuer: The service.
+        issued_at: When.
+        not_before: From when it is valid.
+        expires_at: Until when.
+        version: Version of the token's claims: ``1.0.0`` (flat) or ``2.0.0`` (one object for each attester).
+        attester: ``TDX`` or ``SGX``.
+        debug: True unless the token says that the TEE is not debuggable.
+        debug_status: ``dbgstat`` as it stands there; empty without.
+        tcb_status: Intel's status of the platform: ``UpToDate``, ...
+        tcb_date: Its date, as text.
+        advisories: Advisories that apply.
+        measurements: Registers and fields that are stated in hexadecimal, under their names without the
+            TEE's prefix: ``mrtd``, ``rtmr0``, ``mrenclave``, ``report_data``.
+        held_data: What the attester committed to besides the service's nonce; None without.
+        nonces: ``eat_nonce``, where a client asked for it.
+        bound_slot: Index of the carrier that held the expected value; None when it was not checked.
+        policies_matched: Ids of the service's policies that matched.
+        policies_unmatched: Ids of those that did not.
+        token: Every claim of the token.
+    """
+
+    issuer: str
+    issued_at: datetime
+    not_before: datetime
+    expires_at: datetime
+    version: str
+    attester: str
+    debug: bool
+    debug_status: str
+    tcb_status: str
+    tcb_date: str
+    advisories: tuple[str, ...]
+    measurements: Mapping[str, bytes]
+    held_data: bytes | None
+    nonces: tuple[str, ...]
+    bound_slot: int | None
+    policies_matched: tuple[str, ...]
+    policies_unmatched: tuple[str, ...]
+    token: Mapping[str, Any]
