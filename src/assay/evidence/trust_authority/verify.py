@@ -60,7 +60,7 @@ def verify_trust_authority(
 
     Args:
         evidence: The compact token, ASCII, at most 65,536 bytes.
-        endorsements: The key set that the service publishes (``/certs``), and the service as ``iss`` names it.
+        endorsements: The key set that the service publishes (``/certs``), and its ``iss``.
         roots: Part of what facts are remembered under; no root anchors these tokens.
         limits: Skew and greatest age.
         now: The time of the verification; aware.
@@ -95,7 +95,7 @@ def _read(ledger: LedgerBuilder, opened: Opened, binding: Binding) -> TrustAutho
         raise ledger.fail(
             checks.TYPE,
             "trust_authority.token.type.unknown",
-            "The token is not about one TDX or SGX attester.",
+            "The token is not about one TDX or SGX TEE.",
         )
     ledger.passed(checks.TYPE)
     attester, stated = found
