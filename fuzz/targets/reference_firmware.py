@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from assay.errors import ReferenceValueError
 from assay.reference.ovmf import parse_firmware, sev_sections
+from assay.reference.tdvf import tdvf_sections
 from support.reference_firmware import sev_firmware, sev_metadata, tdx_firmware, tdx_metadata
 
 SEEDS = [
@@ -15,8 +16,10 @@ SEEDS = [
 
 def target(data: bytes) -> None:
     """Take the input as the last pages of an image."""
-    try:
-        firmware = parse_firmware(data[-8192:].rjust(8192, b"\0"))
-        sev_sections(firmware)
-    except ReferenceValueError:
-        return
+    firmware = None
+    for work in (sev_sections, tdvf_sections):
+        try:
+            firmware = firmware or parse_firmware(data[-16384:].rjust(16384, b"\0"))
+            work(firmware)
+        except ReferenceValueError:
+            continue

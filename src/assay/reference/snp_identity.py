@@ -3,11 +3,11 @@
 The secure processor compares the block with the launch and puts digests of the two keys into each report
 (``id_key_digest``, ``author_key_digest``): values that outlive a change of the image.
 
-Numbers are little-endian. Identity block, 96 bytes: launch digest 48, family id 16, image id 16, version
-(u32, 1), guest SVN u32, policy u64. Authentication information, 4096 bytes: algorithms of both keys (u32 each, 1 =
-ECDSA P-384 with SHA-384), reserved 56, signature of the block 512, identity key 1028, reserved 60, signature
-of the identity key by the author's 512, author's key 1028, reserved 892. A key: curve (u32, 2 = P-384), X and
-Y of 72 bytes each, zeros. A signature: R and S of 72 bytes each, zeros.
+Numbers are little-endian. Identity block, 96 bytes: launch digest 48, family id 16, image id 16,
+version (u32, 1), guest SVN u32, policy u64. Authentication information, 4096 bytes: algorithms of both
+keys (u32 each, 1 = ECDSA P-384 with SHA-384), reserved 56, signature of the block 512, identity key 1028,
+reserved 60, signature of the identity key by the author's 512, author's key 1028, reserved 892. A key:
+curve (u32, 2 = P-384), X and Y of 72 bytes each, zeros. A signature: R and S of 72 bytes each, zeros.
 
 Source: AMD, "SEV Secure Nested Paging Firmware ABI" 1.55, section 8.18, tables 75 and 76; chapter 10.
 """

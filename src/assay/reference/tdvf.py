@@ -1,13 +1,14 @@
 """MRTD of a trust domain, from its firmware (TDVF).
 
-The firmware's metadata names sections. The hypervisor adds each page of them to the TD (``MEM.PAGE.ADD``, 128
-bytes: the words, the address at byte 16) and, where the metadata asks for it, extends MRTD by the content,
-256 bytes at a time (``MR.EXTEND``, 128 bytes, the address at byte 16, and the content). MRTD is SHA-384 of all
-these. QEMU 9 and newer extends each page as it adds it; QEMU 8 first adds all pages of a section.
+The firmware's metadata names sections. The hypervisor adds each page of them to the TD (``MEM.PAGE.ADD``,
+128 bytes: the words, the address at byte 16) and, where the metadata asks for it, extends MRTD by the
+content, 256 bytes at a time (``MR.EXTEND``, 128 bytes, the address at byte 16, and the content). MRTD is
+SHA-384 of all these. QEMU 9 and newer extends each page as it adds it; QEMU 8 first adds all pages of a
+section.
 
-Metadata: signature ``TDVF``, length u32, version u32 (1), number of sections u32; a section has 32 bytes: offset
-in the image u32, size there u32, address u64, size in memory u64, kind u32, attributes u32 (bit 0: MR.EXTEND,
-bit 1: PAGE.AUG, added by the guest later and not measured). Numbers are little-endian.
+Metadata: signature ``TDVF``, length u32, version u32 (1), number of sections u32; a section has 32 bytes:
+offset in the image u32, size there u32, address u64, size in memory u64, kind u32, attributes u32 (bit 0:
+MR.EXTEND, bit 1: PAGE.AUG, added by the guest later and not measured). Numbers are little-endian.
 
 Source: Intel, "TDX Virtual Firmware Design Guide" 1.01, section 11; "TDX Module Base Architecture" 1.5,
 TDH.MEM.PAGE.ADD and TDH.MR.EXTEND.
