@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -102,19 +102,30 @@ class Fetcher:
                 newer = self._held(wanted, source)
                 if newer is not None and newer != held and self._fresh(newer):
                     return self._from_cache(wanted, newer, None)
-                with self.watch(wanted):
-                    made = self._fetch(wanted, source)
+                made = self._fetch(wanted, source)
                 self.cache.put(made)
         except EndorsementError as error:
             return self._from_cache(wanted, held, error)
         return Found(wanted, made, Origin.NETWORK, stale=False, error=None)
 
+    def also(self, wanted: Wanted) -> Endorsement:
+        """Return an endorsement on which another one rests.
+
+        Raises:
+            EndorsementError: Why there is none that holds.
+        """
+        found = self.get(wanted)
+        if found.endorsement is None or found.stale:
+            raise found.error or _not_at_hand(wanted)
+        return found.endorsement
+
     def _fetch(self, wanted: Wanted, source: Source) -> Endorsement:
         """Ask the publisher and verify its answer."""
-        answer = source.fetch(wanted, self.access)
+        with self.watch(wanted):
+            answer = source.fetch(wanted, self.access)
         now = self.access.surroundings.now()
         try:
-            judged = source.judge(wanted, answer.parts, self.access, now)
+            judged = source.judge(wanted, answer.parts, replace(self.access, also=self.also), now)
         except EndorsementError:
             raise
         except AssayError as error:

@@ -16,6 +16,7 @@ from assay.endorsements.source import (
     Fetched,
     Judged,
     malformed,
+    part,
     signing_anchors,
     stale,
     swapped,
@@ -113,7 +114,7 @@ class CollateralSource:
 
     def judge(self, wanted: Wanted, parts: Mapping[str, bytes], access: Access, now: datetime) -> Judged:
         """Verify every signature and role, and that it is for the wanted family, authority and number."""
-        found = Collateral.from_bundle_json(_part(parts, COLLATERAL_PART))
+        found = Collateral.from_bundle_json(part(parts, COLLATERAL_PART))
         root = _root_of(found.tcb_info_issuer_chain, access)
         trust = Trust(root, {}, now, FactCache(max_entries=8))
         tee = cast("Platform", wanted.demand("tee", _TEE))
@@ -156,10 +157,10 @@ class NumbersSource:
 
     def judge(self, wanted: Wanted, parts: Mapping[str, bytes], access: Access, now: datetime) -> Judged:
         """Verify the signature over the list by a TCB signer under a root."""
-        chain = _part(parts, _CHAIN_PART)
+        chain = part(parts, _CHAIN_PART)
         root = _root_of(chain, access)
         try:
-            raw, signature = signed_member(_part(parts, _ANSWER_PART), "tcbEvaluationDataNumbers")
+            raw, signature = signed_member(part(parts, _ANSWER_PART), "tcbEvaluationDataNumbers")
         except EndorsementError as error:
             raise malformed(error.message) from None
         ledger = LedgerBuilder(checks.DOCUMENT_CHECKS)
@@ -208,7 +209,7 @@ class PckSource:
     def judge(self, wanted: Wanted, parts: Mapping[str, bytes], access: Access, now: datetime) -> Judged:
         """Verify the chain by role; its PCE id must be the wanted one."""
         ledger, chain = verify_pck_chain(
-            _part(parts, PCK_CHAIN_PART), access.roots, now, FactCache(max_entries=8)
+            part(parts, PCK_CHAIN_PART), access.roots, now, FactCache(max_entries=8)
         )
         _demand_all(ledger)
         if chain is None:
@@ -228,7 +229,7 @@ def evaluation_numbers(parts: Mapping[str, bytes]) -> tuple[int, ...]:
     Raises:
         EndorsementError: ``endorsements.answer.malformed``.
     """
-    raw, _ = signed_member(_part(parts, _ANSWER_PART), "tcbEvaluationDataNumbers")
+    raw, _ = signed_member(part(parts, _ANSWER_PART), "tcbEvaluationDataNumbers")
     return _numbers(raw)[2]
 
 
@@ -304,12 +305,6 @@ def _root_crl(access: Access, root: Root) -> Answer:
     if not url:
         raise unverified("The root names no place where it publishes its revocation list.")
     return access.client.get(access.services.place("intel-crl", urlsplit(url).path), max_bytes=_MAX_DOCUMENT)
-
-
-def _part(parts: Mapping[str, bytes], name: str) -> bytes:
-    if name not in parts:
-        raise malformed(f"The endorsement has no part {name}.")
-    return parts[name]
 
 
 def _demand_all(ledger: Ledger, *, only: set[str] | None = None) -> None:

@@ -25,7 +25,7 @@ MAX_RECORD_BYTES: Final = 32 << 10
 _MAX_SOURCES: Final = 16
 _WORD: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _PART: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-_VALUE: Final = re.compile(r"[!-~]{1,1024}")
+_VALUE: Final = re.compile(r"[!-~]{1,8192}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -73,7 +73,7 @@ class Wanted:
             )
 
     @classmethod
-    def of(cls, kind: str, **key: str) -> Wanted:
+    def of(cls, kind: str, /, **key: str) -> Wanted:
         """Return what is wanted; underscores in names stand for hyphens, empty values are left out."""
         named = ((name.replace("_", "-"), value) for name, value in key.items() if value)
         return cls(kind, tuple(sorted(named)))

@@ -53,6 +53,7 @@ SERVICES: Final = (
     ),
     Service("google-keys", "https://www.googleapis.com", 0.1, "Google's published signing keys"),
     Service("imds", f"http://{LINK_LOCAL}", 0.1, "Azure's instance metadata, from inside the machine"),
+    Service("maa", "", 0.1, "instances of Microsoft Azure Attestation, each at its own host"),
     Service("trust-authority", "https://portal.trustauthority.intel.com", 0.1, "Intel Trust Authority"),
     Service("nvidia-rim", "https://rim.attestation.nvidia.com", 0.1, "NVIDIA's reference manifests (RIM)"),
     Service("nvidia-ocsp", "https://ocsp.ndis.nvidia.com", 0.1, "NVIDIA's certificate status"),
@@ -109,6 +110,10 @@ class Services:
                 )
             known[name] = Service(name, base.rstrip("/"), 0.0, known[name].what)
         return cls(MappingProxyType(known))
+
+    def replaced(self, name: str, path: str) -> Place | None:
+        """Return where a path of a service without an address is, if the caller gave it one."""
+        return self.place(name, path) if self.known[name].base else None
 
     def place(self, name: str, path: str) -> Place:
         """Return where a path of a service is; ``path`` begins with a slash and may hold a query."""

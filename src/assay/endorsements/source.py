@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 from assay.errors import EndorsementError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from assay.endorsements.http import Client
-    from assay.endorsements.record import Basis, Wanted
+    from assay.endorsements.record import Basis, Endorsement, Wanted
     from assay.endorsements.services import Services
     from assay.endorsements.surroundings import Surroundings
     from assay.evidence.facts import Window
@@ -30,6 +30,8 @@ class Access:
         authorities: Names the certificate authorities of TLS where they are not the public ones; part of the
             anchor of what rests on TLS alone.
         surroundings: Clocks and dice.
+        also: Gets another endorsement on which this one rests, such as an issuer's chain; from the cache
+            where it can. Raises EndorsementError when there is none that holds.
     """
 
     client: Client
@@ -37,6 +39,7 @@ class Access:
     roots: Roots
     authorities: str
     surroundings: Surroundings
+    also: Callable[[Wanted], Endorsement]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,17 @@ class Source(Protocol):
 def signing_anchors(access: Access, vendor: str) -> frozenset[str]:
     """Return the fingerprints of a vendor's roots, hexadecimal."""
     return frozenset(root.anchor.fingerprint.hex() for root in access.roots.of(vendor))
+
+
+def part(parts: Mapping[str, bytes], name: str) -> bytes:
+    """Return a document by its name.
+
+    Raises:
+        EndorsementError: ``endorsements.answer.malformed`` when there is none.
+    """
+    if name not in parts:
+        raise malformed(f"The endorsement has no part {name}.")
+    return parts[name]
 
 
 def malformed(message: str) -> EndorsementError:
