@@ -19,7 +19,7 @@ from support.appraisal_evidence import (
     policy,
 )
 
-OWN = Context(installation_root=OWN_ROOT)
+OWN = Context(installation_roots=frozenset({OWN_ROOT}))
 ONLY = policy('simulated = "only"\n', accept='["simulated"]')
 
 
@@ -75,5 +75,5 @@ def test_shipped_policies_for_hardware_refuse_simulated_evidence(name: str) -> N
 
 def test_the_installation_root_is_a_fingerprint() -> None:
     with pytest.raises(PolicyError) as caught:
-        judged(evidence(), policy(), context=Context(installation_root=b"a whole certificate"))
+        judged(evidence(), policy(), context=Context(installation_roots=frozenset({b"a whole certificate"})))
     assert caught.value.code == "appraisal.context.root"

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.appraisal import Context, Policy, Verdict
-from assay.appraisal.vocabulary import WEAKNESSES
 from assay.errors import PolicyError
 from assay.evidence.dcap.tcb import TcbStatus
 from assay.evidence.ledger import Outcome
@@ -21,6 +20,7 @@ from support.appraisal_evidence import (
     OWN_ROOT,
     SIMULATED,
     TDX,
+    TDX_WORDS,
     VENDOR,
     attributes,
     evidence,
@@ -176,7 +176,7 @@ def loaded(text: bytes) -> Policy | None:
 @given(
     changed=CLAIMS,
     anchor=st.sampled_from([VENDOR, SIMULATED, FOREIGN]),
-    accept=st.lists(st.sampled_from(sorted(WEAKNESSES)), unique=True),
+    accept=st.lists(st.sampled_from(TDX_WORDS), unique=True),
     lines=st.lists(st.sampled_from(PLACED), max_size=5),
     added=st.sampled_from(PLACED),
     binding=st.sampled_from([Outcome.PASSED, Outcome.NOT_CHECKED]),
@@ -201,7 +201,7 @@ def test_adding_a_key_never_turns_refused_into_accepted(
     shared: dict[str, Any] = {
         "references": {"mr_td": frozenset({register(2)})},
         "context": Context(
-            isolation="bubblewrap", installation_root=OWN_ROOT, nonce_made_at=NOW - timedelta(5)
+            isolation="bubblewrap", installation_roots=frozenset({OWN_ROOT}), nonce_made_at=NOW - timedelta(5)
         ),
     }
     if judged(made, along, **shared).verdict is not Verdict.REFUSED:
@@ -211,8 +211,8 @@ def test_adding_a_key_never_turns_refused_into_accepted(
 @settings(max_examples=100, deadline=None)
 @given(
     changed=CLAIMS,
-    first=st.lists(st.sampled_from(sorted(WEAKNESSES.keys() - {"simulated"})), unique=True),
-    second=st.lists(st.sampled_from(sorted(WEAKNESSES.keys() - {"simulated"})), unique=True),
+    first=st.lists(st.sampled_from(sorted({*TDX_WORDS} - {"simulated"})), unique=True),
+    second=st.lists(st.sampled_from(sorted({*TDX_WORDS} - {"simulated"})), unique=True),
     lines=st.lists(st.sampled_from(PLACED), max_size=4),
 )
 def test_a_conjunction_accepts_exactly_what_both_accept(
@@ -230,6 +230,6 @@ def test_a_conjunction_accepts_exactly_what_both_accept(
 @pytest.mark.parametrize("name", ["genuine", "strict"])
 def test_no_conjunction_with_a_shipped_policy_admits_simulated_evidence(name: str) -> None:
     only = policy('simulated = "only"\n', accept='["simulated"]')
-    context = Context(installation_root=OWN_ROOT)
+    context = Context(installation_roots=frozenset({OWN_ROOT}))
     for both in Policy.shipped(name).tighten(only), only.tighten(Policy.shipped(name)):
         assert not judged(evidence(anchor=SIMULATED), both, context=context).accepted

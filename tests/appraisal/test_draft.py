@@ -36,7 +36,7 @@ from support.appraisal_evidence import (
 from support.appraisal_logs import CLAIMS, IMAGE, log
 
 OUT = TcbStatus.OUT_OF_DATE
-OWN = Context(installation_root=OWN_ROOT)
+OWN = Context(installation_roots=frozenset({OWN_ROOT}))
 
 
 def drafted(claims: Any, *, anchor: Any = None, context: Context = OWN, workload_log: Any = None) -> str:

@@ -16,6 +16,7 @@ from support.appraisal_evidence import (
     OWN_ROOT,
     SIMULATED,
     TCB_DATE,
+    TDX_WORDS,
     attributes,
     evidence,
     failures,
@@ -438,9 +439,7 @@ def test_first_generation_tdx_has_no_module_status() -> None:
 @pytest.mark.parametrize("word", ["Revoked", "NotSupported", "Splendid", ""])
 @pytest.mark.parametrize("component", ["platform_status", "module_status", "qe_status", "status"])
 def test_no_policy_at_all_admits_revoked_or_unknown(word: str, component: str) -> None:
-    from assay.appraisal.vocabulary import WEAKNESSES
-
-    every = [f'"{name}"' for name in WEAKNESSES if name != "simulated"]
+    every = [f'"{name}"' for name in TDX_WORDS if name != "simulated"]
     by = policy(accept=f"[{', '.join(every)}]", platforms='["tdx"]')
     assert not judged(tdx(**{component: word}), by).accepted
 
@@ -555,7 +554,7 @@ def test_local_admits_only_this_installations_simulated_machines() -> None:
         "mr_config_id": frozenset({claims.mr_config_id}),
         "rtmr3": frozenset({claims.rtmrs[3]}),
     }
-    own = Context(installation_root=OWN_ROOT)
+    own = Context(installation_roots=frozenset({OWN_ROOT}))
     result = judged(evidence(anchor=SIMULATED), local, references=references, context=own)
     assert result.accepted
     assert result.simulated

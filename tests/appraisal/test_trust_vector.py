@@ -9,13 +9,13 @@ import pytest
 
 from assay.appraisal import Context, Policy
 from assay.appraisal.trust_vector import NAMES, TrustClaim, tier
-from assay.appraisal.vocabulary import WEAKNESSES
 from assay.evidence.dcap.tcb import TcbStatus
 from assay.evidence.ledger import Outcome
 from support.appraisal_evidence import (
     FOREIGN,
     OWN_ROOT,
     SIMULATED,
+    TDX_WORDS,
     attributes,
     evidence,
     judged,
@@ -25,7 +25,7 @@ from support.appraisal_evidence import (
     tdx,
 )
 
-EVERY = "[" + ", ".join(f'"{word}"' for word in WEAKNESSES if word != "simulated") + "]"
+EVERY = "[" + ", ".join(f'"{word}"' for word in TDX_WORDS if word != "simulated") + "]"
 LAX = policy(platforms='["tdx"]', accept=EVERY)
 OUT = TcbStatus.OUT_OF_DATE
 PINNED = {
@@ -186,7 +186,7 @@ def test_another_kind_of_platform_than_demanded_is_contraindicated_hardware() ->
 @pytest.mark.parametrize("anchor", [SIMULATED, FOREIGN])
 def test_simulated_hardware_is_never_affirmed(anchor: Any) -> None:
     only = policy('simulated = "only"\n', accept='["simulated"]')
-    context = Context(installation_root=OWN_ROOT)
+    context = Context(installation_roots=frozenset({OWN_ROOT}))
     for by in only, policy():
         found = judged(evidence(anchor=anchor), by, context=context).trust_vector
         assert (found["hardware"], found["runtime-opaque"]) == (97, 96)

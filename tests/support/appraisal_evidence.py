@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from assay.appraisal import AttestationResult, Context, Policy, appraise
+from assay.appraisal.vocabulary import WEAKNESSES
 from assay.evidence.dcap.tcb import SgxType, TcbClaims, TcbStatus
 from assay.evidence.ledger import Check, CheckSpec, Ledger, Outcome
 from assay.evidence.sgx.claims import SgxClaims
@@ -49,6 +50,11 @@ TCB = TcbClaims(
     collateral_valid_from=datetime(2026, 10, 25, tzinfo=UTC),
     collateral_valid_until=datetime(2026, 11, 24, tzinfo=UTC),
 )
+
+TDX_WORDS = sorted(
+    word for word, found in WEAKNESSES.items() if "tdx" in found.platforms and found.key == "accept"
+)
+"""The weaknesses that a policy for TDX can admit in ``accept``."""
 
 
 def register(byte: int, size: int = 48) -> bytes:

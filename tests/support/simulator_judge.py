@@ -50,6 +50,8 @@ def judge(evidence: Evidence, anchor: str) -> AttestationResult:
         Policy.load(POLICY, name="strict-but-simulated"),
         now=evidence.at,
         references={"mr_td": frozenset({FIRMWARE}), "mr_enclave": frozenset({ENCLAVE})},
-        context=Context(isolation="bubblewrap", installation_root=hashlib.sha256(evidence.root).digest()),
+        context=Context(
+            isolation="bubblewrap", installation_roots=frozenset({hashlib.sha256(evidence.root).digest()})
+        ),
         workload_log=log,
     )

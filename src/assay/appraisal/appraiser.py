@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from assay.appraisal.platforms import platform_of
 from assay.appraisal.result import AttestationResult, Verdict
 from assay.appraisal.rules.subject import ROOT_BYTES, Subject, failed
 from assay.errors import EvidenceError, PolicyError
@@ -51,10 +52,9 @@ def appraise(
     """
     if now.tzinfo is None:
         raise PolicyError("appraisal.time.naive", "The time of an appraisal needs a time zone.")
-    root = context.installation_root
-    if root is not None and len(root) != ROOT_BYTES:
+    if any(len(root) != ROOT_BYTES for root in context.installation_roots):
         raise PolicyError(
-            "appraisal.context.root", f"The installation's root is named by SHA-256, {ROOT_BYTES} bytes."
+            "appraisal.context.root", f"An installation's root is named by SHA-256, {ROOT_BYTES} bytes."
         )
     subject = _subject(evidence, now, references, context, workload_log)
     checks = _checks(policy, evidence, subject)
@@ -89,7 +89,11 @@ def _subject(
         claims = evidence.claims
     except EvidenceError:
         return None
-    return Subject(evidence, claims, claims.tcb, now, references, context, workload_log, [])
+    known = platform_of(evidence.platform)
+    # A platform without a DCAP part has no rule that looks at one.
+    tcb: Any = known.tcb(claims)
+    since = known.endorsed_since(claims)
+    return Subject(evidence, claims, tcb, since, now, references, context, workload_log, [])
 
 
 def _checks(policy: Policy, evidence: EvidenceResult[Any], subject: Subject | None) -> list[Check]:

@@ -27,12 +27,13 @@ from assay.appraisal.fields import (
     wrong_value,
 )
 from assay.appraisal.vocabulary import (
+    ADMISSIBLE,
     COMPONENT_STATUSES,
+    FORGEABLE,
     PLATFORM_STATUSES,
     PLATFORMS,
     RUNGS,
     SGX_TYPES,
-    WEAKNESSES,
 )
 
 VERSION: Final = 1
@@ -338,8 +339,15 @@ class Document:
     accept: Annotated[
         tuple[str, ...] | None,
         Key(
-            ListOf(Choice(tuple(WEAKNESSES)), least=0),
-            "Weaknesses that are admitted, each by name. Nothing else relaxes.",
+            ListOf(Choice(ADMISSIBLE), least=0),
+            "Weaknesses that are admitted, each by name. Nothing but this and accept_forgeable relaxes.",
+        ),
+    ] = None
+    accept_forgeable: Annotated[
+        tuple[str, ...] | None,
+        Key(
+            ListOf(Choice(FORGEABLE)),
+            "Hardware that is admitted although its evidence can be forged by anybody, each by name.",
         ),
     ] = None
     tcb: Annotated[
@@ -356,6 +364,9 @@ class Document:
             Table(Sgx),
             "Measurements of an enclave: mr_enclave, or mr_signer with isv_prod_id and min_isv_svn.",
         ),
+    ] = None
+    snp: Annotated[
+        Any, Key(Table("assay.appraisal.tables.snp:Snp"), "An SEV-SNP guest and the chip that it runs on.")
     ] = None
     dstack: Annotated[
         Dstack | None, Key(Table(Dstack), "Identity of a dstack guest; an event log is then required.")

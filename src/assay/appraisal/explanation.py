@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.document import DOCUMENT
 from assay.appraisal.fields import REFERENCE, Allowed, Table, keys_of
-from assay.appraisal.not_proven import MEASURED
+from assay.appraisal.platforms import platform_of
 from assay.appraisal.vocabulary import WEAKNESSES
 
 if TYPE_CHECKING:
@@ -58,13 +58,12 @@ def explain(policy: Policy) -> Explanation:
 
 def _leaves_open(document: Document) -> Iterator[str]:
     for platform in document.platforms:
-        section = getattr(document, platform)
         left = [
-            f"{name} ({meaning})"
-            for name, meaning in MEASURED[platform].items()
-            if section is None or getattr(section, name) is None
+            f"{path.rpartition('.')[2]} ({meaning})"
+            for path, meaning in platform_of(platform).measured.items()
+            if not _says(document, path)
         ]
-        if platform == "sgx" and section is not None and section.mr_signer is not None:
+        if platform == "sgx" and _says(document, "sgx.mr_signer"):
             left = [entry for entry in left if not entry.startswith("mr_enclave")]
         if left:
             yield f"On {platform}, shown and compared with nothing: {', '.join(left)}."
@@ -74,6 +73,13 @@ def _leaves_open(document: Document) -> Iterator[str]:
         yield "What isolates the workload from its agent."
     if document.freshness is None or document.freshness.collateral_max_age_hours is None:
         yield "How old the collateral is, as long as it is valid."
+
+
+def _says(document: Document, path: str) -> bool:
+    """Return whether a policy has the key ``table.name``."""
+    table, _, name = path.partition(".")
+    section = getattr(document, table)
+    return section is not None and getattr(section, name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,7 @@ def differences(first: Document, second: Document) -> tuple[Difference, ...]:
 
 
 def _said(section: Any, table: Table, prefix: str) -> Iterator[tuple[str, str]]:
-    for name, key in keys_of(table.of).items():
+    for name, key in keys_of(table.row).items():
         value = getattr(section, name)
         if value is None:
             continue

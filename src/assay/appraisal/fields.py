@@ -6,8 +6,10 @@ Every refusal names the key by its path in the file (``tdx.mr_td[0]``), what sta
 from __future__ import annotations
 
 import difflib
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 from assay.errors import PolicyError
@@ -22,6 +24,8 @@ REFERENCE: Final = "reference"
 """The word that takes the allowed values from the Reference Values given with the evidence."""
 
 _SHOWN: Final = 40
+_LARGEST: Final = 255
+_VERSION: Final = r"(0|[1-9][0-9]{0,2})(\.(0|[1-9][0-9]{0,2})){2}"
 
 
 def _shown(value: object) -> str:
@@ -240,6 +244,25 @@ class Hex(Kind):
 
 
 @dataclass(frozen=True, slots=True)
+class Version(Kind):
+    """A version of three numbers, each 0 to 255, without leading zeros: ``1.55.21``."""
+
+    def _decode(self, value: object, path: str) -> str:
+        if not isinstance(value, str):
+            raise wrong_type(path, value, "a string")
+        parts = value.split(".") if re.fullmatch(_VERSION, value, re.ASCII) else [str(_LARGEST + 1)]
+        if any(int(part) > _LARGEST for part in parts):
+            raise wrong_value(path, value, 'a version of three numbers up to 255, such as "1.55.21"')
+        return value
+
+    def __str__(self) -> str:
+        return "version of three numbers, such as `1.55.21`"
+
+    def _schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{_VERSION}$"}
+
+
+@dataclass(frozen=True, slots=True)
 class Pinned(Kind):
     """A word, a colon and any number of bytes up to a bound, as hexadecimal digits: ``kms:3059...``."""
 
@@ -327,17 +350,27 @@ class Table(Kind):
     """A table whose keys are the fields of a dataclass, each ``Annotated`` with its ``Key``.
 
     Attributes:
-        of: The dataclass.
+        of: The dataclass, or ``module:name`` of one that is imported when a policy first has the table.
         required: Names of the keys that must be there.
     """
 
-    of: type[Any]
+    of: type[Any] | str
     required: tuple[str, ...] = ()
+
+    @property
+    def row(self) -> type[Any]:
+        """The dataclass."""
+        if not isinstance(self.of, str):
+            return self.of
+        module, _, name = self.of.partition(":")
+        found: type[Any] = getattr(import_module(module), name)
+        return found
 
     def _decode(self, value: object, path: str) -> Any:
         if not isinstance(value, dict):
             raise wrong_type(path or "the policy", value, "a table")
-        known = keys_of(self.of)
+        row = self.row
+        known = keys_of(row)
         prefix = f"{path}." if path else ""
         for name in value:
             if name not in known:
@@ -347,16 +380,16 @@ class Table(Kind):
                 raise PolicyError(
                     "policy.missing", f"The policy does not say {prefix}{name}.", path=f"{prefix}{name}"
                 )
-        return self.of(
+        return row(
             **{name: known[name].kind.decode(entry, f"{prefix}{name}") for name, entry in value.items()}
         )
 
     def __str__(self) -> str:
-        return f"table of {', '.join(keys_of(self.of))}"
+        return f"table of {', '.join(keys_of(self.row))}"
 
     def _schema(self) -> dict[str, Any]:
         properties = {
-            name: {"description": key.doc, **key.kind.schema()} for name, key in keys_of(self.of).items()
+            name: {"description": key.doc, **key.kind.schema()} for name, key in keys_of(self.row).items()
         }
         found: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": properties}
         if self.required:

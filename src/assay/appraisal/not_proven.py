@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from assay.appraisal.platforms import platform_of
 from assay.appraisal.vocabulary import WEAKNESSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from assay.appraisal.result import AttestationResult
-
-MEASURED: Final = {
-    "tdx": {
-        "mr_td": "the firmware it started from",
-        "rtmr0": "its virtual machine's shape",
-        "rtmr1": "its boot loader or kernel",
-        "rtmr2": "its command line and initrd",
-        "rtmr3": "what it extended at run time",
-        "mr_config_id": "its configuration",
-        "mr_owner": "its owner",
-        "mr_owner_config": "its owner's configuration",
-    },
-    "sgx": {"mr_enclave": "its code", "config_id": "its configuration"},
-}
-"""Measured registers by platform, each with what it measures."""
 
 
 def sentences(result: AttestationResult) -> tuple[str, ...]:
@@ -46,11 +32,12 @@ def _sentences(result: AttestationResult) -> Iterator[str]:
     yield from _event_log(result)
     if result.context.isolation is None:
         yield "What isolates the workload from the agent beside it: nothing here says."
-    since = evidence.claims.tcb.collateral_valid_from
-    yield (
-        f"Vulnerabilities published after the collateral ({since:%Y-%m-%d}): patches are judged by what was"
-        " known then."
-    )
+    since = platform_of(result.platform).endorsed_since(evidence.claims)
+    if since is not None:
+        yield (
+            f"Vulnerabilities published after the collateral ({since:%Y-%m-%d}): patches are judged by what"
+            " was known then."
+        )
     yield "That nobody tapped the memory bus: physical interposers leave no trace in evidence."
 
 
@@ -58,14 +45,15 @@ def _measurements(result: AttestationResult) -> Iterator[str]:
     platform = result.platform
     if platform == "sgx" and result.passed("sgx.mr_signer"):
         return
+    measured = platform_of(platform).measured
     left = [
-        f"{name} ({meaning})"
-        for name, meaning in MEASURED[platform].items()
-        if not result.passed(f"{platform}.{name}")
+        f"{key.rpartition('.')[2]} ({meaning})"
+        for key, meaning in measured.items()
+        if not result.passed(key)
         # An event log that replays to the register, under a policy that names the app, compares it.
-        and not (name == "rtmr3" and result.passed("dstack.compose_hashes"))
+        and not (key == "tdx.rtmr3" and result.passed("dstack.compose_hashes"))
     ]
-    if len(left) == len(MEASURED[platform]):
+    if measured and len(left) == len(measured):
         yield "What code runs: its measurements are shown, and compared with nothing."
     elif left:
         yield f"Shown, and compared with nothing: {', '.join(left)}."

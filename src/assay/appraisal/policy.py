@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
-from assay.appraisal.document import Document, Sgx, Tdx
 from assay.appraisal.fields import nearest
+from assay.appraisal.platforms import platform_of
 from assay.appraisal.reading import read
-from assay.appraisal.rules import context, dstack, hardware, sgx, tcb, tdx
+from assay.appraisal.rules import context
 from assay.appraisal.rules.subject import Workshop
 from assay.errors import PolicyError
 from assay.evidence.ledger import Check, CheckSpec, Outcome
@@ -18,6 +18,7 @@ from assay.evidence.ledger import Check, CheckSpec, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from assay.appraisal.document import Document
     from assay.appraisal.rules.subject import Rule, Subject
 
 SHIPPED: Final = ("genuine", "strict", "local")
@@ -90,7 +91,12 @@ class Policy:
         A gate opens for code, so a policy that appraises hardware alone can open none. This is derived from
         the requirements and cannot be declared.
         """
-        return all(_names_code(self.document, platform) for platform in self.document.platforms)
+        return all(platform_of(name).names_code(self.document) for name in self.document.platforms)
+
+    @property
+    def _code_keys(self) -> str:
+        open_ones = [platform_of(name) for name in self.document.platforms]
+        return "; ".join(each.code_keys for each in open_ones if not each.names_code(self.document))
 
     def for_gate(self) -> Policy:
         """Return this policy, if a gate may use it.
@@ -102,7 +108,7 @@ class Policy:
             raise PolicyError(
                 "policy.gate.no_measurements",
                 f"The policy {self.name} does not say what code may run, so no gate can open under it.",
-                action="Require tdx.mr_td (sgx.mr_enclave or sgx.mr_signer), or choose another policy.",
+                action=f"Require {self._code_keys}, or choose another policy.",
             )
         return self
 
@@ -143,20 +149,13 @@ def shipped_text(name: str) -> bytes:
     return resources.files("assay.appraisal").joinpath("shipped", f"{name}.toml").read_bytes()
 
 
-def _names_code(document: Document, platform: str) -> bool:
-    if platform == "tdx":
-        return (document.tdx or Tdx()).mr_td is not None
-    enclave = document.sgx or Sgx()
-    return enclave.mr_enclave is not None or enclave.mr_signer is not None
-
-
 def _compiled(document: Document, name: str, digest: bytes, prefix: str) -> Policy:
-    shop = Workshop(document, frozenset(document.accept or ()), prefix, name)
+    accepted = frozenset((*(document.accept or ()), *(document.accept_forgeable or ())))
+    shop = Workshop(document, accepted, prefix, name)
     platform = shop.spec("platforms", f"the platform is one that was chosen: {', '.join(document.platforms)}")
     compiled = {}
     for chosen in document.platforms:
-        rules = [*context.rules(shop), *tcb.rules(shop, chosen), *hardware.rules(shop)]
-        rules += [*tdx.rules(shop), *dstack.rules(shop)] if chosen == "tdx" else [*sgx.rules(shop)]
+        rules = [*context.rules(shop), *platform_of(chosen).rules(shop)]
         compiled[chosen] = CompiledPlatform(
             tuple(rules),
             tuple(rule.judge for rule in rules),

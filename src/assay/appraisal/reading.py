@@ -7,11 +7,14 @@ to have, would deceive its author.
 from __future__ import annotations
 
 import tomllib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from assay.appraisal.document import DOCUMENT, Attributes, Document, Grace, Sgx, Tcb
-from assay.appraisal.vocabulary import GRACE_NEEDS, WEAKNESSES, component_needs
+from assay.appraisal.vocabulary import GRACE_NEEDS, TABLES, WEAKNESSES, component_needs
 from assay.errors import PolicyError
+
+if TYPE_CHECKING:
+    from assay.appraisal.tables.snp import Snp
 
 MAX_BYTES: Final = 1 << 20
 """Bytes of a policy file, at most; the largest allow-lists of ours are a tenth of it."""
@@ -70,23 +73,27 @@ def _refuse_contradictions(document: Document) -> None:
         raise _contradiction(
             "accept", 'accept names "simulated", which has no effect.', 'Say simulated = "only" as well.'
         )
-    for word in sorted(accepted):
+    for word in sorted(accepted | frozenset(document.accept_forgeable or ())):
         if not set(WEAKNESSES[word].platforms) & set(document.platforms):
             raise _contradiction(
-                "accept",
-                f'accept names "{word}", which cannot occur on {" or ".join(document.platforms)}.',
+                WEAKNESSES[word].key,
+                f'{WEAKNESSES[word].key} names "{word}", which cannot occur on'
+                f" {' or '.join(document.platforms)}.",
                 f'Remove "{word}".',
             )
-    for section, platform in (("tdx", "tdx"), ("dstack", "tdx"), ("sgx", "sgx")):
-        if getattr(document, section) is not None and platform not in document.platforms:
+    for section, platforms in TABLES.items():
+        if getattr(document, section) is not None and not set(platforms) & set(document.platforms):
+            about = " or ".join(platforms)
             raise _contradiction(
                 section,
-                f"[{section}] is about {platform}, which is not among the platforms.",
-                f'Add "{platform}" to platforms, or remove [{section}].',
+                f"[{section}] is about {about}, which is not among the platforms.",
+                f'Add "{platforms[0]}" to platforms, or remove [{section}].',
             )
     _refuse_tcb_contradictions(document.tcb or Tcb(), accepted)
     _refuse_attribute_contradictions(document.attributes or Attributes(), accepted)
     _refuse_sgx_contradictions(document.sgx or Sgx())
+    if document.snp is not None:
+        _refuse_snp_contradictions(document.snp, accepted)
 
 
 def _refuse_tcb_contradictions(tcb: Tcb, accepted: frozenset[str]) -> None:
@@ -142,3 +149,8 @@ def _refuse_sgx_contradictions(sgx: Sgx) -> None:
                     "sgx.attributes has bits outside sgx.attributes_mask, so nothing could pass.",
                     "Clear them, or widen the mask.",
                 )
+
+
+def _refuse_snp_contradictions(snp: Snp, accepted: frozenset[str]) -> None:
+    if any(snp.vmpl or ()):
+        _needs_word("snp.vmpl", "lists a level other than 0", frozenset({"vmpl"}), accepted)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from assay.appraisal.document import DOCUMENT
 from assay.appraisal.fields import Choice, ListOf, Table, keys_of
 from assay.appraisal.schema import json_schema_text
-from assay.appraisal.vocabulary import PLATFORMS, WEAKNESSES
+from assay.appraisal.vocabulary import ADMISSIBLE, PLATFORMS, WEAKNESSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def reference_page() -> str:
 def _table(prefix: str, title: str, table: Table) -> Iterator[str]:
     yield f"## {title}\n\n| key | value | meaning |\n|---|---|---|\n"
     nested = []
-    for name, key in keys_of(table.of).items():
+    for name, key in keys_of(table.row).items():
         if isinstance(key.kind, Table):
             nested.append((f"{prefix}{name}", key.kind))
             continue
@@ -52,7 +52,7 @@ def _table(prefix: str, title: str, table: Table) -> Iterator[str]:
 
 
 def _values(kind: Kind) -> str:
-    if isinstance(kind, ListOf) and isinstance(kind.item, Choice) and set(kind.item.words) == set(WEAKNESSES):
+    if isinstance(kind, ListOf) and isinstance(kind.item, Choice) and kind.item.words == ADMISSIBLE:
         return "list of: words of [Weaknesses](#weaknesses)"
     return str(kind)
 
@@ -62,7 +62,8 @@ def _weaknesses() -> Iterator[str]:
     yield " a result that admits one says so.\n\n| word | platforms | meaning |\n|---|---|---|\n"
     for weakness in WEAKNESSES.values():
         where = "all" if weakness.platforms == PLATFORMS else ", ".join(weakness.platforms)
-        yield f"| `{weakness.word}` | {where} | {weakness.meaning} |\n"
+        word = f"`{weakness.word}`" + (f" (in `{weakness.key}`)" if weakness.key != "accept" else "")
+        yield f"| {word} | {where} | {weakness.meaning} |\n"
     yield "\n`Revoked` and `NotSupported` (no TCB level matches) have no word: no policy can admit them.\n"
 
 

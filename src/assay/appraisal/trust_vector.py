@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from assay.appraisal.platforms import platform_of
+from assay.appraisal.vocabulary import FORGEABLE, WEAKNESSES
 from assay.evidence.ledger import Outcome
 
 if TYPE_CHECKING:
@@ -34,18 +36,9 @@ RUNTIME_ENCRYPTED: Final = 2
 RUNTIME_VISIBLE: Final = 96
 
 _CONFIGURATION_WORDS: Final = frozenset(
-    {"migratable", "sept-ve-enabled", "service-td", "perfmon", "unknown-attributes", "configuration-needed"}
+    word for word, found in WEAKNESSES.items() if "configuration" in found.concern
 )
-_HARDWARE_WORDS: Final = frozenset(
-    {
-        "sw-hardening-needed",
-        "configuration-needed",
-        "out-of-date-platform",
-        "out-of-date-module",
-        "out-of-date-qe",
-        "td-relaunch-advised",
-    }
-)
+_HARDWARE_WORDS: Final = frozenset(word for word, found in WEAKNESSES.items() if "hardware" in found.concern)
 
 NAMES: Final = (
     "instance-identity",
@@ -130,34 +123,19 @@ def _configuration(subject: Appraised) -> TrustClaim:
 
 
 def _executables(subject: Appraised) -> TrustClaim:
-    if subject.any_failed("tdx.", "sgx.", "dstack."):
+    known = platform_of(subject.platform)
+    if subject.any_failed(*(f"{table}." for table in known.tables)):
         return TrustClaim(EXECUTABLES_UNRECOGNIZED, "A measurement is not one that the Relying Party named.")
     if "development-image" in subject.admitted:
         return TrustClaim(EXECUTABLES_VULNERABLE, "A development image runs; the policy admits it.")
-    return _enclave(subject) if subject.evidence.platform == "sgx" else _domain(subject)
-
-
-def _enclave(subject: Appraised) -> TrustClaim:
-    if subject.passed("sgx.mr_enclave") or subject.passed("sgx.mr_signer"):
-        return TrustClaim(EXECUTABLES_BOOT_APPROVED, "The enclave is one that the Relying Party named.")
-    return TrustClaim(NO_CLAIM, "The policy names no enclave.")
-
-
-def _domain(subject: Appraised) -> TrustClaim:
-    registers = subject.evidence.claims.rtmrs
-    booted = all(subject.passed(f"tdx.rtmr{index}") or not any(registers[index]) for index in (1, 2))
-    if not subject.passed("tdx.mr_td") or not booted:
-        return TrustClaim(NO_CLAIM, "The policy does not name everything that was booted.")
-    if subject.passed("tdx.rtmr3"):
-        return TrustClaim(
-            EXECUTABLES_RUNTIME_APPROVED, "What was booted and what was extended later are named."
-        )
-    return TrustClaim(EXECUTABLES_BOOT_APPROVED, "What was booted is named.")
+    return known.executables(subject)
 
 
 def _hardware(subject: Appraised) -> TrustClaim:
     if subject.evidence.simulated:
-        return TrustClaim(HARDWARE_UNRECOGNIZED, "The hardware is simulated.")
+        return _no_hardware(subject)
+    if subject.any_failed("accept_forgeable.") or any(word in FORGEABLE for word in subject.admitted):
+        return TrustClaim(HARDWARE_CONTRAINDICATED, "Evidence of this hardware can be forged.")
     if subject.any_failed("tcb."):
         return TrustClaim(HARDWARE_CONTRAINDICATED, "The platform's patches are not what the policy demands.")
     if subject.any_failed("hardware."):
@@ -169,7 +147,17 @@ def _hardware(subject: Appraised) -> TrustClaim:
     )
 
 
+def _no_hardware(subject: Appraised) -> TrustClaim:
+    anchor = subject.evidence.anchor
+    if anchor is not None and anchor.published_keys:
+        return TrustClaim(NO_CLAIM, "Only a third party's word stands for the hardware.")
+    return TrustClaim(HARDWARE_UNRECOGNIZED, "The hardware is simulated.")
+
+
 def _runtime(subject: Appraised) -> TrustClaim:
+    anchor = subject.evidence.anchor
+    if anchor is not None and anchor.published_keys:
+        return TrustClaim(NO_CLAIM, "Only a third party's word stands for the hardware.")
     if subject.evidence.simulated:
         return TrustClaim(RUNTIME_VISIBLE, "The hardware is simulated: the host sees everything.")
     if "debug" in subject.admitted or subject.any_failed("attributes.debug"):

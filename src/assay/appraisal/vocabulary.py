@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PLATFORMS: Final = ("tdx", "sgx")
+PLATFORMS: Final = ("tdx", "sgx", "snp")
+
+TOKENS: Final[tuple[str, ...]] = ()
+"""Platforms whose evidence is a token that somebody else issued."""
+
+TABLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {"tdx": ("tdx",), "dstack": ("tdx",), "sgx": ("sgx",), "snp": ("snp",), "tcb": ("tdx", "sgx")}
+)
+"""Table of a policy to the platforms that it is about; the tables not named here are about any."""
 
 UP_TO_DATE: Final = "UpToDate"
 """The one TCB status that needs no word in ``accept``."""
@@ -43,80 +51,147 @@ class Weakness:
     """One weakness that evidence can have and a policy can admit by name.
 
     Attributes:
-        word: What stands in ``accept``.
+        word: What stands in the policy.
         meaning: What is weak about it, as a sentence for a person; it stands in every result that admits it.
         platforms: Where the weakness can occur.
+        concern: Which claim of the trust vector it weighs on: ``hardware``, ``configuration``, both, or none.
+        key: The policy key that admits it.
     """
 
     word: str
     meaning: str
     platforms: tuple[str, ...] = PLATFORMS
+    concern: frozenset[str] = frozenset()
+    key: str = "accept"
 
 
 _TDX: Final = ("tdx",)
+_SNP: Final = ("snp",)
+_BITS: Final = ("tdx", "snp")
+_DCAP: Final = ("tdx", "sgx")
+_HARDWARE: Final = frozenset({"hardware"})
+_CONFIGURATION: Final = frozenset({"configuration"})
 
 _WEAKNESSES: Final = (
+    Weakness("simulated", "The hardware is simulated: nothing physical protects the workload."),
     Weakness(
-        "simulated",
-        "The hardware is simulated: nothing physical protects the workload.",
+        "published-keys",
+        "A token was judged by a third party and signed with a key that it publishes on a website: no chain"
+        " ends in a vendor's root.",
+        TOKENS,
     ),
-    Weakness(
-        "debug",
-        "The TEE runs in debug mode: whoever controls the host reads and writes its memory.",
-    ),
+    Weakness("debug", "The TEE runs in debug mode: whoever controls the host reads and writes its memory."),
     Weakness(
         "sw-hardening-needed",
         "The platform needs mitigations in the software of the TEE, and nothing shows that they are there.",
+        _DCAP,
+        _HARDWARE,
     ),
     Weakness(
         "configuration-needed",
         "The platform is configured in a way that exposes known vulnerabilities, such as hyper-threading.",
+        _DCAP,
+        _HARDWARE | _CONFIGURATION,
     ),
     Weakness(
-        "out-of-date-platform", "The platform's microcode or firmware has known, published vulnerabilities."
+        "out-of-date-platform",
+        "The platform's microcode or firmware has known, published vulnerabilities.",
+        _DCAP,
+        _HARDWARE,
     ),
-    Weakness("out-of-date-module", "The TDX module has known, published vulnerabilities.", _TDX),
+    Weakness("out-of-date-module", "The TDX module has known, published vulnerabilities.", _TDX, _HARDWARE),
     Weakness(
-        "out-of-date-qe", "The quoting enclave, which signs the quotes, has known, published vulnerabilities."
+        "out-of-date-qe",
+        "The quoting enclave, which signs the quotes, has known, published vulnerabilities.",
+        _DCAP,
+        _HARDWARE,
     ),
     Weakness(
         "td-relaunch-advised",
         "The TDX module was updated under the running TD; it still carries what it was launched under.",
         _TDX,
+        _HARDWARE,
     ),
     Weakness(
         "differing-evaluation-numbers",
         "TCB info and QE identity come from different TCB recoveries: one may judge by older knowledge.",
+        _DCAP,
     ),
     Weakness(
         "migratable",
         "The TD can be moved to another machine; this evidence says nothing about where it runs later.",
-        _TDX,
+        _BITS,
+        _CONFIGURATION,
     ),
     Weakness(
         "sept-ve-enabled",
         "The host can inject exceptions into the TD by removing its pages (SEPT_VE_DISABLE is not set).",
         _TDX,
+        _CONFIGURATION,
     ),
     Weakness(
         "service-td",
         "A service TD is bound to the TD and can, for example, migrate it.",
         _TDX,
+        _CONFIGURATION,
     ),
-    Weakness("perfmon", "Performance counters are on in the TD, which sharpens side channels.", _TDX),
+    Weakness(
+        "perfmon",
+        "Performance counters are on in the TD, which sharpens side channels.",
+        _TDX,
+        _CONFIGURATION,
+    ),
     Weakness(
         "unknown-attributes",
         "Attribute or XFAM bits are set that this version of Assay does not know.",
-        _TDX,
+        _BITS,
+        _CONFIGURATION,
     ),
     Weakness(
         "development-image",
         "The guest runs a development image of dstack: whoever deployed it can log in as root.",
         _TDX,
     ),
+    Weakness(
+        "aliasing-unchecked",
+        "Nothing shows that the host cannot map two addresses to the same memory (CVE-2024-21944).",
+        _SNP,
+        _HARDWARE,
+    ),
+    Weakness(
+        "unjudged-tcb",
+        "No smallest security versions are stated for the firmware: old, vulnerable firmware would pass.",
+        _SNP,
+        _HARDWARE,
+    ),
+    Weakness(
+        "provisional-firmware",
+        "The firmware that runs is not committed: the host can return to an older one.",
+        _SNP,
+        _HARDWARE,
+    ),
+    Weakness(
+        "vmpl",
+        "The report was asked for by software that is not the most privileged one in the guest.",
+        _SNP,
+        _CONFIGURATION,
+    ),
+    Weakness(
+        "milan",
+        "Anybody can forge the reports of AMD Milan chips: the seed of all their keys was extracted.",
+        _SNP,
+        _HARDWARE,
+        "accept_forgeable",
+    ),
 )
 
 WEAKNESSES: Final[Mapping[str, Weakness]] = MappingProxyType({found.word: found for found in _WEAKNESSES})
+
+ADMISSIBLE: Final = tuple(word for word, found in WEAKNESSES.items() if found.key == "accept")
+"""The vocabulary of ``accept``."""
+
+FORGEABLE: Final = tuple(word for word, found in WEAKNESSES.items() if found.key == "accept_forgeable")
+"""The vocabulary of ``accept_forgeable``: hardware whose evidence anybody can make."""
 
 GRACE_NEEDS: Final[Mapping[str, str]] = MappingProxyType(
     {"platform": "out-of-date-platform", "module": "out-of-date-module", "qe": "out-of-date-qe"}

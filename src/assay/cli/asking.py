@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from assay.appraisal.platforms import reference_sizes
 from assay.appraisal.policy import SHIPPED, Policy, shipped_text
-from assay.appraisal.rules import sgx, tdx
 from assay.cli.output import escape
 from assay.cli.reading import read_directory, read_file
 from assay.cli.showing import Missing
@@ -39,7 +39,6 @@ MAX_POLICY_BYTES: Final = 1 << 20
 MAX_ROOTS_BYTES: Final = 1 << 16
 MAX_BUNDLE_BYTES: Final = 2 << 20
 MAX_COMPOSE_BYTES: Final = 1 << 20
-_SIZES: Final = dict.fromkeys(tdx.REGISTERS, 48) | {"mr_enclave": 32, "mr_signer": 32, "config_id": 64}
 _WHAT_TO_TYPE: Final = (
     "Type --report-data HEX (all 64 bytes), --nonce HEX, or, where nothing can be compared,"
     " --report-data unchecked."
@@ -312,11 +311,12 @@ def references_of(words: tuple[str, ...]) -> dict[str, frozenset[bytes]]:
         UsageError: ``cli.verify.reference``.
     """
     found: dict[str, frozenset[bytes]] = {}
+    sizes = reference_sizes() if words else {}
     for word in words:
         name, _, digits = word.partition("=")
         value = _unhex(digits)
-        if name not in _SIZES or value is None or len(value) != _SIZES[name]:
-            known = ", ".join((*tdx.REGISTERS, *sgx.REGISTERS))
+        if name not in sizes or value is None or len(value) != sizes[name]:
+            known = ", ".join(sizes)
             raise UsageError(
                 "cli.verify.reference",
                 f"--reference takes REGISTER=HEX of the register's size, not {escape(word, limit=60)!r}.",

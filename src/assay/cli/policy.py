@@ -173,7 +173,7 @@ def _question(
         now=asking.time_of(at),
         as_of=at is not None,
         roots=asking.roots_of(roots_file, own),
-        context=Context(installation_root=fingerprint(own[1]) if own else None),
+        context=Context(installation_roots=frozenset({fingerprint(own[1])} if own else ())),
         references={},
         collateral=asking.collateral_of(collateral),
         event_log=asking.log_of(event_log),

@@ -159,7 +159,7 @@ def judge(
     own = [root.anchor.fingerprint for root in roots.entries if root.anchor.simulated]
     context = Context(
         isolation=record.isolation,
-        installation_root=own[0] if len(own) == 1 else None,
+        installation_roots=frozenset(own if len(own) == 1 else ()),
         nonce_made_at=record.nonce_made_at,
     )
     result = appraise(verified, policy, now=now, references=references, context=context, workload_log=None)

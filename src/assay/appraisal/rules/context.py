@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from assay.appraisal.document import Freshness, Isolation
 from assay.appraisal.rules.subject import Rule, Subject, Workshop, failed
 from assay.appraisal.vocabulary import RUNGS
+from assay.evidence.ledger import Check, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from assay.evidence.ledger import Check
 
 
 def rules(shop: Workshop) -> Iterator[Rule]:
@@ -31,7 +30,15 @@ def rules(shop: Workshop) -> Iterator[Rule]:
 def _no_simulated(shop: Workshop) -> Rule:
     spec = shop.spec("simulated", "the chain ended in a pinned vendor root: real hardware")
     passed = spec.passed
-
+    word = "published-keys"
+    admitted = word in shop.accepted
+    published = failed(
+        spec,
+        "simulated",
+        "published_keys",
+        "No chain ends in a vendor's root: the token is signed by a key that its issuer publishes on a"
+        f' website. To admit it, name "{word}" in accept.',
+    )
     refused = failed(
         spec,
         "simulated",
@@ -40,7 +47,15 @@ def _no_simulated(shop: Workshop) -> Rule:
     )
 
     def judge(subject: Subject) -> Check:
-        return refused if subject.evidence.simulated else passed
+        if not subject.evidence.simulated:
+            return passed
+        anchor = subject.evidence.anchor
+        if anchor is None or not anchor.published_keys:
+            return refused
+        if admitted:
+            subject.admitted.append(word)
+            return passed
+        return published
 
     return Rule(spec, judge)
 
@@ -51,7 +66,7 @@ def _only_simulated(shop: Workshop) -> Rule:
 
     def judge(subject: Subject) -> Check:
         anchor = subject.evidence.anchor
-        own = subject.context.installation_root
+        own = subject.context.installation_roots
         if anchor is None or not anchor.simulated:
             return failed(
                 spec,
@@ -59,20 +74,20 @@ def _only_simulated(shop: Workshop) -> Rule:
                 "hardware",
                 "The policy is for simulated hardware alone; this is real hardware.",
             )
-        if own is None:
+        if not own:
             return failed(
                 spec,
                 "simulated",
                 "no_root",
                 "This installation has no root of its own, so none can be trusted.",
             )
-        if anchor.fingerprint != own:
+        if anchor.fingerprint not in own:
             return failed(
                 spec,
                 "simulated",
                 "foreign_root",
                 "The simulated hardware belongs to another installation: its root is"
-                f" {anchor.fingerprint.hex()}, this one's is {own.hex()}.",
+                f" {anchor.fingerprint.hex()}, which is none of this one's.",
             )
         subject.admitted.append("simulated")
         return passed
@@ -84,10 +99,15 @@ def _collateral_age(shop: Workshop, hours: int) -> Rule:
     key = "freshness.collateral_max_age_hours"
     spec = shop.spec(key, f"the newest part of the collateral is at most {hours} hours old")
     passed = spec.passed
+    carries_its_own = Check(
+        spec, Outcome.NOT_APPLICABLE, "", "The evidence of this platform carries its own chain, valid now."
+    )
     limit = timedelta(hours=hours)
 
     def judge(subject: Subject) -> Check:
-        age = subject.now - subject.tcb.collateral_valid_from
+        if subject.endorsed_since is None:
+            return carries_its_own
+        age = subject.now - subject.endorsed_since
         if age <= limit:
             return passed
         found = age // timedelta(hours=1)

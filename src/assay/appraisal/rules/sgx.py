@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from assay.appraisal.document import Attributes, Sgx
+from assay.appraisal.platforms import PlatformAppraisal
+from assay.appraisal.rules import hardware, tcb
 from assay.appraisal.rules.registers import register_rule
 from assay.appraisal.rules.subject import Rule, Subject, Workshop, failed
+from assay.appraisal.trust_vector import EXECUTABLES_BOOT_APPROVED, NO_CLAIM, TrustClaim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from assay.appraisal.document import Document
+    from assay.appraisal.result import AttestationResult
     from assay.evidence.ledger import Check
 
 REGISTERS = ("mr_enclave", "mr_signer", "config_id")
@@ -105,3 +110,35 @@ def _attributes(shop: Workshop, wanted: bytes, mask: bytes) -> Rule:
         )
 
     return Rule(spec, judge)
+
+
+def _every(shop: Workshop) -> Iterator[Rule]:
+    yield from tcb.rules(shop, "sgx")
+    yield from hardware.rules(shop)
+    yield from rules(shop)
+
+
+def _names_code(document: Document) -> bool:
+    enclave = document.sgx or Sgx()
+    return enclave.mr_enclave is not None or enclave.mr_signer is not None
+
+
+def _executables(result: AttestationResult) -> TrustClaim:
+    if result.passed("sgx.mr_enclave") or result.passed("sgx.mr_signer"):
+        return TrustClaim(EXECUTABLES_BOOT_APPROVED, "The enclave is one that the Relying Party named.")
+    return TrustClaim(NO_CLAIM, "The policy names no enclave.")
+
+
+PLATFORM: Final = PlatformAppraisal(
+    name="sgx",
+    title="Intel SGX",
+    tables=("sgx",),
+    rules=_every,
+    names_code=_names_code,
+    code_keys="sgx.mr_enclave or sgx.mr_signer",
+    measured={"sgx.mr_enclave": "its code", "sgx.config_id": "its configuration"},
+    reference_sizes={"mr_enclave": 32, "mr_signer": 32, "config_id": 64},
+    executables=_executables,
+    endorsed_since=attrgetter("tcb.collateral_valid_from"),
+    tcb=attrgetter("tcb"),
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.evidence.ledger import Check, CheckSpec, Outcome
@@ -25,13 +25,13 @@ class Context:
     Attributes:
         isolation: The rung of isolation between workload and agent, as the launcher set it up; None when
             it is not known.
-        installation_root: SHA-256 of the DER of this installation's own root, 32 bytes: the only anchor
-            under which simulated evidence can be admitted. None when there is none.
+        installation_roots: SHA-256 of the DER of this installation's own roots, 32 bytes each, one for each
+            vendor that is simulated: the only anchors under which simulated evidence can be admitted.
         nonce_made_at: When the nonce that the evidence answers was made; None when it is not known.
     """
 
     isolation: str | None = None
-    installation_root: bytes | None = None
+    installation_roots: frozenset[bytes] = frozenset()
     nonce_made_at: datetime | None = None
 
 
@@ -41,8 +41,10 @@ class Subject:
 
     Attributes:
         evidence: The verified evidence.
-        claims: Its Claims: ``TdxClaims`` or ``SgxClaims``, as the rules of that platform expect.
-        tcb: The platform's Claims.
+        claims: Its Claims, as the rules of that platform expect them.
+        tcb: The Claims of its DCAP part; rules that look at them are made for platforms that have one.
+        endorsed_since: When the newest endorsement behind the Claims was issued; None when the evidence
+            carries all of them itself.
         now: The time of the appraisal.
         references: Reference Values by register.
         context: What the Relying Party knows besides.
@@ -53,6 +55,7 @@ class Subject:
     evidence: EvidenceResult[Any]
     claims: Any
     tcb: TcbClaims
+    endorsed_since: datetime | None
     now: datetime
     references: Mapping[str, frozenset[bytes]]
     context: Context
@@ -136,3 +139,20 @@ def admit(
         return failed(spec, key, "weak", f"{found} To admit it, name {words} in accept.")
     subject.admitted.extend(sorted(needs.difference(subject.admitted)))
     return spec.passed
+
+
+def nested(rule: Rule, claims_of: Callable[[Any], Any], tcb_of: Callable[[Any], Any]) -> Rule:
+    """Return a rule of one platform, applied to that platform's part of composite Claims.
+
+    Args:
+        rule: A rule of the inner platform.
+        claims_of: Takes the composite Claims, returns the inner platform's.
+        tcb_of: Takes the inner Claims, returns those of their DCAP part, or None.
+    """
+
+    def judge(subject: Subject) -> Check:
+        inner = claims_of(subject.claims)
+        # The list of admitted weaknesses is shared, so what the inner rule admits stands in the result.
+        return rule.judge(replace(subject, claims=inner, tcb=tcb_of(inner)))
+
+    return Rule(rule.spec, judge)

@@ -10,12 +10,21 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.document import Attributes, Tdx
+from assay.appraisal.platforms import PlatformAppraisal
+from assay.appraisal.rules import dstack, hardware, tcb
 from assay.appraisal.rules.registers import register_rule
 from assay.appraisal.rules.subject import Rule, Subject, Workshop, failed
+from assay.appraisal.trust_vector import (
+    EXECUTABLES_BOOT_APPROVED,
+    EXECUTABLES_RUNTIME_APPROVED,
+    NO_CLAIM,
+    TrustClaim,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from assay.appraisal.result import AttestationResult
     from assay.evidence.ledger import Check
     from assay.evidence.tdx.claims import TdxClaims
 
@@ -210,3 +219,46 @@ def _whole(shop: Workshop, name: str, values: frozenset[bytes]) -> Rule:
         return failed(spec, path, "mismatch", f"{name} is {found.hex()}, which the policy does not name.")
 
     return Rule(spec, judge)
+
+
+def _every(shop: Workshop) -> Iterator[Rule]:
+    yield from tcb.rules(shop, "tdx")
+    yield from hardware.rules(shop)
+    yield from rules(shop)
+    yield from dstack.rules(shop)
+
+
+def _executables(result: AttestationResult) -> TrustClaim:
+    registers = result.evidence.claims.rtmrs
+    booted = all(result.passed(f"tdx.rtmr{index}") or not any(registers[index]) for index in (1, 2))
+    if not result.passed("tdx.mr_td") or not booted:
+        return TrustClaim(NO_CLAIM, "The policy does not name everything that was booted.")
+    if result.passed("tdx.rtmr3"):
+        return TrustClaim(
+            EXECUTABLES_RUNTIME_APPROVED, "What was booted and what was extended later are named."
+        )
+    return TrustClaim(EXECUTABLES_BOOT_APPROVED, "What was booted is named.")
+
+
+PLATFORM: Final = PlatformAppraisal(
+    name="tdx",
+    title="Intel TDX",
+    tables=("tdx", "dstack"),
+    rules=_every,
+    names_code=lambda document: (document.tdx or Tdx()).mr_td is not None,
+    code_keys="tdx.mr_td",
+    measured={
+        "tdx.mr_td": "the firmware it started from",
+        "tdx.rtmr0": "its virtual machine's shape",
+        "tdx.rtmr1": "its boot loader or kernel",
+        "tdx.rtmr2": "its command line and initrd",
+        "tdx.rtmr3": "what it extended at run time",
+        "tdx.mr_config_id": "its configuration",
+        "tdx.mr_owner": "its owner",
+        "tdx.mr_owner_config": "its owner's configuration",
+    },
+    reference_sizes=dict.fromkeys(REGISTERS, 48),
+    executables=_executables,
+    endorsed_since=attrgetter("tcb.collateral_valid_from"),
+    tcb=attrgetter("tcb"),
+)
