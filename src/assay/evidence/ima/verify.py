@@ -1,0 +1,312 @@
+"""An IMA log against the PCRs of an authenticated TPM quote, for every format that has both.
+
+As with the quote (``tpm.quote``) a format declares the checks once under its own prefix, makes them with
+``verify_ima`` and extends its ledger with the outcomes.
+
+The log is read after the quote is made or before: entries behind those that the quoted PCR proves are
+pending. They are no claims, and there may be only as many as the caller allows.
+
+Source: Linux security/integrity/ima; TCG Canonical Event Log Format 1.0, section 5.3 (IMA).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from assay.errors import EvidenceError
+from assay.evidence.eventlog.algorithms import Algorithm
+from assay.evidence.ima.entries import (
+    ImaLog,
+    digest_algorithm,
+    frames,
+)
+from assay.evidence.ledger import CheckFailedError, CheckSpec, LedgerBuilder, Outcome
+from assay.evidence.verification import UnsignedRegion
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from assay.evidence.ledger import Check
+
+IMA_PCR = 10
+DEFAULT_MAX_PENDING = 64
+"""Entries that a busy machine adds between its quote and the reading of its log, generously."""
+
+_HASHES = {
+    Algorithm.SHA1: hashlib.sha1,
+    Algorithm.SHA256: hashlib.sha256,
+    Algorithm.SHA384: hashlib.sha384,
+    Algorithm.SHA512: hashlib.sha512,
+}
+_LINUX = "Linux security/integrity/ima, "
+
+
+@dataclass(frozen=True, slots=True)
+class ImaSpecs:
+    """The checks of an IMA log under the names of one format, in the order in which they are made.
+
+    Attributes:
+        all: All of them, for the format's own list.
+    """
+
+    layout: CheckSpec
+    template: CheckSpec
+    bank: CheckSpec
+    replay: CheckSpec
+    hashed: CheckSpec
+    pending: CheckSpec
+    aggregate: CheckSpec
+    all: tuple[CheckSpec, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        found = (
+            self.layout,
+            self.template,
+            self.bank,
+            self.replay,
+            self.hashed,
+            self.pending,
+            self.aggregate,
+        )
+        object.__setattr__(self, "all", found)
+
+    @classmethod
+    def of(cls, prefix: str) -> ImaSpecs:
+        """Return the checks with ids that begin with ``prefix``, such as ``tpm.ima``."""
+
+        def spec(name: str, title: str, source: str) -> CheckSpec:
+            return CheckSpec(f"{prefix}.{name}", title, source)
+
+        return cls(
+            layout=spec(
+                "layout",
+                "the IMA log is whole entries of known templates",
+                _LINUX + "ima_fs.c, IMA-templates.rst",
+            ),
+            template=spec(
+                "template", "each entry's digest is the hash of its template data", _LINUX + "ima_template.c"
+            ),
+            bank=spec("bank", "PCR 10 is quoted in a bank that IMA extends", _LINUX + "ima_queue.c"),
+            replay=spec(
+                "replay",
+                "the first entries of the log, and no others, made the quoted PCR",
+                _LINUX + "ima_queue.c (ima_add_template_entry)",
+            ),
+            hashed=spec(
+                "hash",
+                "the quoted bank was extended with hashes of its own algorithm, not with padded SHA-1",
+                _LINUX + "ima_queue.c; padding until Linux 5.8",
+            ),
+            pending=spec(
+                "pending",
+                "no more entries follow those than a machine adds while it is quoted",
+                "RFC 9334 section 10: freshness",
+            ),
+            aggregate=spec(
+                "boot_aggregate",
+                "the log begins with the boot that the quoted PCRs 0 to 7, or 0 to 9, show",
+                _LINUX + "ima_init.c, ima_crypto.c (ima_calc_boot_aggregate)",
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ImaClaims:
+    """What the kernel measured, as the quoted PCR proves it.
+
+    Attributes:
+        entries: The proven entries, in order.
+        pending: How many entries of the log are not proven.
+        bank: The bank that proves them.
+        padded: True when the bank holds padded SHA-1 digests: then it proves no more than SHA-1 does.
+        violations: How many entries are violations: files that could change while they were measured.
+    """
+
+    entries: ImaLog
+    pending: int
+    bank: Algorithm
+    padded: bool
+    violations: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImaOutcome:
+    """What became of an IMA log.
+
+    Attributes:
+        checks: One outcome for each check of the specs, in their order.
+        claims: What the log says; None unless every check passed or did not apply.
+        unsigned: The pending entries.
+    """
+
+    checks: tuple[Check, ...]
+    claims: ImaClaims | None
+    unsigned: tuple[UnsignedRegion, ...]
+
+
+@dataclass(slots=True)
+class _Replay:
+    """The result of one pass over a log."""
+
+    bounds: list[int]
+    matched: int = 0
+    matched_end: int = 0
+    violations: int = 0
+    wrong_template: int | None = None
+
+
+def verify_ima(
+    log: bytes,
+    *,
+    specs: ImaSpecs,
+    bank: Algorithm,
+    pcrs: Mapping[int, bytes],
+    max_pending: int = DEFAULT_MAX_PENDING,
+    accept_padded: bool = False,
+) -> ImaOutcome:
+    """Verify an IMA log against quoted PCRs and return every check. Never raises for bad evidence.
+
+    Args:
+        log: The log in binary form (``entries.from_ascii`` makes it of the text form), at most 64 MiB; empty
+            when there is none.
+        specs: The checks under the format's names.
+        bank: The quoted bank.
+        pcrs: The authenticated PCRs; every PCR that the log extends must be among them.
+        max_pending: How many entries may follow those that the quote proves.
+        accept_padded: Whether padded SHA-1 digests will do in a stronger bank: a policy's decision.
+    """
+    ledger = LedgerBuilder(specs.all)
+    if not log:
+        for spec in specs.all:
+            ledger.not_applicable(spec, "the evidence has no IMA log")
+        return ImaOutcome(ledger.close().checks, None, ())
+    claims: ImaClaims | None = None
+    unsigned = (UnsignedRegion(0, len(log), "all of it: nothing proves the log"),)
+    try:
+        claims, end = _claims(ledger, specs, log, bank, pcrs, max_pending, accept_padded=accept_padded)
+        unsigned = (UnsignedRegion(end, len(log), "pending entries"),)
+    except CheckFailedError:
+        pass
+    checks = ledger.close().checks
+    if any(check.outcome in (Outcome.FAILED, Outcome.NOT_CHECKED) for check in checks):
+        claims = None
+    return ImaOutcome(checks, claims, unsigned if unsigned[0].start < len(log) else ())
+
+
+def _claims(
+    ledger: LedgerBuilder,
+    specs: ImaSpecs,
+    log: bytes,
+    bank: Algorithm,
+    pcrs: Mapping[int, bytes],
+    max_pending: int,
+    *,
+    accept_padded: bool,
+) -> tuple[ImaClaims, int]:
+    if IMA_PCR not in pcrs or bank not in _HASHES:
+        raise ledger.fail(specs.bank, specs.bank.id, f"PCR {IMA_PCR} is not quoted, or in {bank.name}.")
+    try:
+        algorithm = digest_algorithm(log)
+        found = _pass(log, algorithm, bank, pcrs, padded=False)
+    except EvidenceError as error:
+        code = f"{specs.layout.id}.{error.code.rpartition('.')[2]}"
+        raise ledger.fail(specs.layout, code, error.message) from error
+    ledger.passed(specs.layout)
+    if found.wrong_template is not None:
+        raise ledger.fail(
+            specs.template,
+            specs.template.id,
+            f"The digest of entry {found.wrong_template} is not the hash of its template data.",
+        )
+    ledger.passed(specs.template, specs.bank)
+    padded = False
+    if not found.matched and bank is not Algorithm.SHA1 and algorithm is Algorithm.SHA1:
+        second = _pass(log, algorithm, bank, pcrs, padded=True)
+        padded = second.matched > 0
+        found = second if padded else found
+    if not found.matched:
+        raise ledger.fail(
+            specs.replay, specs.replay.id, "No number of the log's first entries makes the quoted PCR."
+        )
+    ledger.passed(specs.replay)
+    if padded and not accept_padded:
+        ledger.failed(
+            specs.hashed,
+            specs.hashed.id,
+            f"The {bank.name} bank holds SHA-1 digests, padded: they prove less.",
+        )
+    else:
+        ledger.passed(specs.hashed)
+    pending = len(found.bounds) - found.matched
+    if pending > max_pending:
+        ledger.failed(specs.pending, specs.pending.id, f"{pending} entries of the log are not in the quote.")
+    else:
+        ledger.passed(specs.pending)
+    entries = ImaLog(log, found.bounds[: found.matched], algorithm)
+    _aggregate(ledger, specs, entries, bank, pcrs)
+    return ImaClaims(entries, pending, bank, padded, found.violations), found.matched_end
+
+
+def _pass(
+    log: bytes, algorithm: Algorithm, bank: Algorithm, pcrs: Mapping[int, bytes], *, padded: bool
+) -> _Replay:
+    """Walk over the log once: bounds of every entry, and after how many the quoted PCRs are reached."""
+    own, extend = _HASHES[algorithm], _HASHES[bank]
+    zero, ones, unmeasured = bytes(bank.size), b"\xff" * bank.size, bytes(algorithm.size)
+    padding = bytes(bank.size - algorithm.size) if padded else b""
+    verbatim = padded or algorithm is bank
+    values: dict[int, bytes] = {}
+    found = _Replay([])
+    bounds = found.bounds
+    violations = 0
+    for start, register, digest, body, end in frames(log, algorithm):
+        bounds.append(start)
+        if found.matched:
+            continue
+        if digest == unmeasured:
+            extension = ones
+            violations += 1
+        elif own(body).digest() != digest:
+            found.wrong_template = len(bounds) - 1
+            break
+        else:
+            extension = digest + padding if verbatim else extend(body).digest()
+        values[register] = value = extend(values.get(register, zero) + extension).digest()
+        if value == pcrs.get(register) and _reached(values, pcrs):
+            found.matched, found.matched_end, found.violations = len(bounds), end, violations
+    return found
+
+
+def _reached(values: Mapping[int, bytes], pcrs: Mapping[int, bytes]) -> bool:
+    return IMA_PCR in values and all(value == pcrs.get(register) for register, value in values.items())
+
+
+def _aggregate(
+    ledger: LedgerBuilder, specs: ImaSpecs, entries: ImaLog, bank: Algorithm, pcrs: Mapping[int, bytes]
+) -> None:
+    spec = specs.aggregate
+    try:
+        first = entries[0].file()
+    except EvidenceError as error:
+        ledger.failed(spec, f"{spec.id}.unreadable", error.message)
+        return
+    if first.path != "boot_aggregate":
+        ledger.failed(spec, f"{spec.id}.missing", "The IMA log does not begin with a boot aggregate.")
+    elif first.algorithm != bank.name.lower() or not pcrs.keys() >= set(range(8)):
+        ledger.not_applicable(spec, "the PCRs that the boot aggregate is over are not quoted in its bank")
+    elif first.digest in _aggregates(bank, pcrs):
+        ledger.passed(spec)
+    else:
+        ledger.failed(
+            spec, f"{spec.id}.mismatch", "The IMA log begins with another boot than the quote shows."
+        )
+
+
+def _aggregates(bank: Algorithm, pcrs: Mapping[int, bytes]) -> tuple[bytes, ...]:
+    """Return the digest over PCRs 0 to 7 and, as Linux has it from 5.8 on outside SHA-1, over 0 to 9."""
+    first = b"".join([pcrs[index] for index in range(8)])
+    if pcrs.keys() >= {8, 9}:
+        return bank.digest(first), bank.digest(first + pcrs[8] + pcrs[9])
+    return (bank.digest(first),)
