@@ -1,0 +1,26 @@
+"""Google Cloud VMs: the quote of their virtual TPM under a certified key, alone or with a TD quote.
+
+``verify_google_vm`` is the one entry; ``VTPM_CHECKS`` and ``TDX_CHECKS`` are the checks it makes, in order.
+"""
+
+from __future__ import annotations
+
+from assay.evidence.google_vm.checks import CHECKS, TDX_CHECKS, VTPM_CHECKS
+from assay.evidence.google_vm.claims import CertifiedKey, GoogleVmClaims, Instance
+from assay.evidence.google_vm.container import BankQuote, GoogleVmEvidence, StatedInstance, read_container
+from assay.evidence.google_vm.verify import GoogleVmEndorsements, verify_google_vm
+
+__all__ = [
+    "CHECKS",
+    "TDX_CHECKS",
+    "VTPM_CHECKS",
+    "BankQuote",
+    "CertifiedKey",
+    "GoogleVmClaims",
+    "GoogleVmEndorsements",
+    "GoogleVmEvidence",
+    "Instance",
+    "StatedInstance",
+    "read_container",
+    "verify_google_vm",
+]

@@ -1,0 +1,383 @@
+"""The one verification of a Google Cloud VM's virtual TPM, alone or together with a TD quote.
+
+Google certifies the attestation key for one instance; that key signs a quote of each bank; the event logs
+explain the PCRs. The virtual TPM is the host's: nothing of it stands in the TD's measurements, so the two
+layers belong together only because both carry the binding of this session, and each is compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from assay.errors import EvidenceError
+from assay.evidence.dcap import checks as dcap
+from assay.evidence.dcap import verify_quote as verify_dcap
+from assay.evidence.eventlog.algorithms import Algorithm
+from assay.evidence.eventlog.boot import verify_boot_log
+from assay.evidence.google_vm import checks
+from assay.evidence.google_vm.ak import Certified, certified
+from assay.evidence.google_vm.claims import GoogleVmClaims
+from assay.evidence.google_vm.container import GoogleVmEvidence, read_container
+from assay.evidence.google_vm.errors import GoogleVmError
+from assay.evidence.ledger import LedgerBuilder, Outcome
+from assay.evidence.tpm.public import AttestationKey
+from assay.evidence.tpm.quote import STRONG, QuoteSpecs, verify_quote
+from assay.evidence.verification import EvidenceResult, Expected, Need, Unchecked, UnsignedRegion
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from assay.evidence.dcap import Collateral
+    from assay.evidence.eventlog.boot import BootLogClaims
+    from assay.evidence.facts import FactCache
+    from assay.evidence.google_vm.container import BankQuote
+    from assay.evidence.roots import Roots
+    from assay.evidence.tdx.claims import TdxClaims
+    from assay.evidence.tpm.quote import QuoteOutcome
+    from assay.evidence.verification import Anchor, Binding
+
+Tee = Literal["none", "tdx"]
+
+BANK: Final = Algorithm.SHA256
+"""The bank that Claims rest on; every virtual TPM of Google has it."""
+MOST_NONCE_BYTES: Final = 64
+REPORT_DATA_BYTES: Final = 64
+_BINDINGS: Final = (Expected, Unchecked)
+_OTHERS: Final = QuoteSpecs.of("google_vm.further_quote")
+_BANKS: Final = {int(one): one for one in Algorithm}
+_BINDING_NEED: Final = Need(
+    "binding", {}, "The nonce of the virtual TPM's quote was not compared with anything."
+)
+_AK_NEED: Final = Need("ak-certificate", {}, "The evidence holds no certificate of the attestation key.")
+
+
+@dataclass(frozen=True, slots=True)
+class GoogleVmEndorsements:
+    """What vouches for the attestation key and, with TDX, for the platform; all of it public.
+
+    Attributes:
+        ak_certificate: The attestation key's certificate, DER, when the evidence holds none.
+        ak_intermediates: Certificates between it and the root, DER.
+        crls: CRLs of its issuers, DER.
+        collateral: Intel's documents, for a TD quote.
+    """
+
+    ak_certificate: bytes | None = None
+    ak_intermediates: tuple[bytes, ...] = ()
+    crls: tuple[bytes, ...] = ()
+    collateral: Collateral | None = None
+
+
+def verify_google_vm(
+    evidence: bytes | GoogleVmEvidence,
+    *,
+    tee: Tee,
+    endorsements: GoogleVmEndorsements | None,
+    roots: Roots,
+    now: datetime,
+    binding: Binding,
+    report_data: Binding,
+    explained: frozenset[int],
+    facts: FactCache,
+) -> EvidenceResult[GoogleVmClaims]:
+    """Verify the evidence of a Google Cloud VM and return every check of every layer.
+
+    Bad evidence is never an exception: each defect stands in the ledger under its own code.
+
+    Args:
+        evidence: The attestation container of go-tpm-tools, or its parts.
+        tee: ``tdx`` demands a TD quote as well; ``none`` looks at the virtual TPM alone.
+        endorsements: What vouches for it.
+        roots: The roots of trust.
+        now: The time at which everything must be valid; aware.
+        binding: The nonce of every quote, 1 to 64 bytes: what ties the evidence to this session.
+        report_data: The 64 bytes of the TD's report data; or the caller's word that they are not compared,
+            which the Claims then say.
+        explained: PCRs that the event logs have to explain, where there are logs; the quote must cover them.
+        facts: Where verified facts are remembered between calls.
+
+    Raises:
+        EvidenceError: ``evidence.call.time``, ``.platform``, ``.type``, ``.nonce`` or ``.registers``: errors
+            of the caller.
+    """
+    _demand(evidence, tee, now, binding, report_data, explained)
+    ledger = LedgerBuilder(checks.VTPM_CHECKS if tee == "none" else checks.TDX_CHECKS)
+    work = _Work(ledger, endorsements or GoogleVmEndorsements(), roots, now, binding, facts)
+    try:
+        parts = read_container(evidence) if isinstance(evidence, bytes) else evidence
+        work.verify(parts, explained)
+        if tee == "tdx":
+            work.verify_td(parts, report_data)
+    except GoogleVmError as defect:
+        ledger.failed(defect.spec, defect.code, defect.message)
+    return work.result(evidence, tee)
+
+
+def _demand(
+    evidence: bytes | GoogleVmEvidence,
+    tee: str,
+    now: datetime,
+    binding: Binding,
+    report_data: Binding,
+    explained: frozenset[int],
+) -> None:
+    if now.utcoffset() is None:
+        raise EvidenceError("evidence.call.time", "The time of a verification needs a time zone.")
+    if tee not in ("none", "tdx"):
+        raise EvidenceError("evidence.call.platform", "The TEE is neither none nor tdx.")
+    if type(binding) not in _BINDINGS or type(report_data) not in _BINDINGS:
+        raise EvidenceError("evidence.call.type", "A binding is Expected or Unchecked, and nothing else.")
+    if type(evidence) not in (bytes, GoogleVmEvidence):
+        raise EvidenceError("evidence.call.type", "Evidence is bytes or GoogleVmEvidence, and nothing else.")
+    if isinstance(binding, Expected) and not 0 < len(binding.value) <= MOST_NONCE_BYTES:
+        raise EvidenceError("evidence.call.nonce", "A nonce has 1 to 64 bytes.")
+    if isinstance(report_data, Expected) and len(report_data.value) != REPORT_DATA_BYTES:
+        raise EvidenceError("evidence.call.nonce", "Report data have 64 bytes.")
+    if not explained:
+        raise EvidenceError("evidence.call.registers", "Event logs have to explain at least one PCR.")
+
+
+class _Work:
+    """One verification: the ledger, and what its checks have established so far."""
+
+    __slots__ = (
+        "_ak",
+        "_anchor",
+        "_binding",
+        "_endorsements",
+        "_facts",
+        "_ledger",
+        "_log",
+        "_needs",
+        "_now",
+        "_quote",
+        "_regions",
+        "_roots",
+        "_td",
+        "_td_bound",
+    )
+
+    def __init__(
+        self,
+        ledger: LedgerBuilder,
+        endorsements: GoogleVmEndorsements,
+        roots: Roots,
+        now: datetime,
+        binding: Binding,
+        facts: FactCache,
+    ) -> None:
+        self._ledger = ledger
+        self._endorsements = endorsements
+        self._roots = roots
+        self._now = now
+        self._binding = binding
+        self._facts = facts
+        self._needs: list[Need] = []
+        self._ak: Certified | None = None
+        self._anchor: Anchor | None = None
+        self._quote: QuoteOutcome | None = None
+        self._log: BootLogClaims | None = None
+        self._regions: tuple[UnsignedRegion, ...] = ()
+        self._td: EvidenceResult[TdxClaims] | None = None
+        self._td_bound = False
+
+    def verify(self, parts: GoogleVmEvidence, explained: frozenset[int]) -> None:
+        """Make every check of the virtual TPM."""
+        ledger = self._ledger
+        own, others = _choose(parts)
+        ledger.passed(checks.CONTAINER)
+        self._verify_certificate(parts)
+        key: bytes | AttestationKey = parts.ak_public
+        with contextlib.suppress(EvidenceError):  # the quote's own check of the key says what is wrong
+            key = AttestationKey.parse(parts.ak_public)
+        if self._ak is not None:
+            self._compare_key(key)
+        self._quote = verify_quote(
+            own.message,
+            own.signature,
+            specs=checks.QUOTE,
+            key=key,
+            bank=BANK,
+            pcrs=own.pcrs,
+            relied=explained,
+            nonce=self._binding,
+        )
+        ledger.extend(self._quote.checks)
+        self._verify_others(others, key)
+        self._verify_logs(parts, explained)
+
+    def _verify_certificate(self, parts: GoogleVmEvidence) -> None:
+        certificate = parts.ak_certificate or self._endorsements.ak_certificate
+        if certificate is None:
+            for spec in checks.AK_CHECKS:
+                self._ledger.not_checked(spec, "google_vm.ak.missing", "not checked: " + _AK_NEED.reason)
+            self._needs.append(_AK_NEED)
+            return
+        outcomes, self._ak = certified(
+            certificate,
+            parts.ak_intermediates,
+            self._endorsements.ak_intermediates,
+            self._endorsements.crls,
+            parts.instance,
+            self._roots,
+            self._now,
+            self._facts,
+        )
+        self._ledger.extend(outcomes)
+        self._anchor = self._ak.claims.anchor if self._ak is not None else None
+
+    def _compare_key(self, key: bytes | AttestationKey) -> None:
+        spec = checks.AK_KEY
+        if isinstance(key, AttestationKey) and self._ak is not None and key.spki == self._ak.spki:
+            self._ledger.passed(spec)
+        else:
+            self._ledger.failed(spec, spec.id, "The certificate is for another key than the quotes' key.")
+
+    def _verify_others(self, others: list[BankQuote], key: bytes | AttestationKey) -> None:
+        spec = checks.OTHER_QUOTES
+        if not others:
+            self._ledger.not_applicable(spec, "there is no further quote")
+            return
+        for one in others:
+            found = verify_quote(
+                one.message,
+                one.signature,
+                specs=_OTHERS,
+                key=key,
+                bank=_BANKS[one.bank],
+                pcrs=one.pcrs,
+                relied=frozenset(),
+                nonce=self._binding,
+                banks=STRONG | {Algorithm.SHA1},  # nothing rests on their values
+            )
+            failed = next((check for check in found.checks if check.outcome is Outcome.FAILED), None)
+            if failed is not None:
+                self._ledger.failed(spec, spec.id, f"The quote of another bank is refused: {failed.reason}")
+                return
+        self._ledger.passed(spec)
+
+    def _verify_logs(self, parts: GoogleVmEvidence, explained: frozenset[int]) -> None:
+        claims = self._quote.claims if self._quote is not None else None
+        if claims is None:
+            return
+        found = verify_boot_log(
+            parts.event_log,
+            parts.canonical_log,
+            specs=checks.LOG,
+            bank=BANK,
+            pcrs=claims.pcrs,
+            explained=explained,
+        )
+        self._ledger.extend(found.checks)
+        self._log, self._regions = found.claims, found.unsigned
+
+    def verify_td(self, parts: GoogleVmEvidence, report_data: Binding) -> None:
+        """Make every check of the TD quote."""
+        found = self._td = verify_dcap(
+            parts.td_quote or b"",
+            platform="tdx",
+            collateral=self._endorsements.collateral,
+            roots=self._roots,
+            now=self._now,
+            binding=report_data,
+            facts=self._facts,
+        )
+        self._needs.extend(need for need in found.needs if need.kind != "binding")
+        spec = checks.TD_BOUND
+        for check in found.ledger:
+            if check.spec is not dcap.TDX_BINDING:
+                self._ledger.extend((check,))
+            elif isinstance(report_data, Unchecked):
+                self._ledger.not_applicable(
+                    spec, f"the TD's report data are not compared: {report_data.reason}"
+                )
+            elif check.outcome is Outcome.PASSED:
+                self._ledger.passed(spec)
+                self._td_bound = True
+            elif check.outcome is Outcome.FAILED:
+                self._ledger.failed(spec, spec.id, "The TD's report data are not the ones expected.")
+
+    def result(self, evidence: bytes | GoogleVmEvidence, tee: Tee) -> EvidenceResult[GoogleVmClaims]:
+        """Close the ledger and return the result."""
+        if isinstance(self._binding, Unchecked):
+            self._needs.append(_BINDING_NEED)
+        return EvidenceResult(
+            platform="gcp-vtpm",
+            ledger=self._ledger.close(),
+            binding_check=checks.QUOTE.nonce.id,
+            anchor=self._weakest_anchor(),
+            signed_digest=self._digest(evidence),
+            unsigned=self._unsigned(evidence),
+            needs=tuple(self._needs),
+            decoded=self._decoded(),
+            _claims=self._claims(tee),
+        )
+
+    def _weakest_anchor(self) -> Anchor | None:
+        """Return the anchor of the virtual TPM or of the TD: a simulated one where there is one."""
+        if self._td is None or self._anchor is None:
+            return self._anchor
+        return self._anchor if self._anchor.simulated else self._td.anchor
+
+    def _claims(self, tee: Tee) -> GoogleVmClaims | None:
+        quote, td = self._quote, self._td
+        if self._ak is None or quote is None or quote.claims is None:
+            return None
+        if tee == "tdx" and (td is None or not (td.authentic and td.anchor is not None)):
+            return None
+        claims = td.claims if td is not None else None
+        return GoogleVmClaims(quote.claims, self._ak.claims, self._log, claims, self._td_bound)
+
+    def _digest(self, evidence: bytes | GoogleVmEvidence) -> bytes:
+        seal = hashlib.sha256()
+        if self._quote is not None:
+            seal.update(self._quote.signed_digest)
+            seal.update(self._td.signed_digest if self._td is not None else b"")
+        elif isinstance(evidence, bytes):
+            seal.update(evidence)
+        else:
+            seal.update(evidence.ak_public)
+        return seal.digest()
+
+    def _unsigned(self, evidence: bytes | GoogleVmEvidence) -> tuple[UnsignedRegion, ...]:
+        """Return what nothing covers: offsets in the container, or in the event log that the name says."""
+        if self._quote is None:
+            size = len(evidence) if isinstance(evidence, bytes) else 0
+            return (UnsignedRegion(0, size, "all of it: the evidence cannot be read"),)
+        if isinstance(evidence, GoogleVmEvidence):
+            return self._regions
+        log = read_container(evidence).event_log if self._regions else b""
+        base = evidence.find(log)
+        return tuple([UnsignedRegion(base + one.start, base + one.end, one.name) for one in self._regions])
+
+    def _decoded(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if self._quote is not None and self._quote.decoded is not None:
+            quote = self._quote.decoded
+            found["quote"] = {
+                "extra_data": quote.extra_data.hex(),
+                "clock": quote.clock,
+                "reset_count": quote.reset_count,
+                "restart_count": quote.restart_count,
+                "safe": quote.safe,
+                "firmware_version": f"{quote.firmware_version:016x}",
+            }
+        if self._td is not None:
+            found["td"] = self._td.decoded
+        return found
+
+
+def _choose(parts: GoogleVmEvidence) -> tuple[BankQuote, list[BankQuote]]:
+    """Return the quote that Claims rest on, and the others."""
+    banks = [quote.bank for quote in parts.quotes]
+    if len(set(banks)) != len(banks) or not _BANKS.keys() >= set(banks) or int(BANK) not in banks:
+        raise GoogleVmError(
+            checks.CONTAINER,
+            "google_vm.container.bank",
+            "There is no SHA-256 quote, two of one bank, or one of an unknown bank.",
+        )
+    own = parts.quotes[banks.index(int(BANK))]
+    return own, [quote for quote in parts.quotes if quote is not own]
