@@ -93,7 +93,7 @@ DEVICE_SIGNATURE: Final = CheckSpec(
 )
 DEVICE_CLAIMS: Final = CheckSpec(
     "nras.device.claims",
-    "the payload of each device's token is one object, no member twice, and each claim is of its kind and size",
+    "each device's payload is one object, no member twice, and each claim is of its kind and size",
     "RFC 7519 section 4; NRAS, claims",
 )
 DEVICE_ISSUER: Final = CheckSpec(

@@ -142,7 +142,7 @@ def _read(ledger: LedgerBuilder, opened: Opened, binding: Binding) -> TrustAutho
 
 
 def _attester(claims: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
-    """Return the one attester and where its claims stand: flat in version 1, in its own object in version 2."""
+    """Return the one attester and where its claims stand: flat in version 1, in an object in version 2."""
     if "attester_type" in claims:
         name = read.text(claims, "attester_type")
         return (name, claims) if name in _ATTESTERS else None
