@@ -1,0 +1,51 @@
+"""Golden measurements as a reference integrity manifest states them, without the XML in which it does.
+
+``assay.reference.rim`` makes these values, and only from manifests that it verified. Here they are plain
+values: evidence knows neither XML nor where a manifest came from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from assay.evidence.facts import Window
+    from assay.evidence.verification import Anchor
+
+
+class Component(StrEnum):
+    """What a manifest is about."""
+
+    DRIVER = "driver"
+    VBIOS = "vbios"
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenMeasurements:
+    """The values of one verified manifest.
+
+    Attributes:
+        product: The chip, such as ``GH100``.
+        version: The version of the component, as the manifest writes it: ``550.90.07``, ``96.00.9F.00.01``.
+        manifest_id: Its ``tagId``.
+        active: Index -> the values of which the measurement must be one, 48 bytes each.
+        listed: Every index that it lists, the inactive ones included.
+        anchor: The root in which its chain ended.
+        window: When it can be relied on: chain and revocation answers together.
+        held: Whether one of its certificates is on hold and was admitted all the same.
+        digest: SHA-256 of the manifest's bytes that are signed, 32 bytes.
+    """
+
+    product: str
+    version: str
+    manifest_id: str
+    active: Mapping[int, frozenset[bytes]]
+    listed: frozenset[int]
+    anchor: Anchor
+    window: Window
+    held: bool
+    digest: bytes
