@@ -134,17 +134,10 @@ def verify_chain(
         chain = _fresh(ledger, document, roots)
         if at in chain.window:
             shelf.put(key, chain.window, chain)
-    else:
-        ledger.passed(checks.ROOT_PINNED, checks.CHAIN_LAYOUT, checks.CHAIN_KEYS, checks.CHAIN_ROLES)
-        ledger.passed(checks.CHAIN_SIGNATURES)
-    if chain.module_id == document.module_id:
-        ledger.passed(checks.CHAIN_NAMES)
-    else:
-        ledger.failed(
-            checks.CHAIN_NAMES,
-            "nitro.chain.module",
-            "The leaf certificate is of another module than the document.",
-        )
+        return chain
+    ledger.passed(checks.ROOT_PINNED, checks.CHAIN_LAYOUT, checks.CHAIN_KEYS)
+    _judge_module(ledger, document, chain.module_id)
+    ledger.passed(checks.CHAIN_ROLES, checks.CHAIN_SIGNATURES)
     return chain
 
 
@@ -164,8 +157,11 @@ def _fresh(ledger: LedgerBuilder, document: Document, roots: Roots) -> NitroChai
         )
     ledger.passed(checks.ROOT_PINNED)
     certificates = _decoded(ledger, document, root)
-    _in_position(ledger, certificates)
-    instance_id, region, module_id = _names(ledger, certificates)
+    defects = _defects(certificates)
+    _settle(ledger, checks.CHAIN_KEYS, defects)
+    instance_id, region, module_id = _names(ledger, certificates, defects)
+    _judge_module(ledger, document, module_id)
+    _settle(ledger, checks.CHAIN_ROLES, defects)
     for place, child in enumerate(certificates[:-1]):
         defect = issue_defect(child, certificates[place + 1], POSITIONS[place].title)
         if defect is not None:
@@ -199,24 +195,46 @@ def _decoded(ledger: LedgerBuilder, document: Document, root: Root) -> tuple[Gen
     return (*found, root.general)
 
 
-def _in_position(ledger: LedgerBuilder, certificates: Sequence[GeneralCertificate]) -> None:
-    """Record ``CHAIN_KEYS`` and ``CHAIN_ROLES``, or the failure of one of them or of ``CHAIN_NAMES``."""
-    defects: dict[CheckSpec, PathDefect] = {}
+def _defects(certificates: Sequence[GeneralCertificate]) -> dict[CheckSpec, PathDefect]:
+    """Return what is wrong with certificates in their positions, the first of each kind.
+
+    A position stops at its first defect: key, then name, then role. So a check has passed in all of them when
+    neither it nor one before it is found.
+    """
+    found: dict[CheckSpec, PathDefect] = {}
     for place, (certificate, position) in enumerate(zip(certificates, POSITIONS, strict=True)):
         defect = position.defect(certificate, max(place - 1, 0))
         if defect is not None:
-            defects.setdefault(_CHECK_OF[defect.kind], defect)
-    # A position stops at its first defect, in this order: what comes before the first one found was looked at
-    # in every certificate.
-    for spec in (checks.CHAIN_KEYS, checks.CHAIN_NAMES, checks.CHAIN_ROLES):
-        if spec in defects:
-            raise ledger.fail(spec, spec.id, defects[spec].reason)
-        if spec is not checks.CHAIN_NAMES:
-            ledger.passed(spec)
+            found.setdefault(_CHECK_OF[defect.kind], defect)
+    return found
 
 
-def _names(ledger: LedgerBuilder, certificates: Sequence[GeneralCertificate]) -> tuple[str, str, str]:
+def _settle(ledger: LedgerBuilder, spec: CheckSpec, defects: dict[CheckSpec, PathDefect]) -> None:
+    if spec in defects:
+        raise ledger.fail(spec, spec.id, defects[spec].reason)
+    ledger.passed(spec)
+
+
+def _judge_module(ledger: LedgerBuilder, document: Document, module_id: str) -> None:
+    if module_id == document.module_id:
+        ledger.passed(checks.CHAIN_NAMES)
+    else:
+        ledger.failed(
+            checks.CHAIN_NAMES,
+            "nitro.chain.module",
+            "The leaf certificate is of another module than the document.",
+        )
+
+
+def _names(
+    ledger: LedgerBuilder,
+    certificates: Sequence[GeneralCertificate],
+    defects: dict[CheckSpec, PathDefect],
+) -> tuple[str, str, str]:
     """Return instance, region and module that all names agree on."""
+    spec = checks.CHAIN_NAMES
+    if spec in defects:
+        raise ledger.fail(spec, spec.id, defects[spec].reason)
     patterns = (_LEAF_NAME, _INSTANCE_NAME, _ZONAL_NAME, _REGIONAL_NAME)
     found = [
         match.groupdict()
@@ -225,7 +243,5 @@ def _names(ledger: LedgerBuilder, certificates: Sequence[GeneralCertificate]) ->
     ]
     leaf, instance = found[0], found[1]
     if leaf["instance"] != instance["instance"] or len({names["region"] for names in found}) != 1:
-        raise ledger.fail(
-            checks.CHAIN_NAMES, checks.CHAIN_NAMES.id, "The certificates are of two regions or instances."
-        )
+        raise ledger.fail(spec, spec.id, "The certificates are of two regions or instances.")
     return leaf["instance"], leaf["region"], leaf["module"]

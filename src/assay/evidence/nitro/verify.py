@@ -89,6 +89,9 @@ def verify_nitro(
     try:
         document = parse_document(evidence, platform)
     except DocumentError as defect:
+        place = checks.LAYOUT_CHECKS.index(defect.spec)
+        if place > 1:  # a malformed header shows before the rest of the message is looked at
+            ledger.passed(*checks.LAYOUT_CHECKS[:place])
         ledger.failed(defect.spec, defect.code, defect.message)
         return _unreadable(evidence, platform, ledger)
     ledger.passed(*checks.LAYOUT_CHECKS)

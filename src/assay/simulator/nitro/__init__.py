@@ -1,0 +1,1 @@
+"""Simulated AWS: an installation's own Nitro root, instances, security modules of enclaves, and NitroTPM."""
