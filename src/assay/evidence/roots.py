@@ -33,7 +33,8 @@ GOOGLE_VTPM = "google-vtpm"
 AZURE_VTPM = "azure-vtpm"
 NVIDIA = "nvidia"
 NVIDIA_RIM = "nvidia-rim"
-VENDORS = (INTEL, AMD, AWS, GOOGLE_CONFIDENTIAL_SPACE, GOOGLE_VTPM, AZURE_VTPM, NVIDIA, NVIDIA_RIM)
+TPM = "tpm"  # whoever certified the attestation keys of stand-alone TPMs: no root of these is pinned
+VENDORS = (INTEL, AMD, AWS, GOOGLE_CONFIDENTIAL_SPACE, GOOGLE_VTPM, AZURE_VTPM, NVIDIA, NVIDIA_RIM, TPM)
 """The families of formats that a root can anchor; a root never anchors another family than its own."""
 
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from assay.evidence.eventlog.algorithms import Algorithm
+    from assay.evidence.eventlog.boot import BootLogClaims
+    from assay.evidence.ima.verify import ImaClaims
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +48,41 @@ class TpmQuoteClaims:
     signature_hash: Algorithm
     ak_digest: bytes
     ak_name: bytes | None
+
+    def gone_back(self, before: TpmQuoteClaims) -> str | None:
+        """Compare with the last accepted quote of the same key, for appraisal.
+
+        Args:
+            before: What that quote said.
+
+        Returns:
+            Why this quote cannot have been made after it; None when it can.
+        """
+        if self.ak_digest != before.ak_digest:
+            return "The quotes are of different attestation keys."
+        if self.reset_count < before.reset_count:
+            return "The TPM's reset count has gone back."
+        if self.reset_count == before.reset_count and self.restart_count < before.restart_count:
+            return "The TPM's restart count has gone back without a reset."
+        if self.clock < before.clock and self.safe:
+            return "The TPM's clock has gone back although it says that it cannot have."
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class TpmClaims:
+    """Claims of a stand-alone TPM.
+
+    Attributes:
+        quote: The quote.
+        boot: What the event logs say; None when the evidence has none.
+        ima: What the kernel measured; None when the evidence has no IMA log.
+        ak_certified: True when a certificate vouches for the attestation key, False when the caller gave it.
+        ak_common_name: Common name of that certificate; empty without one.
+    """
+
+    quote: TpmQuoteClaims
+    boot: BootLogClaims | None
+    ima: ImaClaims | None
+    ak_certified: bool
+    ak_common_name: str

@@ -1,0 +1,215 @@
+"""Whose attestation key it is: one that the caller gave, or one that a certificate under a root is for."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from assay.errors import EvidenceError
+from assay.evidence.decoding.der import OBJECT_IDENTIFIER, DerError, DerReader
+from assay.evidence.facts import Window
+from assay.evidence.ledger import CheckFailedError, Ledger, LedgerBuilder
+from assay.evidence.roots import TPM
+from assay.evidence.tpm import checks
+from assay.evidence.tpm.public import AttestationKey
+from assay.evidence.verification import Anchor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assay.evidence.facts import FactCache
+    from assay.evidence.ledger import CheckSpec
+    from assay.evidence.roots import Root, Roots
+    from assay.evidence.x509.general import GeneralCertificate
+    from assay.evidence.x509.path import Position
+
+GIVEN_NAME = "attestation key given by the caller"
+ALWAYS = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+_EXTENDED_KEY_USAGE = bytes.fromhex("551d25")
+_SUBJECT_ALTERNATIVE_NAME = bytes.fromhex("551d11")
+_AIK_CERTIFICATE = bytes.fromhex("6781050803")  # 2.23.133.8.3, tcg-kp-AIKCertificate
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedKey:
+    """An attestation key with what vouches for it.
+
+    Attributes:
+        key: The key; its attributes are known when the caller gave its public area.
+        anchor: The root, or the key itself when the caller gave it.
+        certified: True when a certificate vouches for it.
+        common_name: Common name of that certificate.
+        window: When that holds.
+    """
+
+    key: AttestationKey
+    anchor: Anchor
+    certified: bool
+    common_name: str
+    window: Window
+
+
+def trust_key(
+    given: bytes, public: bytes, certificates: Sequence[bytes], roots: Roots, now: datetime, facts: FactCache
+) -> tuple[Ledger, TrustedKey | None]:
+    """Establish the attestation key, and remember it if all of it passed.
+
+    Args:
+        given: The key that the caller gave: TPMT_PUBLIC, TPM2B_PUBLIC or SPKI; empty when it gave none.
+        public: What the evidence presents as the key; empty when it presents none.
+        certificates: AK certificate and issuers, DER; looked at only when the caller gave no key.
+        roots: The roots that the chain may end in.
+        now: The time at which it must be valid.
+        facts: Where verified keys are remembered.
+
+    Returns:
+        The outcomes of ``AK_CHECKS``, and the key unless a check failed on which everything rests.
+    """
+    seal = hashlib.sha256()
+    for part in (given, public, *certificates):
+        seal.update(len(part).to_bytes(4, "big") + part)
+    key = (seal.digest(), roots.digest)
+    shelf = facts.shelf("tpm.keys")
+    known: tuple[Ledger, TrustedKey] | None = shelf.get(key, now)
+    if known is not None:
+        return known
+    ledger = LedgerBuilder(checks.AK_CHECKS)
+    try:
+        found = _given(ledger, given) if given else _certified(ledger, certificates, roots, now)
+        _match(ledger, found, public)
+    except CheckFailedError:
+        return ledger.close(), None
+    closed = ledger.close()
+    if not closed.unmet():
+        shelf.put(key, found.window, (closed, found))
+    return closed, found
+
+
+def _given(ledger: LedgerBuilder, given: bytes) -> TrustedKey:
+    try:
+        key = AttestationKey.parse(given)
+    except EvidenceError as error:
+        raise ledger.fail(checks.AK_TRUST, f"{checks.AK_TRUST.id}.malformed", error.message) from error
+    ledger.passed(checks.AK_TRUST)
+    for spec in checks.CHAIN_CHECKS:
+        ledger.not_applicable(spec, "the caller gave the attestation key itself")
+    anchor = Anchor(key.digest, GIVEN_NAME, simulated=True)
+    return TrustedKey(key, anchor, certified=False, common_name="", window=ALWAYS)
+
+
+def _certified(
+    ledger: LedgerBuilder, certificates: Sequence[bytes], roots: Roots, now: datetime
+) -> TrustedKey:
+    from assay.evidence.x509.general import GeneralCertificate  # noqa: PLC0415 - most TPMs come with their key
+    from assay.evidence.x509.path import DefectKind, PathDefect, verify_path  # noqa: PLC0415
+
+    if not certificates:
+        ledger.not_checked(
+            checks.AK_TRUST,
+            f"{checks.AK_TRUST.id}.missing",
+            "not checked: the caller gave no attestation key and there is no AK certificate",
+        )
+        raise CheckFailedError(f"{checks.AK_TRUST.id}.missing", "There is no attestation key to trust.")
+    ledger.passed(checks.AK_TRUST)
+    try:
+        chain = [GeneralCertificate.parse(der) for der in certificates]
+        key = AttestationKey.parse(chain[0].spki)
+    except EvidenceError as error:
+        raise ledger.fail(checks.AK_CERTIFICATE, checks.AK_CERTIFICATE.id, error.message) from error
+    ledger.passed(checks.AK_CERTIFICATE)
+    root = _root(chain, roots.of(TPM))
+    if root is None:
+        raise ledger.fail(
+            checks.AK_ROOT, checks.AK_ROOT.id, "The AK certificate ends in none of the roots given for TPMs."
+        )
+    ledger.passed(checks.AK_ROOT)
+    if chain[-1].der != root.der:
+        chain.append(root.general)
+    window = verify_path(chain, _positions(len(chain)), now)
+    if isinstance(window, PathDefect):
+        spec = _DEFECTS.get(window.kind.value, checks.AK_ROLE)
+        if window.kind is DefectKind.VALIDITY:
+            ledger.passed(checks.AK_CHAIN, checks.AK_ROLE)
+        raise ledger.fail(spec, spec.id, window.reason)
+    ledger.passed(checks.AK_CHAIN, checks.AK_ROLE, checks.AK_VALIDITY)
+    return TrustedKey(key, root.anchor, certified=True, common_name=chain[0].common_name, window=window)
+
+
+def _root(chain: Sequence[GeneralCertificate], roots: Sequence[Root]) -> Root | None:
+    """Find the root that the chain includes as its last certificate, or that its last certificate names."""
+    last = chain[-1]
+    for root in roots:
+        if root.der == last.der and len(chain) > 1:
+            return root
+    return next((root for root in roots if root.general.subject == last.issuer), None)
+
+
+_DEFECTS: dict[str, CheckSpec] = {
+    "issuer": checks.AK_CHAIN,
+    "signature": checks.AK_CHAIN,
+    "length": checks.AK_CHAIN,
+    "validity": checks.AK_VALIDITY,
+}
+
+
+def _positions(count: int) -> tuple[Position, ...]:
+    from assay.evidence.x509.general import KeyKind  # noqa: PLC0415 - as above
+    from assay.evidence.x509.path import Position  # noqa: PLC0415
+    from assay.evidence.x509.roles import DIGITAL_SIGNATURE  # noqa: PLC0415
+    from assay.evidence.x509.signature import SignatureAlgorithm  # noqa: PLC0415
+
+    keys, algorithms = frozenset(KeyKind), frozenset(SignatureAlgorithm)
+    leaf = Position(
+        "AK certificate",
+        authority=False,
+        names=_ak_usage_defect,
+        keys=keys,
+        algorithms=algorithms,
+        usage=DIGITAL_SIGNATURE,
+        constraints_required=False,
+        known=frozenset({_EXTENDED_KEY_USAGE, _SUBJECT_ALTERNATIVE_NAME}),
+        required=frozenset({_EXTENDED_KEY_USAGE}),
+    )
+    issuer = Position(
+        "issuer of the AK certificate",
+        authority=True,
+        names=_any_name,
+        keys=keys,
+        algorithms=algorithms,
+    )
+    return (leaf, *[issuer] * (count - 1))
+
+
+def _any_name(_: GeneralCertificate) -> None:
+    """Accept whatever an issuer is called: its root is the caller's own."""
+
+
+def _ak_usage_defect(certificate: GeneralCertificate) -> str | None:
+    """Return why a certificate is not one for attestation keys; None when it is."""
+    found = certificate.extensions.get(_EXTENDED_KEY_USAGE)
+    try:
+        reader = DerReader(found[1]).enter() if found else None
+        while reader and reader.peek() == OBJECT_IDENTIFIER:
+            if reader.value(OBJECT_IDENTIFIER) == _AIK_CERTIFICATE:
+                return None
+    except DerError:
+        pass
+    return "The leaf's extended key usage is not that of an attestation key."
+
+
+def _match(ledger: LedgerBuilder, found: TrustedKey, public: bytes) -> None:
+    spec = checks.AK_MATCH
+    if not public:
+        ledger.not_applicable(spec, "the evidence presents no public area")
+        return
+    try:
+        same = AttestationKey.parse(public).spki == found.key.spki
+    except EvidenceError as error:
+        raise ledger.fail(spec, f"{spec.id}.malformed", error.message) from error
+    if not same:
+        raise ledger.fail(
+            spec, spec.id, "The evidence presents another attestation key than the trusted one."
+        )
+    ledger.passed(spec)
