@@ -46,13 +46,16 @@ class ArtefactDigest:
 class Artefact:
     """A file, or bytes that stand for one."""
 
-    __slots__ = ("_began", "_file", "name", "size")
+    __slots__ = ("_began", "_file", "_start", "name", "size")
 
-    def __init__(self, name: str, file: BinaryIO, size: int, began: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, name: str, file: BinaryIO, size: int, began: tuple[int, ...] = (), start: int = 0
+    ) -> None:
         self.name = name[-LARGEST_NAME:]
         self.size = size
         self._file = file
         self._began = began
+        self._start = start
 
     @classmethod
     def of(cls, data: bytes, name: str = "bytes") -> Artefact:
@@ -67,11 +70,21 @@ class Artefact:
         """
         if offset < 0 or size < 0 or offset + size > self.size:
             self._truncated()
-        self._file.seek(offset)
+        self._file.seek(self._start + offset)
         data = self._file.read(size)
         if len(data) != size:
             self._truncated()
         return data
+
+    def part(self, offset: int, size: int, name: str) -> Artefact:
+        """Return ``size`` bytes at ``offset`` as an artefact of their own.
+
+        Raises:
+            ReferenceValueError: ``reference.artefact.truncated``.
+        """
+        if offset < 0 or size < 0 or offset + size > self.size:
+            self._truncated()
+        return Artefact(name, self._file, size, self._began, self._start + offset)
 
     def whole(self, limit: int) -> bytes:
         """Return everything.

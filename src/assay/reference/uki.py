@@ -1,0 +1,237 @@
+"""PCRs of a machine that boots a unified kernel image (UKI), or a kernel with its own EFI stub.
+
+A UKI is a PE image with the kernel, its command line and its initrd as sections. PCR 4 gets the Authenticode
+digest of each image that firmware starts. PCR 11 gets, for each section, a digest of its name (with a zero
+byte) and one of its content, then a digest of the name of each phase of the boot that was reached. PCR 9
+gets what the kernel's stub measures: the command line in UTF-16 with its terminator, and the initrd. Each
+register starts with zeros; a step is the digest of the value before and the measured digest.
+
+Source: UAPI Group, "Unified Kernel Image" and "TPM PCR Registry"; systemd 258, ``src/boot/stub.c`` and
+systemd-measure(1); TCG, "PC Client Platform Firmware Profile" 1.06, section 3.3.4; Linux,
+``drivers/firmware/efi/libstub``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from assay.errors import ReferenceValueError
+from assay.reference.pe import authenticode, parse_pe
+from assay.reference.values import Measured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from assay.reference.artefact import Artefact
+    from assay.reference.pe import PeImage, PeSection
+
+SECTIONS: Final = (
+    ".linux",
+    ".osrel",
+    ".cmdline",
+    ".initrd",
+    ".ucode",
+    ".splash",
+    ".dtb",
+    ".uname",
+    ".sbat",
+    ".pcrpkey",
+    ".profile",
+    ".dtbauto",
+    ".hwids",
+    ".efifw",
+)
+"""Sections that PCR 11 covers, in the order in which they are measured. ``.pcrsig`` signs it and is not."""
+PHASES: Final = ("enter-initrd", "leave-initrd", "sysinit", "ready")
+"""The phases of a boot in the order in which they are reached."""
+LARGEST_SECTION: Final = 16 << 30
+LARGEST_COMMAND_LINE: Final = 64 * 1024
+ALGORITHMS: Final = ("sha256", "sha384")
+_CALLING = b"Calling EFI Application from Boot Option"
+_SEPARATOR = bytes(4)
+
+
+class Register:
+    """A register that is extended from zeros.
+
+    Attributes:
+        value: What it holds.
+    """
+
+    __slots__ = ("_algorithm", "value")
+
+    def __init__(self, algorithm: str) -> None:
+        self._algorithm = algorithm
+        self.value = bytes(hashlib.new(algorithm).digest_size)
+
+    def extend(self, digest: bytes) -> None:
+        """Extend it by a digest."""
+        self.value = hashlib.new(self._algorithm, self.value + digest).digest()
+
+    def measure(self, data: bytes) -> None:
+        """Extend it by the digest of data."""
+        self.extend(hashlib.new(self._algorithm, data).digest())
+
+
+def pcr4(applications: Iterable[bytes], algorithm: str) -> bytes:
+    """Return PCR 4 of a machine whose firmware started EFI images.
+
+    Args:
+        applications: Their Authenticode digests, in order: boot manager or UKI first.
+        algorithm: ``sha256`` or ``sha384``, that of the digests.
+    """
+    register = Register(algorithm)
+    register.measure(_CALLING)
+    register.measure(_SEPARATOR)
+    for digest in applications:
+        register.extend(digest)
+    return register.value
+
+
+def pcr9(command_line: str, initrd: Artefact | None, algorithm: str) -> bytes:
+    """Return PCR 9 as the stub of a Linux kernel leaves it.
+
+    Args:
+        command_line: What the kernel is given.
+        initrd: What it is given as initrd, in one piece.
+        algorithm: ``sha256`` or ``sha384``.
+    """
+    register = Register(algorithm)
+    register.measure(command_line.encode("utf-16-le") + bytes(2))
+    if initrd is not None:
+        register.extend(initrd.digest(algorithm))
+    return register.value
+
+
+def pcr11(uki: Artefact, phases: Sequence[str], algorithm: str) -> bytes:
+    """Return PCR 11 of a machine that booted an image, after these phases.
+
+    Args:
+        uki: The image.
+        phases: Names of phases, each reached after the one before it; none for the stub alone.
+        algorithm: ``sha256`` or ``sha384``.
+
+    Raises:
+        ReferenceValueError: ``reference.pe.*``; ``reference.uki.section``, ``reference.uki.not_unified``.
+    """
+    register = Register(algorithm)
+    for name, digest in section_digests(uki, algorithm):
+        register.measure(name.encode() + b"\0")
+        register.extend(digest)
+    for phase in phases:
+        register.measure(phase.encode())
+    return register.value
+
+
+def section_digests(uki: Artefact, algorithm: str) -> Iterator[tuple[str, bytes]]:
+    """Yield name and digest of each section of an image that PCR 11 covers, in order.
+
+    Raises:
+        ReferenceValueError: as ``pcr11``.
+    """
+    image = _unified(uki)
+    for name in SECTIONS:
+        section = image.section(name)
+        if section is not None:
+            yield name, _content_digest(uki, section, algorithm)
+
+
+def measure(
+    uki: Artefact,
+    *,
+    phases: Sequence[str] = PHASES,
+    algorithm: str = "sha256",
+    started_before: Sequence[Artefact] = (),
+) -> Measured:
+    """Measure a unified kernel image; the registers are ``pcr4``, ``pcr9`` and ``pcr11``.
+
+    Args:
+        uki: The image.
+        phases: Phases of the boot that have been reached.
+        algorithm: ``sha256`` or ``sha384``: the bank.
+        started_before: EFI images that firmware starts before it: shim, a boot manager.
+
+    Raises:
+        ReferenceValueError: ``reference.artefact.*``, ``reference.pe.*``, ``reference.uki.*``.
+    """
+    if algorithm not in ALGORITHMS:
+        raise ReferenceValueError("reference.uki.algorithm", f"A bank is one of {', '.join(ALGORITHMS)}.")
+    image = _unified(uki)
+    before = [authenticode(each, algorithm) for each in started_before]
+    before.append(uki.digest(algorithm, image.hashed()))
+    registers = {
+        "pcr4": frozenset(pcr4([*before, *more], algorithm) for more in _kernel(uki, image, algorithm)),
+        "pcr11": frozenset({pcr11(uki, phases, algorithm)}),
+    }
+    command_line = _command_line(uki, image)
+    if command_line is not None:
+        registers["pcr9"] = frozenset({_pcr9(uki, image, command_line, algorithm)})
+    described = [each.describe("efi") for each in started_before]
+    return Measured(
+        "tpm",
+        registers,
+        (*described, uki.describe("uki")),
+        {"phases": ":".join(phases), "bank": algorithm},
+        _NOTES,
+    )
+
+
+_NOTES = (
+    "PCR 0 to 3 and 7 hold firmware, its settings and its keys: they are the machine's, not the image's.",
+    "PCR 4 has two values: newer stubs start the kernel without firmware, which then does not measure it.",
+    "PCR 11 is that of stubs of systemd 254 and newer; older ones do not measure every section.",
+    "PCR 9 holds for an image that is given neither addons, nor credentials, nor another command line.",
+)
+
+
+def _unified(uki: Artefact) -> PeImage:
+    image = parse_pe(uki)
+    if image.section(".linux") is None:
+        raise ReferenceValueError(
+            "reference.uki.not_unified",
+            f"{uki.name!a} has no kernel in it: it is not a unified kernel image.",
+        )
+    return image
+
+
+def _kernel(uki: Artefact, image: PeImage, algorithm: str) -> Iterator[list[bytes]]:
+    """Yield what firmware measures of the kernel within: nothing, or its Authenticode digest."""
+    yield []
+    section = image.section(".linux")
+    if section is None or section.size > section.raw_size:
+        return
+    inner = uki.part(section.offset, section.size, "linux")
+    try:
+        yield [authenticode(inner, algorithm)]
+    except ReferenceValueError:  # a kernel without a stub of its own cannot be started by firmware
+        return
+
+
+def _command_line(uki: Artefact, image: PeImage) -> str | None:
+    section = image.section(".cmdline")
+    if section is None:
+        return None
+    if section.size > LARGEST_COMMAND_LINE or section.size > section.raw_size:
+        raise ReferenceValueError("reference.uki.section", "The image's command line is too long.")
+    try:
+        return uki.read(section.offset, section.size).rstrip(b"\0").decode()
+    except UnicodeDecodeError as error:
+        raise ReferenceValueError(
+            "reference.uki.section", "The image's command line is not UTF-8."
+        ) from error
+
+
+def _pcr9(uki: Artefact, image: PeImage, command_line: str, algorithm: str) -> bytes:
+    section = image.section(".initrd")
+    initrd = uki.part(section.offset, min(section.size, section.raw_size), "initrd") if section else None
+    return pcr9(command_line.rstrip("\n"), initrd, algorithm)
+
+
+def _content_digest(uki: Artefact, section: PeSection, algorithm: str) -> bytes:
+    """Return the digest of a section as it lies in memory: the rest of it is zero."""
+    if section.size > LARGEST_SECTION or section.size > section.raw_size + (1 << 20):
+        raise ReferenceValueError("reference.uki.section", f"The section {section.name!a} is too large.")
+    end = section.offset + min(section.size, section.raw_size)
+    padding = max(section.size - section.raw_size, 0)
+    return uki.digest(algorithm, [(section.offset, end)], padding=padding)

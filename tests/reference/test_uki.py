@@ -1,0 +1,144 @@
+"""PCR 4, 9 and 11 of a machine that boots a unified kernel image.
+
+The digests of sections and phases agree with systemd-measure, where that is installed; see the last test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.errors import ReferenceValueError
+from assay.reference.artefact import Artefact
+from assay.reference.pe import authenticode
+from assay.reference.uki import PHASES, measure, pcr4, pcr9, pcr11, section_digests
+from support.reference_pe import pe, uki
+
+SYSTEMD_MEASURE = Path("/usr/lib/systemd/systemd-measure")
+KERNEL = pe([(".text", b"kernel")])
+
+
+def sha(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def extended(*digests: bytes) -> bytes:
+    value = bytes(32)
+    for digest in digests:
+        value = sha(value + digest)
+    return value
+
+
+def code(work) -> str:
+    with pytest.raises(ReferenceValueError) as caught:
+        work()
+    return caught.value.code
+
+
+def test_sections_are_measured_in_the_order_of_the_specification():
+    image = Artefact.of(uki(uname=b"6.12", sbat=b"sbat", pcrsig=b"no"))
+    names = [name for name, _ in section_digests(image, "sha256")]
+    assert names == [".linux", ".osrel", ".cmdline", ".initrd", ".uname", ".sbat"]
+
+
+def test_pcr11_holds_sections_then_phases():
+    image = Artefact.of(uki())
+    steps = []
+    for name, content in (
+        (b".linux", b"not a PE image"),
+        (b".osrel", b"ID=test\n"),
+        (b".cmdline", b"quiet splash\0"),
+        (b".initrd", b"initrd" * 100),
+    ):
+        steps += [sha(name + b"\0"), sha(content)]
+    assert pcr11(image, (), "sha256") == extended(*steps)
+    assert pcr11(image, PHASES[:1], "sha256") == extended(*steps, sha(b"enter-initrd"))
+
+
+def test_a_section_is_measured_as_it_lies_in_memory():
+    padded = pe([(".linux", b"k", 600, 0x400, 512)], headers=0x400)
+    found = dict(section_digests(Artefact.of(padded), "sha256"))
+    assert found[".linux"] == sha(b"k" + bytes(599))
+    swollen = pe([(".linux", b"k", 512 + (1 << 20) + 1, 0x400, 512)])
+    assert code(lambda: list(section_digests(Artefact.of(swollen), "sha256"))) == "reference.uki.section"
+
+
+def test_pcr4_holds_what_firmware_started():
+    steps = (sha(b"Calling EFI Application from Boot Option"), sha(bytes(4)))
+    assert pcr4([b"a" * 32, b"b" * 32], "sha256") == extended(*steps, b"a" * 32, b"b" * 32)
+
+
+def test_pcr9_holds_command_line_and_initrd():
+    line = "quiet".encode("utf-16-le") + bytes(2)
+    assert pcr9("quiet", None, "sha256") == extended(sha(line))
+    assert pcr9("quiet", Artefact.of(b"initrd"), "sha256") == extended(sha(line), sha(b"initrd"))
+
+
+def test_an_image_is_measured_with_what_was_started_before_it():
+    image = Artefact.of(uki(kernel=KERNEL), "linux.efi")
+    shim = Artefact.of(pe([(".text", b"shim")]), "shimx64.efi")
+    found = measure(image, started_before=[shim])
+    kernel = authenticode(Artefact.of(KERNEL), "sha256")
+    before = [authenticode(shim, "sha256"), authenticode(image, "sha256")]
+    assert found.registers == {
+        "pcr4": {pcr4(before, "sha256"), pcr4([*before, kernel], "sha256")},
+        "pcr9": {pcr9("quiet splash", Artefact.of(b"initrd" * 100), "sha256")},
+        "pcr11": {pcr11(image, PHASES, "sha256")},
+    }
+    assert [each.role for each in found.artefacts] == ["efi", "uki"]
+    assert found.parameters["phases"] == "enter-initrd:leave-initrd:sysinit:ready"
+    assert (found.platform, len(found.notes)) == ("tpm", 4)
+
+
+def test_a_kernel_that_firmware_cannot_start_leaves_one_value():
+    found = measure(Artefact.of(uki()), algorithm="sha384")
+    assert [len(values) for values in found.registers.values()] == [1, 1, 1]
+    assert {len(value) for values in found.registers.values() for value in values} == {48}
+
+
+def test_without_a_command_line_nothing_is_said_of_pcr9():
+    found = measure(Artefact.of(pe([(".linux", b"k"), (".initrd", b"i")])))
+    assert found.registers.keys() == {"pcr4", "pcr11"}
+
+
+def test_images_that_cannot_be_measured():
+    assert code(lambda: measure(Artefact.of(KERNEL))) == "reference.uki.not_unified"
+    assert code(lambda: measure(Artefact.of(uki()), algorithm="sha1")) == "reference.uki.algorithm"
+    for line in (b"\xff", b"x" * (64 * 1024 + 1)):
+        image = Artefact.of(uki(command_line=line))
+        assert code(lambda image=image: measure(image)) == "reference.uki.section"
+    cut = pe([(".linux", b"k"), (".cmdline", b"quiet", 513, 0x600, 512)])
+    assert code(lambda: measure(Artefact.of(cut))) == "reference.uki.section"
+    assert measure(Artefact.of(uki(command_line=b"x" * (64 * 1024)))).registers["pcr9"]
+
+
+@given(st.binary(max_size=64), st.integers(0, 1500))
+def test_whatever_the_image_holds_an_error_of_ours_answers(noise, at):
+    data = uki(kernel=KERNEL)
+    with suppress(ReferenceValueError):
+        measure(Artefact.of(data[:at] + noise + data[at + len(noise) :]))
+
+
+@pytest.mark.skipif(not SYSTEMD_MEASURE.exists(), reason="systemd-measure is not installed")
+def test_systemd_measure_computes_the_same(tmp_path):
+    image = Artefact.of(uki(kernel=KERNEL))
+    command = [str(SYSTEMD_MEASURE), "calculate", "--bank=sha256"]
+    contents = {
+        "linux": KERNEL,
+        "osrel": b"ID=test\n",
+        "cmdline": b"quiet splash\0",
+        "initrd": b"initrd" * 100,
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        command.append(f"--{name}={tmp_path / name}")
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    theirs = re.findall("sha256=([0-9a-f]{64})", text)
+    assert theirs == [pcr11(image, PHASES[:count], "sha256").hex() for count in range(1, 5)]
