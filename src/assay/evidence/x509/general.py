@@ -147,6 +147,8 @@ class GeneralCertificate:
         extensions = read_extensions(tbs.enter(0xA3)) if tbs.more() else {}
         tbs.finish()
         names = read_name(subject)
+        if issuer != subject:
+            read_name(issuer)  # a name that no reader understands is refused wherever it stands
         common = [text for oid, text in names if oid == OID_COMMON_NAME]
         if len(common) > 1:
             raise DerError("A subject has more than one common name.")
