@@ -1,8 +1,8 @@
 """AMD's Key Distribution Service: VCEK certificates, the chains above them, and revocation lists.
 
 Source: VCEK Certificate and KDS Interface Specification (57230). The service limits how often it may be
-asked, so the certificate of a chip at a TCB version, valid for years, is asked for once, and chain and list once for
-all chips of a product.
+asked, so the certificate of a chip at a TCB version, valid for years, is asked for once; chain and list
+once for all chips of a product.
 """
 
 from __future__ import annotations

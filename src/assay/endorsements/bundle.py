@@ -203,17 +203,17 @@ def _file(name: str, data: bytes) -> bytes:
 
 def _header(name: str, size: int) -> bytes:
     """Return the one header (POSIX.1-1988 ustar, 512 bytes) of a file of that name and size."""
+    numbers = ("0000644", "0000000", "0000000", f"{size:011o}", "00000000000")  # mode, uid, gid, size, mtime
     fields = (
         name.encode("ascii").ljust(100, b"\0"),
-        b"0000644\00000000\00000000\0",
-        b"%011o\0" % size,
-        b"00000000000\0",
-        b"        ",  # the checksum is summed as spaces
-        b"0".ljust(101, b"\0"),
-        b"ustar\000",
+        *(number.encode("ascii") + b"\0" for number in numbers),
+        b" " * 8,  # the checksum is summed as spaces
+        b"0".ljust(101, b"\0"),  # a regular file, linked to nothing
+        b"ustar\0",
+        b"00",
     )
     blank = b"".join(fields).ljust(_BLOCK, b"\0")
-    return blank[:148] + b"%06o\0 " % sum(blank) + blank[156:]
+    return blank[:148] + f"{sum(blank):06o}".encode("ascii") + b"\0 " + blank[156:]
 
 
 def _member(data: bytes, pos: int, name: str, limit: int) -> tuple[bytes, int]:

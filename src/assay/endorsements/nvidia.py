@@ -7,6 +7,7 @@ import binascii
 import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from assay.endorsements.record import Basis
@@ -57,8 +58,8 @@ class OcspSource:
 
     def fetch(self, wanted: Wanted, access: Access) -> Fetched:
         """Ask with a fresh nonce of 32 bytes."""
-        from cryptography import x509  # noqa: PLC0415 - its OCSP encoder is needed here alone
         from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415 - the same
+        from cryptography.x509 import OCSPNonce, ocsp  # noqa: PLC0415 - its encoder is needed here alone
 
         subject, issuer = chain_of(wanted)[:2]
         nonce = access.surroundings.nonce(NONCE_BYTES)
@@ -66,14 +67,14 @@ class OcspSource:
         inner = reader.enter()
         inner.enter()
         request = (
-            x509.ocsp.OCSPRequestBuilder()
+            ocsp.OCSPRequestBuilder()
             .add_certificate_by_hash(
                 hashlib.sha384(issuer.subject).digest(),
                 hashlib.sha384(inner.bits()).digest(),
                 int.from_bytes(subject.serial, "big"),
                 hashes.SHA384(),
             )
-            .add_extension(x509.OCSPNonce(nonce), critical=False)
+            .add_extension(OCSPNonce(nonce), critical=False)
             .build()
             .public_bytes(serialization.Encoding.DER)
         )
@@ -89,7 +90,7 @@ class OcspSource:
         """Verify the chain, the responder, the nonce, the dates, and that the certificate is good."""
         chain = chain_of(wanted)
         root = _root(chain[-1], access)
-        for child, issuer in zip(chain, chain[1:], strict=False):
+        for child, issuer in pairwise(chain):
             defect = issue_defect(child, issuer, child.common_name[:40] or "certificate")
             if defect is not None:
                 raise unverified(defect.reason)

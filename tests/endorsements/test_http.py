@@ -1,0 +1,323 @@
+"""The one HTTP client against everything that a service or a network can do to it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from assay.endorsements.http import Client, Limits, tls_context
+from assay.endorsements.services import Place, Services, authority, maa_place
+from assay.errors import EndorsementError
+from support.endorsement_services import (
+    FakeService,
+    Reply,
+    World,
+    authority_pem,
+    closed_port,
+    running,
+)
+
+LIMIT = 10_000
+
+
+@pytest.fixture
+def service():
+    found = FakeService()
+    yield found
+    found.stop()
+
+
+def client(world=None, **limits):
+    return Client(tls_context(authority_pem()), (world or World()).surroundings(), Limits(**limits))
+
+
+def place(service, path="/x"):
+    return Place(service.url + path, authority(service.url), 0.0)
+
+
+def fails(code, call, *arguments, **named):
+    with pytest.raises(EndorsementError) as caught:
+        call(*arguments, **named)
+    assert caught.value.code == code
+    assert caught.value.message.isprintable()
+    return caught.value
+
+
+def test_an_answer_comes_back_whole(service):
+    service.routes["/x?a=b"] = Reply(200, b"body", {"X-Chain": "a%20b"})
+    found = client().get(place(service, "/x?a=b"), max_bytes=LIMIT, headers={"Metadata": "true"})
+    assert (found.body, found.headers["x-chain"]) == (b"body", "a%20b")
+    _, path, headers, _ = service.requests[0]
+    assert path == "/x?a=b"
+    assert headers["Accept-Encoding"] == "identity"
+    assert headers["Metadata"] == "true"
+    assert headers["User-Agent"] == "assay"
+
+
+def test_a_body_can_be_posted(service):
+    service.routes["/x"] = lambda method, path, body: Reply(200, method.encode() + body)
+    found = client().post(place(service), b"question", media_type="application/x", max_bytes=LIMIT)
+    assert found.body == b"POSTquestion"
+
+
+@pytest.mark.parametrize("reply", [Reply(200, b"a" * LIMIT), Reply(200, b"a" * LIMIT, chunked=True)])
+def test_a_body_may_have_the_greatest_length(service, reply):
+    service.routes["/x"] = reply
+    assert len(client().get(place(service), max_bytes=LIMIT).body) == LIMIT
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(200, b"a" * (LIMIT + 1)),
+        Reply(200, b"a" * (LIMIT + 1), chunked=True),
+        Reply(200, b"a" * (LIMIT + 1), length=None),
+        Reply(200, b"", length=10**11),
+    ],
+)
+def test_a_longer_body_is_refused(service, reply):
+    service.routes["/x"] = reply
+    fails("endorsements.http.too_large", client().get, place(service), max_bytes=LIMIT)
+    assert len(service.requests) == 1
+
+
+def test_a_cut_off_body_is_asked_for_again(service):
+    service.routes["/x"] = Reply(200, b"whole")
+    service.faults.append(Reply(200, b"who", length=5))
+    assert client().get(place(service), max_bytes=LIMIT).body == b"whole"
+
+
+def test_a_body_that_is_always_cut_off_is_an_error(service):
+    service.routes["/x"] = Reply(200, b"who", length=5)
+    fails("endorsements.http.truncated", client().get, place(service), max_bytes=LIMIT)
+    assert len(service.requests) == Limits().tries
+
+
+def test_too_many_requests_are_answered_with_patience(service):
+    world = World()
+    service.routes["/x"] = Reply(200, b"body")
+    service.faults.append(Reply(429, headers={"Retry-After": "7"}))
+    assert client(world).get(place(service), max_bytes=LIMIT).body == b"body"
+    assert world.waits == [7.0]
+
+
+def test_retry_after_can_be_a_date(service):
+    world = World()
+    service.routes["/x"] = Reply(200, b"body")
+    service.faults.append(Reply(503, headers={"Retry-After": "Sat, 21 Nov 2026 12:00:09 GMT"}))
+    client(world).get(place(service), max_bytes=LIMIT)
+    assert world.waits == [9.0]
+
+
+@pytest.mark.parametrize("text", ["soon", "-5", "1e3", "9" * 40, "Sat, 99 Nov 2026 12:00:09 GMT"])
+def test_a_retry_after_that_says_nothing_leaves_our_own_wait(service, text):
+    world = World()
+    service.routes["/x"] = Reply(200, b"body")
+    service.faults.append(Reply(503, headers={"Retry-After": text}))
+    client(world).get(place(service), max_bytes=LIMIT)
+    assert world.waits == [0.25]
+
+
+def test_a_longer_retry_after_than_the_time_for_all_is_an_error(service):
+    world = World()
+    service.routes["/x"] = Reply(429, headers={"Retry-After": "3600"})
+    one = client(world)
+    error = fails("endorsements.http.rate_limited", one.get, place(service), max_bytes=LIMIT)
+    assert error.detail["retry_after"] == 3600
+    assert world.waits == []
+    # The host is left alone until then, whoever asks next.
+    fails("endorsements.http.rate_limited", one.get, place(service), max_bytes=LIMIT)
+    assert len(service.requests) == 1
+    world.seconds += 3600
+    service.routes["/x"] = Reply(200, b"body")
+    assert one.get(place(service), max_bytes=LIMIT).body == b"body"
+
+
+def test_a_broken_service_is_asked_with_growing_waits(service):
+    world = World()
+    service.routes["/x"] = Reply(500, b"broken")
+    error = fails("endorsements.http.unavailable", client(world).get, place(service), max_bytes=LIMIT)
+    assert error.detail["status"] == 500
+    assert world.waits == [0.25, 0.5, 1.0]
+    assert len(service.requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(404, "not_found"), (410, "not_found"), (400, "status"), (401, "status"), (204, "status")],
+)
+def test_an_answer_that_will_not_change_is_not_asked_for_again(service, status, code):
+    service.routes["/x"] = Reply(status)
+    fails(f"endorsements.http.{code}", client().get, place(service), max_bytes=LIMIT)
+    assert len(service.requests) == 1
+
+
+def test_a_service_that_never_answers_runs_out_of_time(service):
+    service.routes["/x"] = Reply(200, b"a", length=2, hang=True)
+    world = World()
+    world.monotonic = time.monotonic
+    fails(
+        "endorsements.http.timeout", client(world, seconds=0.3, tries=1).get, place(service), max_bytes=LIMIT
+    )
+
+
+def test_a_service_that_trickles_cannot_stretch_its_time(service):
+    service.routes["/x"] = Reply(200, b"a" * 2000, trickle=True)
+    world = World(tick=1.0)  # every look at the clock takes a second
+    fails(
+        "endorsements.http.timeout", client(world, seconds=19, tries=1).get, place(service), max_bytes=LIMIT
+    )
+
+
+def test_a_redirect_on_the_same_host_is_followed(service):
+    service.routes["/x"] = Reply(302, headers={"Location": "/y"})
+    service.routes["/y"] = Reply(200, b"moved")
+    found = client().get(place(service), max_bytes=LIMIT)
+    assert found.body == b"moved"
+    assert found.url.endswith("/y")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://example.org/x",
+        "//example.org/x",
+        "http://localhost/x",
+        "https://localhost:1/x",
+        "ftp://localhost/",
+    ],
+)
+def test_a_redirect_elsewhere_is_refused(service, target):
+    service.routes["/x"] = Reply(302, headers={"Location": target})
+    fails("endorsements.http.redirect", client().get, place(service), max_bytes=LIMIT)
+    assert len(service.requests) == 1
+
+
+def test_a_redirect_from_tls_to_plain_http_is_refused(service):
+    service.routes["/x"] = Reply(302, headers={"Location": service.url.replace("https", "http") + "/y"})
+    fails("endorsements.http.redirect", client().get, place(service), max_bytes=LIMIT)
+
+
+def test_a_circle_of_redirects_ends(service):
+    service.routes["/x"] = Reply(302, headers={"Location": "/x"})
+    fails("endorsements.http.redirect", client().get, place(service), max_bytes=LIMIT)
+
+
+def test_a_question_is_not_sent_on(service):
+    service.routes["/x"] = Reply(307, headers={"Location": "/y"})
+    post = client().post
+    fails("endorsements.http.redirect", post, place(service), b"q", media_type="a/b", max_bytes=LIMIT)
+
+
+def test_a_compressed_answer_is_refused(service):
+    service.routes["/x"] = Reply(200, b"body", {"Content-Encoding": "gzip"})
+    fails("endorsements.http.encoding", client().get, place(service), max_bytes=LIMIT)
+
+
+def test_a_certificate_for_another_name_is_refused():
+    with running(host="other.example") as service:
+        service.routes["/x"] = Reply(200, b"body")
+        fails("endorsements.http.tls", client().get, place(service), max_bytes=LIMIT)
+        assert service.requests == []
+
+
+def test_an_authority_that_was_not_given_is_refused(service):
+    world = World()
+    one = Client(tls_context(), world.surroundings())
+    fails("endorsements.http.tls", one.get, place(service), max_bytes=LIMIT)
+    assert service.requests == []
+    assert world.waits == []
+
+
+def test_nobody_there_is_an_error_after_some_tries():
+    world = World()
+    where = Place(f"https://localhost:{closed_port()}/x", "localhost", 0.0)
+    fails("endorsements.http.unreachable", client(world).get, where, max_bytes=LIMIT)
+    assert len(world.waits) == 3
+
+
+def test_something_else_than_http_is_an_error():
+    with running(tls=False) as service:
+        where = Place(
+            service.url.replace("http:", "https:").replace("127.0.0.1", "localhost"), "localhost", 0.0
+        )
+        fails("endorsements.http.tls", client().get, where, max_bytes=LIMIT)
+
+
+def test_no_proxy_is_taken_from_the_environment(service, monkeypatch):
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    service.routes["/x"] = Reply(200, b"body")
+    assert client().get(place(service), max_bytes=LIMIT).body == b"body"
+
+
+def test_a_host_is_asked_no_faster_than_its_pace(service):
+    world = World()
+    service.routes["/x"] = Reply(200, b"body")
+    one = client(world)
+    where = Place(service.url + "/x", authority(service.url), 2.0)
+    for _ in range(3):
+        one.get(where, max_bytes=LIMIT)
+    assert world.waits == [2.0, 2.0]
+
+
+def test_authorities_must_be_certificates():
+    fails("endorsements.http.authorities", tls_context, b"no PEM")
+    fails("endorsements.http.authorities", tls_context, b"\xff")
+
+
+# --- services
+
+
+def test_only_known_services_have_another_address():
+    fails("endorsements.service.unknown", Services.published, ["nobody=https://a.example"])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://pccs.example",
+        "https://user@pccs.example",
+        "https://pccs.example/?a=b",
+        "https://pccs.example/#a",
+        "ftp://pccs.example",
+        "https://",
+        "https://a b",
+        "",
+    ],
+)
+def test_an_address_is_https_and_nothing_else(address):
+    fails("endorsements.service.address", Services.published, [f"pcs={address}"])
+
+
+def test_instance_metadata_is_plain_http_at_its_own_address_only():
+    assert Services.published().place("imds", "/m").plain
+    fails("endorsements.service.address", Services.published, ["imds=http://metadata.example"])
+
+
+def test_a_replaced_service_keeps_its_prefix():
+    found = Services.published(["pcs=https://pccs.example:8081/cache/"]).place("pcs", "/sgx")
+    assert (found.url, found.authority) == ("https://pccs.example:8081/cache/sgx", "pccs.example:8081")
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://evil.example",
+        "https://name.region.attest.azure.net.evil.example",
+        "https://evil.example/name.region.attest.azure.net",
+        "https://a@name.region.attest.azure.net",
+        "http://name.region.attest.azure.net",
+        "https://name.region.attest.azure.net:444",
+        "name.region.attest.azure.net",
+        "",
+    ],
+)
+def test_an_issuer_that_is_no_instance_of_maa_is_refused(issuer):
+    fails("endorsements.maa.issuer", maa_place, issuer)
+
+
+def test_an_instance_of_maa_is_asked_at_its_host():
+    found = maa_place("https://sharedeus2.eus2.attest.azure.net")
+    assert found.url == "https://sharedeus2.eus2.attest.azure.net/certs"

@@ -1,0 +1,318 @@
+"""Intel's service: what enters the cache, and that nothing wrong does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from assay.endorsements.cache import Cache
+from assay.endorsements.fetching import Origin
+from assay.endorsements.intel_pcs import COLLATERAL_PART, evaluation_numbers
+from assay.endorsements.record import Basis, Wanted
+from assay.evidence.dcap.collateral import Collateral
+from assay.evidence.roots import Roots
+from assay.simulator.intel import FMSPC
+from support import vectors
+from support.endorsement_intel import INTEL, NOW, OTHER, ROOTS, WANTED, encoded, fetcher, numbers, publish
+from support.endorsement_services import FakeService, Reply, World
+
+TCB = f"/tdx/certification/v4/tcb?fmspc={FMSPC.hex()}"
+QE = "/tdx/certification/v4/qe/identity"
+CRL = "/sgx/certification/v4/pckcrl?ca=platform&encoding=der"
+
+
+@pytest.fixture
+def service():
+    found = FakeService()
+    publish(found, INTEL.collateral(NOW, platform="tdx"))
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path / "cache", World().surroundings())
+
+
+def refused(found, code, cache):
+    assert found.endorsement is None
+    assert found.origin is Origin.NOWHERE
+    assert found.error.code == code
+    assert found.error.message.isprintable()
+    assert list(cache.entries()) == []
+
+
+def test_collateral_is_fetched_verified_and_kept(service, cache):
+    found = fetcher(cache, service).get(WANTED)
+    assert found.error is None
+    assert found.origin is Origin.NETWORK
+    endorsement = found.endorsement
+    made = Collateral.from_bundle_json(endorsement.parts[COLLATERAL_PART])
+    assert made == INTEL.collateral(NOW, platform="tdx")
+    assert endorsement.basis is Basis.SIGNATURE
+    assert endorsement.anchor == ROOTS.intel[-1].anchor.fingerprint.hex()
+    assert endorsement.window.start == datetime(2026, 11, 21, tzinfo=UTC)
+    assert endorsement.window.end == datetime(2026, 12, 21, tzinfo=UTC)
+    assert len(endorsement.sources) == 4
+    again = fetcher(cache, service).get(WANTED)
+    assert (again.origin, again.endorsement) == (Origin.CACHE, endorsement)
+    assert len(service.requests) == 4
+
+
+@pytest.mark.parametrize("which", ["update=early", "update=standard", "tcbEvaluationDataNumber=20"])
+def test_a_channel_or_a_number_is_asked_for(cache, which, service):
+    name, _, value = which.partition("=")
+    collateral = INTEL.collateral(NOW, platform="tdx")
+    number = json.loads(collateral.tcb_info)["tcbEvaluationDataNumber"]
+    if name == "tcbEvaluationDataNumber":
+        which, value = f"{name}={number}", str(number)
+    service.routes.clear()
+    publish(service, collateral, which=which)
+    key = {"update": value} if name == "update" else {"number": value}
+    wanted = Wanted.of("intel-collateral", tee="tdx", fmspc=FMSPC.hex(), ca="platform", **key)
+    assert fetcher(cache, service).get(wanted).usable
+
+
+def test_a_channel_and_a_number_exclude_each_other(service, cache):
+    wanted = Wanted.of(
+        "intel-collateral", tee="tdx", fmspc=FMSPC.hex(), ca="platform", update="early", number="19"
+    )
+    refused(fetcher(cache, service).get(wanted), "endorsements.wanted.malformed", cache)
+    assert service.requests == []
+
+
+def test_documents_of_another_number_are_refused(service, cache):
+    publish(service, INTEL.collateral(NOW, platform="tdx"), which="tcbEvaluationDataNumber=5")
+    wanted = Wanted.of("intel-collateral", tee="tdx", fmspc=FMSPC.hex(), ca="platform", number="5")
+    refused(fetcher(cache, service).get(wanted), "endorsements.answer.swapped", cache)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        {"tee": "snp"},
+        {"fmspc": "00806f05000"},
+        {"fmspc": "00806F050000"},
+        {"fmspc": "../../../../"},
+        {"ca": "root"},
+        {"update": "latest"},
+        {"number": "1&x=2"},
+    ],
+)
+def test_a_need_of_another_form_is_refused_before_anybody_is_asked(service, cache, key):
+    wanted = Wanted.of("intel-collateral", **{"tee": "tdx", "fmspc": FMSPC.hex(), "ca": "platform", **key})
+    refused(fetcher(cache, service).get(wanted), "endorsements.wanted.malformed", cache)
+    assert service.requests == []
+
+
+def test_another_family_is_refused(service, cache):
+    publish(service, INTEL.collateral(NOW, platform="tdx", fmspc=bytes.fromhex("90c06f000000")))
+    refused(fetcher(cache, service).get(WANTED), "endorsements.answer.swapped", cache)
+
+
+def test_another_kind_of_tee_is_refused(service, cache):
+    publish(service, INTEL.collateral(NOW, platform="sgx"))
+    refused(fetcher(cache, service).get(WANTED), "endorsements.answer.unverified", cache)
+
+
+def test_another_authority_is_refused(service, cache):
+    publish(service, INTEL.collateral(NOW, platform="tdx", ca="processor"))
+    refused(fetcher(cache, service).get(WANTED), "endorsements.answer.swapped", cache)
+
+
+def test_another_root_is_refused(service, cache):
+    publish(service, OTHER.collateral(NOW, platform="tdx"))
+    refused(fetcher(cache, service).get(WANTED), "endorsements.answer.unverified", cache)
+
+
+def test_without_the_simulated_root_nothing_of_it_is_believed(service, cache):
+    refused(
+        fetcher(cache, service, roots=Roots.vendor()).get(WANTED), "endorsements.answer.unverified", cache
+    )
+
+
+@pytest.mark.parametrize("part", ["tcb_info", "qe_identity", "tcb_info_signature", "qe_identity_signature"])
+def test_an_altered_document_is_refused(service, cache, part):
+    collateral = INTEL.collateral(NOW, platform="tdx")
+    value = bytearray(getattr(collateral, part))
+    value[-2] ^= 1
+    publish(service, replace(collateral, **{part: bytes(value)}))
+    found = fetcher(cache, service).get(WANTED)
+    assert found.error.code in ("endorsements.answer.unverified", "endorsements.answer.malformed")
+    assert list(cache.entries()) == []
+
+
+@pytest.mark.parametrize("part", ["pck_crl", "root_ca_crl"])
+def test_an_altered_list_is_refused(service, cache, part):
+    collateral = INTEL.collateral(NOW, platform="tdx")
+    value = bytearray(getattr(collateral, part))
+    value[-1] ^= 1
+    publish(service, replace(collateral, **{part: bytes(value)}))
+    refused(fetcher(cache, service).get(WANTED), "endorsements.answer.unverified", cache)
+
+
+def test_a_signer_that_the_root_revoked_is_refused(service, cache):
+    draft = INTEL.collateral_draft(NOW, platform="tdx")
+    draft.root_crl.revoked = [INTEL.tcb_signer.certificate.serial_number]
+    publish(service, draft.sign())
+    refused(fetcher(cache, service).get(WANTED), "endorsements.answer.unverified", cache)
+
+
+@pytest.mark.parametrize("days", [-40, 40])
+def test_documents_of_another_time_are_refused(service, cache, days):
+    publish(service, INTEL.collateral(NOW + timedelta(days=days), platform="tdx"))
+    refused(fetcher(cache, service).get(WANTED), "endorsements.answer.stale", cache)
+
+
+@pytest.mark.parametrize("path", [TCB, QE, CRL, "/IntelSGXRootCA.der"])
+def test_an_error_page_is_refused(service, cache, path):
+    service.routes[path] = replace(service.routes[path], body=b"<html><body>Sorry!</body></html>")
+    refused(fetcher(cache, service).get(WANTED), "endorsements.answer.malformed", cache)
+
+
+@pytest.mark.parametrize("path", [TCB, QE, CRL])
+@pytest.mark.parametrize("value", [None, "", "%ff%00", "a" * 60_000])
+def test_a_bad_chain_in_a_header_is_refused(service, cache, path, value):
+    headers = {} if value is None else dict.fromkeys(service.routes[path].headers, value)
+    service.routes[path] = replace(service.routes[path], headers=headers)
+    found = fetcher(cache, service).get(WANTED)
+    assert found.error.code in ("endorsements.answer.malformed", "endorsements.answer.unverified")
+    assert list(cache.entries()) == []
+
+
+def test_a_chain_in_the_wrong_order_is_refused(service, cache):
+    root, signer = INTEL.root.pem(), INTEL.tcb_signer.pem()
+    service.routes[TCB] = replace(
+        service.routes[TCB], headers={"TCB-Info-Issuer-Chain": encoded(root + signer)}
+    )
+    refused(fetcher(cache, service).get(WANTED), "endorsements.answer.unverified", cache)
+
+
+def test_a_stale_entry_is_kept_and_called_stale(service, cache):
+    held = fetcher(cache, service).get(WANTED).endorsement
+    later = World(NOW + timedelta(days=60))
+    found = fetcher(cache, world=later, offline=True).get(WANTED)
+    assert (found.endorsement, found.stale, found.usable, found.origin) == (held, True, False, Origin.CACHE)
+    service.routes.clear()
+    asked = fetcher(cache, service, world=later).get(WANTED)
+    assert (asked.endorsement, asked.stale, asked.error.code) == (held, True, "endorsements.http.not_found")
+
+
+def test_an_old_entry_that_holds_is_asked_for_again_and_used_when_nobody_answers(service, cache):
+    held = fetcher(cache, service).get(WANTED).endorsement
+    tomorrow = World(NOW + timedelta(days=1))
+    publish(service, INTEL.collateral(NOW + timedelta(days=1), platform="tdx"))
+    service.faults.append(Reply(404))
+    fallen_back = fetcher(cache, service, world=tomorrow).get(WANTED)
+    assert (fallen_back.endorsement, fallen_back.usable) == (held, True)
+    assert fallen_back.error.code == "endorsements.http.not_found"
+    newer = fetcher(cache, service, world=tomorrow).get(WANTED)
+    assert newer.origin is Origin.NETWORK
+    assert newer.endorsement.window.start > held.window.start
+
+
+def test_nothing_at_hand_and_nobody_to_ask(cache):
+    found = fetcher(cache, offline=True).get(WANTED)
+    assert found.error.code == "endorsements.offline.missing"
+
+
+def test_what_another_root_vouched_for_is_not_used(service, cache):
+    assert fetcher(cache, service).get(WANTED).usable
+    found = fetcher(cache, roots=Roots.vendor(), offline=True).get(WANTED)
+    assert found.endorsement is None
+
+
+# --- evaluation numbers
+
+NUMBERS = Wanted.of("intel-evaluation-numbers", tee="tdx")
+NUMBERS_PATH = "/tdx/certification/v4/tcbevaluationdatanumbers"
+
+
+def test_evaluation_numbers_are_fetched_and_verified(service, cache):
+    service.routes[NUMBERS_PATH] = numbers()
+    found = fetcher(cache, service).get(NUMBERS)
+    assert found.usable
+    assert evaluation_numbers(found.endorsement.parts) == (19, 18, 17)
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (numbers(OTHER), "unverified"),
+        (numbers(tee="SGX"), "swapped"),
+        (numbers(until="2026-11-02T00:00:00Z"), "stale"),
+        (numbers(until="2026-12-01T00:00:00"), "malformed"),
+        (replace(numbers(), body=numbers().body.replace(b"19", b"29")), "unverified"),
+        (replace(numbers(), body=b"<html>"), "malformed"),
+        (replace(numbers(), headers={}), "malformed"),
+    ],
+)
+def test_wrong_evaluation_numbers_are_refused(service, cache, reply, code):
+    service.routes[NUMBERS_PATH] = reply
+    refused(fetcher(cache, service).get(NUMBERS), f"endorsements.answer.{code}", cache)
+
+
+# --- PCK certificates
+
+PPID = "ab" * 384
+PCK = Wanted.of("intel-pck", encrypted_ppid=PPID, cpusvn="00" * 16, pcesvn="0d00", pceid="0000")
+PCK_PATH = f"/sgx/certification/v4/pckcert?encrypted_ppid={PPID}&cpusvn={'00' * 16}&pcesvn=0d00&pceid=0000"
+
+
+def pck_reply(installation=INTEL):
+    machine = installation.machine("one", made=NOW - timedelta(days=100))
+    chain = installation.platform_ca.pem() + installation.root.pem()
+    return Reply(200, machine.pck.pem(), {"SGX-PCK-Certificate-Issuer-Chain": encoded(chain)})
+
+
+def test_a_pck_certificate_is_fetched_and_verified(service, cache):
+    service.routes[PCK_PATH] = pck_reply()
+    assert fetcher(cache, service).get(PCK).usable
+
+
+def test_a_pck_certificate_under_another_root_is_refused(service, cache):
+    service.routes[PCK_PATH] = pck_reply(OTHER)
+    refused(fetcher(cache, service).get(PCK), "endorsements.answer.unverified", cache)
+
+
+def test_a_pck_certificate_of_another_pce_is_refused(service, cache):
+    service.routes[PCK_PATH.replace("pceid=0000", "pceid=0001")] = pck_reply()
+    wanted = Wanted.of("intel-pck", encrypted_ppid=PPID, cpusvn="00" * 16, pcesvn="0d00", pceid="0001")
+    refused(fetcher(cache, service).get(wanted), "endorsements.answer.swapped", cache)
+
+
+# --- what Intel really answered
+
+
+@pytest.mark.parametrize("entry", vectors.entries("tdx", "dcap-collateral"), ids=lambda entry: entry["file"])
+def test_real_collateral_is_accepted_at_its_time(service, cache, entry):
+    collateral = Collateral.from_bundle_json(vectors.read(entry["file"]))
+    info = json.loads(collateral.tcb_info)
+    when = datetime.fromisoformat(entry["expected"]["valid_at"])
+    ca = "platform" if b"Platform CA" in collateral.pck_crl else "processor"
+    fmspc = info["fmspc"].lower()
+    service.routes.clear()
+    publish(service, collateral, fmspc=fmspc, ca=ca)
+    wanted = Wanted.of("intel-collateral", tee="tdx", fmspc=fmspc, ca=ca)
+    found = fetcher(cache, service, world=World(when), roots=Roots.vendor()).get(wanted)
+    if entry["origin"] == "real":
+        assert found.error is None
+        assert found.usable
+    else:  # a mock whose chains have a certificate too many, and end in no vendor's root
+        refused(found, "endorsements.answer.malformed", cache)
+
+
+def test_the_real_list_of_evaluation_numbers_is_accepted_at_its_time(service, cache):
+    found = json.loads(vectors.read("tdx/teepot/tdx_tcb_eval_nums.json"))
+    service.routes[NUMBERS_PATH] = Reply(
+        200,
+        found["tcb_evaluation_data_numbers_json"].encode(),
+        {"TCB-Evaluation-Data-Numbers-Issuer-Chain": encoded(found["issuer_chain"].encode())},
+    )
+    world = World(datetime(2025, 6, 1, tzinfo=UTC))
+    fetched = fetcher(cache, service, world=world, roots=Roots.vendor()).get(NUMBERS)
+    assert fetched.usable
+    assert evaluation_numbers(fetched.endorsement.parts) == (19, 18, 17)
