@@ -3,7 +3,7 @@
     from assay import Expected, Policy, Roots, verify
 
     result = verify(quote, policy=Policy.shipped("genuine"), binding=Expected(report_data),
-                    collateral=collateral, roots=Roots.vendor(), now=now)
+                    endorsements=collateral, roots=Roots.vendor(), now=now)
     claims = result.require().evidence.claims
 
 Everything here is imported when it is first used; ``import assay`` itself imports nothing.

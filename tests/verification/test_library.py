@@ -28,7 +28,7 @@ def test_three_lines_verify_a_quote() -> None:
         binding=Expected(REPORT_DATA),
         roots=Roots.vendor(),
         now=NOW,
-        collateral=COLLATERAL,
+        endorsements=COLLATERAL,
     )
     assert result.require().evidence.claims.report_data == REPORT_DATA
     assert result.verdict is Verdict.ACCEPTED
@@ -51,7 +51,7 @@ def test_shared_facts_do_not_change_the_answer() -> None:
             binding=Expected(REPORT_DATA),
             roots=Roots.vendor(),
             now=NOW,
-            collateral=COLLATERAL,
+            endorsements=COLLATERAL,
             facts=facts,
         ).to_json()
         for _ in range(3)
@@ -67,7 +67,7 @@ def test_bytes_that_are_nothing_are_refused_not_raised() -> None:
             binding=Unchecked("a test"),
             roots=Roots.vendor(),
             now=NOW,
-            collateral=COLLATERAL,
+            endorsements=COLLATERAL,
         )
         assert result.verdict is Verdict.REFUSED
         assert result.not_proven
@@ -83,7 +83,7 @@ def test_a_log_is_held_against_authentic_evidence_only() -> None:
             binding=Expected(REPORT_DATA),
             roots=Roots.vendor(),
             now=NOW,
-            collateral=collateral,
+            endorsements=collateral,
             event_log=log,
         )
 

@@ -14,10 +14,10 @@ from assay.verification.opening import (
     MAX_EVIDENCE_BYTES,
     MAX_LOG_BYTES,
     CcelData,
-    detect_platform,
     open_event_log,
     open_evidence,
 )
+from assay.verification.recognition import recognise
 from support import vectors
 
 QUOTE = vectors.read("tdx/phala-dcap-qvl/quote_v4.bin")
@@ -44,21 +44,21 @@ TCB = vectors.read("dstack/near-mpc/tcb_info.json")
     ],
 )
 def test_platforms_are_told_by_the_header(head: str, platform: str | None) -> None:
-    assert detect_platform(bytes.fromhex(head)) == platform
+    assert recognise(bytes.fromhex(head)) == platform
 
 
 def test_a_raw_quote_is_taken_as_it_is() -> None:
-    assert open_evidence(QUOTE).quote is QUOTE
+    assert open_evidence(QUOTE).evidence is QUOTE
 
 
 @pytest.mark.parametrize("text", [QUOTE.hex(), "0x" + QUOTE.hex() + "\n", " " + QUOTE.hex().upper() + "\r\n"])
 def test_hexadecimal_text_is_decoded(text: str) -> None:
-    assert open_evidence(text.encode()).quote == QUOTE
+    assert open_evidence(text.encode()).evidence == QUOTE
 
 
 def test_answers_of_a_dstack_guest_are_taken_apart() -> None:
     opened = open_evidence(INFO)
-    assert opened.quote.rstrip(b"\0") == CRABBOX.rstrip(b"\0")
+    assert opened.evidence.rstrip(b"\0") == CRABBOX.rstrip(b"\0")
     assert opened.presented is not None
     assert open_evidence(LITE).presented is not None
 

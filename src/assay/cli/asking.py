@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from assay.appraisal.platforms import reference_sizes
 from assay.appraisal.policy import SHIPPED, Policy, shipped_text
@@ -19,25 +19,33 @@ from assay.evidence.ledger import Outcome
 from assay.evidence.roots import Roots
 from assay.evidence.verification import Expected, Unchecked
 from assay.verification import verify
+from assay.verification.formats import format_of
 from assay.verification.opening import MAX_EVIDENCE_BYTES, MAX_LOG_BYTES, CcelData, open_event_log
+from assay.verification.terms import Terms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from assay.appraisal.result import AttestationResult
     from assay.appraisal.rules.subject import Context
     from assay.evidence.dcap.collateral import Collateral
     from assay.evidence.dstack import Presented
     from assay.evidence.facts import FactCache
-    from assay.evidence.verification import Binding
+    from assay.evidence.verification import Binding, Need
+    from assay.verification.formats import Format
+    from assay.verification.materials import Materials
     from assay.verification.opening import Opened
 
 UNCHECKED: Final = "unchecked"
 REPORT_DATA_BYTES: Final = 64
 SHORTEST_NONCE_BYTES: Final = 16
+LONGEST_NONCE_BYTES: Final = 1024
+LONGEST_CARRIED_BYTES: Final = 1024
+_TEXT: Final = "text:"
+_DCAP: Final = ("tdx", "sgx")
 MAX_POLICY_BYTES: Final = 1 << 20
 MAX_ROOTS_BYTES: Final = 1 << 16
-MAX_BUNDLE_BYTES: Final = 2 << 20
+MAX_BUNDLE_BYTES: Final = 64 << 20
 MAX_COMPOSE_BYTES: Final = 1 << 20
 _WHAT_TO_TYPE: Final = (
     "Type --report-data HEX (all 64 bytes), --nonce HEX, or, where nothing can be compared,"
@@ -51,26 +59,28 @@ class Question:
 
     Attributes:
         policy: The policy, with those that are applied as well.
-        binding: What the report data must be, or that it is not compared.
+        asked: What the evidence must carry, as it was typed.
         now: The time to verify at.
         as_of: Whether that time was asked for.
         roots: The roots that a chain may end in.
         context: What this installation knows.
         references: Reference Values by register.
-        collateral: Contents of the collateral file or directory, by file name.
+        materials: What was given to vouch for the hardware.
+        terms: What else the evidence is compared with.
         event_log: Contents of the event log's file.
         app_compose: Contents of the app-compose document.
         facts: Shared by all files.
     """
 
     policy: Policy
-    binding: Binding
+    asked: Asked
     now: datetime
     as_of: bool
     roots: Roots
     context: Context
     references: Mapping[str, frozenset[bytes]]
-    collateral: Mapping[str, bytes]
+    materials: Materials
+    terms: Terms
     event_log: bytes | None
     app_compose: bytes | None
     facts: FactCache
@@ -78,31 +88,33 @@ class Question:
     def judge(self, opened: Opened) -> Answer:
         """Return what becomes of one piece of evidence, and what a stronger answer would need."""
         log = self._log(opened)
-        first = self._verify(opened.quote, None, log) if self.collateral else None
+        first = self._verify(opened, None, log) if self.materials else None
         chosen, note = self._choose(first)
-        result = self._verify(opened.quote, chosen, log) if chosen or first is None else first
+        result = self._verify(opened, chosen, log) if chosen is not None or first is None else first
         return Answer(result, tuple(self._missing(result, log, note)), self.as_of)
 
     def _verify(
-        self, quote: bytes, collateral: Collateral | None, log: Presented | CcelData | None
+        self, opened: Opened, endorsements: Any, log: Presented | CcelData | None
     ) -> AttestationResult:
         return verify(
-            quote,
+            opened.evidence,
             policy=self.policy,
-            binding=self.binding,
+            binding=self.asked.of(format_of(opened.platform)),
             roots=self.roots,
             now=self.now,
-            collateral=collateral,
+            endorsements=endorsements,
             references=self.references,
             context=self.context,
             event_log=log,
             facts=self.facts,
+            platform=opened.platform,
+            terms=self.terms,
         )
 
     def _log(self, opened: Opened) -> Presented | CcelData | None:
         log: Presented | CcelData | None = opened.presented
         if self.event_log is not None:
-            log = open_event_log(self.event_log, opened.quote)
+            log = open_event_log(self.event_log, opened.evidence)
         if self.app_compose is None:
             return log
         if log is None or isinstance(log, CcelData):
@@ -113,21 +125,31 @@ class Question:
             )
         return replace(log, app_compose=self.app_compose)
 
-    def _choose(self, first: AttestationResult | None) -> tuple[Collateral | None, str]:
-        """Return the collateral to use, and a clause about what was looked through in vain."""
-        from assay.verification.collateral import choose, read_bundle
-
+    def _choose(self, first: AttestationResult | None) -> tuple[Any, str]:
+        """Return the endorsements to use, and a clause about what was looked through in vain."""
         if first is None:
             return None, ""
-        if len(self.collateral) == 1:
-            name, data = next(iter(self.collateral.items()))
+        evidence = first.evidence
+        if evidence.platform in _DCAP:
+            return self._choose_collateral(evidence.needs)
+        found = format_of(evidence.platform).endorse(self.materials, evidence, self.now)
+        wanted = any(need.kind != "binding" for need in evidence.needs)
+        note = f"none of the {len(self.materials.files)} files fits" if wanted and found is None else ""
+        return found, note
+
+    def _choose_collateral(self, needs: Iterable[Need]) -> tuple[Collateral | None, str]:
+        from assay.verification.collateral import choose, read_bundle
+
+        files = self.materials.files
+        if len(files) == 1 and not self.materials.bundles:
+            name, data = next(iter(files.items()))
             return read_bundle(data, name), ""
-        need = next((need for need in first.evidence.needs if need.kind == "collateral"), None)
+        need = next((need for need in needs if need.kind == "collateral"), None)
         if need is None:
             return None, ""
-        found = choose(self.collateral, need.key, self.now)
+        found = choose(files, need.key, self.now)
         if found is None:
-            return None, f"none of the {len(self.collateral)} files of the directory fits"
+            return None, f"none of the {len(files)} files of the directory fits"
         window = found.tcb_info.window
         return found.collateral, (
             f"{escape(found.name, limit=80)} fits; it holds from {window.start:%Y-%m-%d} to"
@@ -140,6 +162,8 @@ class Question:
         for need in result.evidence.needs:
             if need.kind == "collateral":
                 yield _missing_collateral(need.key, self.now, note)
+            elif need.kind != "binding":
+                yield _missing_endorsement(need, note)
         if result.evidence.ledger[result.evidence.binding_check].outcome is Outcome.NOT_CHECKED:
             yield Missing(
                 "freshness",
@@ -176,7 +200,16 @@ def _missing_collateral(key: Mapping[str, str], now: datetime, note: str) -> Mis
     return Missing(
         f"collateral for {what}",
         f"{why}; {note}." if note else f"{why}.",
-        "Type --collateral FILE or --collateral DIR.",
+        "Type --endorsements FILE or --endorsements DIR.",
+    )
+
+
+def _missing_endorsement(need: Need, note: str) -> Missing:
+    named = ", ".join(f"{name} {escape(value, limit=40)}" for name, value in need.key.items() if value)
+    what = f"{need.kind} ({named})" if named else need.kind
+    why = escape(need.reason, limit=300)
+    return Missing(
+        what, f"{why} ({note})." if note else why, "Type --endorsements FILE or --endorsements DIR."
     )
 
 
@@ -211,8 +244,45 @@ def _stated_image(log: Presented) -> str | None:
 # --- reading what was typed
 
 
-def binding_of(report_data: str | None, nonce: str | None) -> Binding:
-    """Return the binding that was asked for.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the evidence must carry, as it was typed; what that means depends on the format.
+
+    Attributes:
+        value: The bytes; None when nothing is compared.
+        nonce: Whether they are a nonce, which formats of a fixed size fill up with zeros.
+    """
+
+    value: bytes | None
+    nonce: bool
+
+    def of(self, form: Format) -> Binding:
+        """Return the binding for evidence of a format.
+
+        Raises:
+            UsageError: ``cli.verify.report_data``, ``cli.verify.nonce`` for a size that the format cannot
+                carry.
+        """
+        if self.value is None:
+            return Unchecked("--report-data unchecked")
+        if self.nonce:
+            if form.binding_bytes is not None and len(self.value) > form.binding_bytes:
+                raise UsageError(
+                    "cli.verify.nonce", f"A {form.title} carries {form.binding_bytes} bytes at most."
+                )
+            return Expected(form.nonce(self.value))
+        if form.binding_bytes is not None and len(self.value) != form.binding_bytes:
+            raise UsageError(
+                "cli.verify.report_data",
+                f"For a {form.title} --report-data takes exactly {form.binding_bytes} bytes in"
+                f' {2 * form.binding_bytes} hexadecimal digits, or the word "{UNCHECKED}".',
+                action="For a shorter value at its beginning, use --nonce.",
+            )
+        return Expected(self.value)
+
+
+def binding_of(report_data: str | None, nonce: str | None) -> Asked:
+    """Return what was asked for.
 
     Raises:
         UsageError: ``cli.verify.binding_required``, ``cli.verify.binding_twice``, ``cli.verify.report_data``,
@@ -221,13 +291,15 @@ def binding_of(report_data: str | None, nonce: str | None) -> Binding:
     if report_data is not None and nonce is not None:
         raise UsageError("cli.verify.binding_twice", "--report-data and --nonce exclude each other.")
     if nonce is not None:
-        value = _unhex(nonce)
-        if value is None or not SHORTEST_NONCE_BYTES <= len(value) <= REPORT_DATA_BYTES:
+        value = nonce[len(_TEXT) :].encode() if nonce.startswith(_TEXT) else _unhex(nonce)
+        least = 1 if nonce.startswith(_TEXT) else SHORTEST_NONCE_BYTES
+        if value is None or not least <= len(value) <= LONGEST_NONCE_BYTES:
             raise UsageError(
                 "cli.verify.nonce",
-                f"--nonce takes {SHORTEST_NONCE_BYTES} to {REPORT_DATA_BYTES} bytes in hexadecimal digits.",
+                f"--nonce takes {SHORTEST_NONCE_BYTES} to {LONGEST_NONCE_BYTES} bytes in hexadecimal digits,"
+                f' or, for tokens, "{_TEXT}" and the text of the nonce.',
             )
-        return Expected(value.ljust(REPORT_DATA_BYTES, b"\0"))
+        return Asked(value, nonce=True)
     if report_data is None:
         raise UsageError(
             "cli.verify.binding_required",
@@ -235,16 +307,35 @@ def binding_of(report_data: str | None, nonce: str | None) -> Binding:
             action=_WHAT_TO_TYPE,
         )
     if report_data == UNCHECKED:
-        return Unchecked("--report-data unchecked")
+        return Asked(None, nonce=False)
     value = _unhex(report_data)
-    if value is None or len(value) != REPORT_DATA_BYTES:
+    if not value or len(value) > LONGEST_CARRIED_BYTES:
         raise UsageError(
             "cli.verify.report_data",
-            f"--report-data takes exactly {REPORT_DATA_BYTES} bytes in {2 * REPORT_DATA_BYTES} hexadecimal"
-            f' digits, or the word "{UNCHECKED}".',
+            f'--report-data takes hexadecimal digits, or the word "{UNCHECKED}".',
             action="For a shorter value at its beginning, use --nonce.",
         )
-    return Expected(value)
+    return Asked(value, nonce=False)
+
+
+def terms_of(audience: str | None, user_data: str | None, carrier: str) -> Terms:
+    """Return what else the evidence is compared with.
+
+    Raises:
+        UsageError: ``cli.verify.user_data`` for what is no hexadecimal text of 1 to 64 bytes.
+    """
+    found = Terms(nitro_carrier=cast("Any", carrier))
+    if audience is not None:
+        found = replace(found, audience=audience)
+    if user_data is not None:
+        value = _unhex(user_data)
+        if not value or len(value) > REPORT_DATA_BYTES:
+            raise UsageError(
+                "cli.verify.user_data",
+                f"--user-data takes 1 to {REPORT_DATA_BYTES} bytes in hexadecimal digits.",
+            )
+        found = replace(found, user_data=Expected(value))
+    return found
 
 
 def time_of(at: str | None) -> datetime:
@@ -382,20 +473,27 @@ def installation_root(environ: Mapping[str, str]) -> tuple[str, bytes] | None:
     return installation.anchor_name, installation.root_der
 
 
-def collateral_of(path: Path | None) -> dict[str, bytes]:
-    """Return the contents of a collateral file, or of the files of a directory.
+def materials_of(paths: Iterable[Path]) -> Materials:
+    """Return the contents of files, and of the files of directories.
 
     Raises:
         UsageError: ``cli.file.*``.
+        EndorsementError: ``endorsements.bundle.*``.
     """
-    if path is None:
-        return {}
-    try:
-        return {path.name: read_file(path, limit=MAX_BUNDLE_BYTES)}
-    except UsageError as error:
-        if error.code != "cli.file.directory":
-            raise
-        return read_directory(path, limit=MAX_BUNDLE_BYTES)
+    from assay.verification.materials import Materials
+
+    found: dict[str, bytes] = {}
+    for path in paths:
+        try:
+            files = {path.name: read_file(path, limit=MAX_BUNDLE_BYTES)}
+        except UsageError as error:
+            if error.code != "cli.file.directory":
+                raise
+            files = read_directory(path, limit=MAX_BUNDLE_BYTES)
+        for name, data in files.items():
+            # Two directories may hold files of one name; both are looked at.
+            found[name if name not in found else f"{path}/{name}"] = data
+    return Materials.of(found)
 
 
 def evidence_of(path: Path) -> bytes:

@@ -106,7 +106,15 @@ def diff(first: str, second: str, *, as_json: bool) -> int:
     metavar="EVIDENCE",
     help="The evidence that the policy shall accept.",
 )
-@click.option("--collateral", type=click.Path(path_type=Path), metavar="FILE|DIR", help="As for verify.")
+@click.option(
+    "--endorsements",
+    "--collateral",
+    "endorsements",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE|DIR",
+    help="As for verify.",
+)
 @click.option("--at", metavar="TIME", help="As for verify.")
 @click.option("--event-log", type=click.Path(path_type=Path), metavar="FILE", help="As for verify.")
 @click.option("--app-compose", type=click.Path(path_type=Path), metavar="FILE", help="As for verify.")
@@ -154,7 +162,7 @@ def _refuse_name(name: str) -> None:
 
 def _question(
     *,
-    collateral: Path | None,
+    endorsements: tuple[Path, ...],
     at: str | None,
     event_log: Path | None,
     app_compose: Path | None,
@@ -164,18 +172,20 @@ def _question(
     from assay.appraisal.rules.subject import Context
     from assay.cli import asking
     from assay.evidence.facts import FactCache
-    from assay.evidence.verification import Unchecked, fingerprint
+    from assay.evidence.verification import fingerprint
+    from assay.verification.terms import Terms
 
     own = asking.installation_root(os.environ)
     return asking.Question(
         policy=Policy.shipped("genuine"),
-        binding=Unchecked("a policy is written from it"),
+        asked=asking.Asked(None, nonce=False),
         now=asking.time_of(at),
         as_of=at is not None,
         roots=asking.roots_of(roots_file, own),
         context=Context(installation_roots=frozenset({fingerprint(own[1])} if own else ())),
         references={},
-        collateral=asking.collateral_of(collateral),
+        materials=asking.materials_of(endorsements),
+        terms=Terms(),
         event_log=asking.log_of(event_log),
         app_compose=asking.compose_of(app_compose),
         facts=FactCache(max_entries=8),

@@ -35,18 +35,30 @@ _SEVERITY: Final = (exit_codes.OK, exit_codes.NOT_BOUND, exit_codes.REFUSED)
 @click.option(
     "--report-data",
     metavar="HEX|unchecked",
-    help="The 64 bytes that the evidence must carry, or the word unchecked.",
+    help="All the bytes that the evidence must carry (64 for quotes and reports), or the word unchecked.",
 )
 @click.option(
     "--nonce",
     metavar="HEX",
-    help="16 to 64 bytes with which the report data must begin; the rest of it must be zero.",
+    help="The nonce that was sent; report data must begin with it and go on with zeros. text:... for tokens.",
 )
 @click.option(
+    "--endorsements",
     "--collateral",
+    "endorsements",
+    multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE|DIR",
-    help="A collateral bundle, or a directory in which the fitting one is found.",
+    help="What vouches for the hardware: collateral, certificates, CRLs, key sets, a bundle, or a directory.",
+)
+@click.option("--audience", metavar="TEXT", help="The audience that a token must have.")
+@click.option("--user-data", metavar="HEX", help="What was handed to Azure's paravisor: its inner layer.")
+@click.option(
+    "--carrier",
+    type=click.Choice(["user_data", "nonce"]),
+    default="user_data",
+    show_default=True,
+    help="The field of a Nitro document that --report-data or --nonce is compared with.",
 )
 @click.option("--at", metavar="TIME", help="Verify as of this time (ISO 8601 with zone) instead of now.")
 @click.option(
@@ -100,7 +112,10 @@ def _question(
     also: tuple[str, ...],
     report_data: str | None,
     nonce: str | None,
-    collateral: Path | None,
+    endorsements: tuple[Path, ...],
+    audience: str | None,
+    user_data: str | None,
+    carrier: str,
     at: str | None,
     event_log: Path | None,
     app_compose: Path | None,
@@ -112,18 +127,19 @@ def _question(
     from assay.evidence.facts import FactCache
     from assay.evidence.verification import fingerprint
 
-    binding = asking.binding_of(report_data, nonce)
+    asked = asking.binding_of(report_data, nonce)
     policy = asking.policy_of(policy_name, also)
     own = asking.own_root(policy, os.environ)
     return asking.Question(
         policy=policy,
-        binding=binding,
+        asked=asked,
         now=asking.time_of(at),
         as_of=at is not None,
         roots=asking.roots_of(roots_file, own),
         context=Context(installation_roots=frozenset({fingerprint(own[1])} if own else ())),
         references=asking.references_of(references),
-        collateral=asking.collateral_of(collateral),
+        materials=asking.materials_of(endorsements),
+        terms=asking.terms_of(audience, user_data, carrier),
         event_log=asking.log_of(event_log),
         app_compose=asking.compose_of(app_compose),
         facts=FactCache(max_entries=64),

@@ -1,20 +1,21 @@
 """From bytes to an Attestation Result: the one path that gate, command line and library take.
 
 result = verify(quote, policy=policy, binding=Expected(report_data), roots=Roots.vendor(), now=now,
-collateral=collateral)
+endorsements=collateral)
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.appraiser import appraise
 from assay.appraisal.rules.subject import Context
-from assay.evidence.dcap import verify_quote
 from assay.evidence.eventlog.ccel import verify_ccel
 from assay.evidence.facts import FactCache
-from assay.verification.opening import CcelData, detect_platform
+from assay.verification.formats import format_of
+from assay.verification.opening import CcelData
+from assay.verification.recognition import recognise
+from assay.verification.terms import Given, Terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,19 +23,16 @@ if TYPE_CHECKING:
 
     from assay.appraisal.policy import Policy
     from assay.appraisal.result import AttestationResult
-    from assay.evidence.dcap.collateral import Collateral
     from assay.evidence.dstack import Presented
     from assay.evidence.eventlog.result import LogResult
     from assay.evidence.roots import Roots
     from assay.evidence.verification import Binding, EvidenceResult
+    from assay.verification.materials import Materials
 
 __all__ = ["verify"]
 
-_NOTHING_KNOWN = Context()
-_VERIFIERS: Final = {
-    "tdx": partial(verify_quote, platform="tdx"),
-    "sgx": partial(verify_quote, platform="sgx"),
-}
+_NOTHING_KNOWN: Final = Context()
+_NOTHING_STATED: Final = Terms()
 
 
 def verify(
@@ -44,40 +42,45 @@ def verify(
     binding: Binding,
     roots: Roots,
     now: datetime,
-    collateral: Collateral | None = None,
+    endorsements: Any = None,
+    materials: Materials | None = None,
     references: Mapping[str, frozenset[bytes]] | None = None,
     context: Context = _NOTHING_KNOWN,
     event_log: Presented | CcelData | None = None,
     facts: FactCache | None = None,
+    platform: str | None = None,
+    terms: Terms = _NOTHING_STATED,
 ) -> AttestationResult:
     """Verify evidence and appraise it. Bad evidence never raises: it is refused, and the ledger says why.
 
     The bytes only say which verifier can read them; which platforms are accepted is the policy's word.
 
     Args:
-        evidence: A quote of a trust domain or an enclave.
+        evidence: Raw evidence: a quote, a report, a document, a token, or a container of several.
         policy: The appraisal policy.
         binding: What the evidence must carry, or why that is not checked; then it is never accepted.
         roots: The roots in which a chain may end.
         now: The time of the verification, aware.
-        collateral: What the vendor says of the platform; without it the evidence cannot be authenticated.
+        endorsements: What vouches for the hardware, as the format takes it: ``Collateral`` for quotes,
+            ``SnpEndorsements`` for reports. None where the evidence brings it all, or the materials have it.
+        materials: Files to look through for endorsements, when none are given.
         references: Reference Values by register, for policies that ask for them.
         context: What the Relying Party knows besides.
         event_log: What explains the quote's registers; verified against them, then appraised.
         facts: Verified facts to share between calls on the same platform; a new store when it is not given.
+        platform: Which format to read the bytes as; None to recognise it.
+        terms: What else the Relying Party states, for formats that carry more to compare.
 
     Raises:
         PolicyError: As ``appraise`` does.
     """
-    platform = detect_platform(evidence) or policy.document.platforms[0]
-    found: EvidenceResult[Any] = _VERIFIERS[platform](
-        evidence,
-        collateral=collateral,
-        roots=roots,
-        now=now,
-        binding=binding,
-        facts=FactCache(max_entries=8) if facts is None else facts,
-    )
+    name = platform or recognise(evidence) or policy.document.platforms[0]
+    form = format_of(name)
+    given = Given(roots, now, binding, FactCache(max_entries=8) if facts is None else facts, terms)
+    found = form.verify(evidence, endorsements, given)
+    if endorsements is None and materials and found.needs:
+        fitting = form.endorse(materials, found, now)
+        found = found if fitting is None else form.verify(evidence, fitting, given)
     return appraise(
         found,
         policy,

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import binascii
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from assay.errors import EvidenceError
 from assay.evidence.eventlog.ccel import parse_ccel
+from assay.verification.recognition import recognise
 
 if TYPE_CHECKING:
     from assay.evidence.dstack import Presented
 
-Platform = Literal["tdx", "sgx"]
-
 MAX_EVIDENCE_BYTES: Final = 1 << 20
 MAX_LOG_BYTES: Final = 4 << 20
-_TEE: Final[dict[int, Platform]] = {0: "sgx", 0x81: "tdx"}
 _FIRMWARE_REGISTERS: Final = frozenset({0, 1})
 _LOADER_REGISTER: Final = 2
 _JSON_STARTS: Final = (b"{", b"[")
@@ -57,31 +55,24 @@ class Opened:
     """Evidence as it was found in a file.
 
     Attributes:
-        quote: The quote.
+        evidence: The evidence itself, as its format's verifier takes it.
+        platform: Whose evidence it looks like.
         form: What the file holds, for people.
-        presented: The guest's answer, when the quote came in one.
+        presented: A dstack guest's answer, when a quote came in one.
     """
 
-    quote: bytes
+    evidence: bytes
+    platform: str
     form: str
     presented: Presented | None
 
 
-def detect_platform(evidence: bytes) -> Platform | None:
-    """Return the platform that the header of a quote names, or None."""
-    if len(evidence) < 8:
-        return None
-    version = int.from_bytes(evidence[:2], "little")
-    if version == 3:
-        return "sgx"
-    return _TEE.get(int.from_bytes(evidence[4:8], "little")) if version in (4, 5) else None
-
-
 def open_evidence(data: bytes) -> Opened:
-    """Return the quote that a file holds.
+    """Return the evidence that a file holds.
 
     Args:
-        data: A quote, its hexadecimal text, or a dstack guest's answer (GetQuote, Info, attestation).
+        data: Evidence of any format, its hexadecimal text or base64, or a dstack guest's answer (GetQuote,
+            Info, attestation).
 
     Raises:
         EvidenceError: ``verification.evidence.oversized``, ``verification.evidence.unrecognised``, or the
@@ -92,20 +83,20 @@ def open_evidence(data: bytes) -> Opened:
             "verification.evidence.oversized",
             f"The file has {len(data)} bytes; evidence has at most {MAX_EVIDENCE_BYTES}.",
         )
-    if detect_platform(data) is not None:
-        return Opened(data, f"{len(data)} bytes", None)
-    decoded = _from_hex(data)
-    if decoded is not None and detect_platform(decoded) is not None:
-        return Opened(decoded, f"{len(decoded)} bytes, from hexadecimal text", None)
+    for decode, note in _TEXTS:
+        found = decode(data)
+        platform = recognise(found) if found is not None else None
+        if found is not None and platform is not None:
+            return Opened(found, platform, f"{len(found)} bytes{note}", None)
     if data.lstrip()[:1] in _JSON_STARTS:
         presented = _answer(data)
-        return Opened(
-            presented.quote, f"{len(presented.quote)} bytes, from a dstack guest's answer", presented
-        )
+        quote = presented.quote
+        form = f"{len(quote)} bytes, from a dstack guest's answer"
+        return Opened(quote, recognise(quote) or "tdx", form, presented)
     raise EvidenceError(
         "verification.evidence.unrecognised",
-        "The file holds no evidence that Assay knows: no TDX or SGX quote, and no dstack guest's answer.",
-        action="Give the raw quote, its hexadecimal text, or the JSON answer of GetQuote or Info.",
+        "The file holds no evidence that Assay knows.",
+        action="Give the raw evidence, its hexadecimal text or base64, or the answer of a dstack guest.",
     )
 
 
@@ -166,3 +157,21 @@ def _from_hex(data: bytes) -> bytes | None:
         return binascii.unhexlify(text)
     except (binascii.Error, ValueError):
         return None
+
+
+def _from_base64(data: bytes) -> bytes | None:
+    try:
+        return binascii.a2b_base64(b"".join(data.split()), strict_mode=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _as_it_is(data: bytes) -> bytes | None:
+    return data
+
+
+_TEXTS: Final = (
+    (_as_it_is, ""),
+    (_from_hex, ", from hexadecimal text"),
+    (_from_base64, ", from base64"),
+)
