@@ -8,6 +8,7 @@ signed bytes and are remembered: a second report of the same device costs one si
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import EvidenceError
@@ -28,7 +29,7 @@ from assay.evidence.nvidia.topology import judge_set
 from assay.evidence.verification import EvidenceResult, Expected, Need, Unchecked, UnsignedRegion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from assay.evidence.facts import FactCache
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from assay.evidence.nvidia.spdm import SpdmReport
     from assay.evidence.roots import Roots
     from assay.evidence.verification import Anchor, Binding
+    from assay.evidence.x509.general import GeneralCertificate
 
 PLATFORM: Final = "nvidia-gpu"
 _NONE: Final = NvidiaEndorsements()
@@ -195,10 +197,7 @@ def _needs(found: Sequence[VerifiedDevice], ledger: Ledger, terms: Terms) -> tup
     if "nvidia.ocsp.missing" in codes or stale:
         for device in found:
             if device.chain is not None:
-                needs.extend(
-                    Need("ocsp", {"serial": entry.serial.hex()}, "The status of a certificate is not known.")
-                    for entry in device.chain.certificates[1:-1]
-                )
+                needs.extend(_status_needs(device.chain.certificates))
     if codes & {
         "nvidia.golden.missing",
         "nvidia.golden.driver",
@@ -212,6 +211,18 @@ def _needs(found: Sequence[VerifiedDevice], ledger: Ledger, terms: Terms) -> tup
     if isinstance(terms.binding, Unchecked):
         needs.append(_BINDING_NEED)
     return tuple({(need.kind, *need.key.items()): need for need in needs}.values())
+
+
+def _status_needs(chain: Sequence[GeneralCertificate]) -> Iterator[Need]:
+    """Return what to ask for each certificate below the root, the firmware's left out.
+
+    ``chain`` holds it and every certificate above it, DER, one after the other, in base64: the question names
+    the issuer by digests, and the answer is judged under the issuer's key.
+    """
+    for place in range(1, len(chain) - 1):
+        above = b64encode(b"".join(each.der for each in chain[place:])).decode("ascii")
+        key = {"serial": chain[place].serial.hex(), "chain": above}
+        yield Need("ocsp", key, "The status of a certificate is not known.")
 
 
 def _manifest_needs(device: VerifiedDevice) -> Sequence[Need]:
