@@ -85,14 +85,18 @@ class VekSource:
 
     def judge(self, wanted: Wanted, parts: Mapping[str, bytes], access: Access, now: datetime) -> Judged:
         """Verify the certificate under the chain of its product, and that it is of this chip and version."""
-        product, kind = _line(wanted)
-        above = access.also(Wanted.of(CHAIN, kind=kind, product=product))
+        (above,) = map(access.also, self.rests_on(wanted, parts))
         chain = read_chain(part(above.parts, CHAIN_PART))
         return judge_vek(wanted, SnpEndorsements(vek=part(parts, VEK_PART)).or_else(chain), access, now)
 
     def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the interface
         """Return AMD's roots."""
         return signing_anchors(access, AMD)
+
+    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
+        """Rest on the chain of the product."""
+        product, kind = _line(wanted)
+        return (Wanted.of(CHAIN, kind=kind, product=product),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,10 @@ class ChainSource:
     def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the interface
         """Return AMD's roots."""
         return signing_anchors(access, AMD)
+
+    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
+        """Rest on nothing else."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +171,10 @@ class CrlSource:
     def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the interface
         """Return AMD's roots."""
         return signing_anchors(access, AMD)
+
+    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
+        """Rest on nothing else."""
+        return ()
 
 
 def judge_vek(wanted: Wanted, found: SnpEndorsements, access: Access, now: datetime) -> Judged:

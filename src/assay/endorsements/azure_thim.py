@@ -64,6 +64,10 @@ class ThimSource:
         """Return AMD's roots."""
         return signing_anchors(access, AMD)
 
+    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
+        """Rest on nothing else."""
+        return ()
+
 
 def _tcb(vek: bytes) -> bytes:
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -77,11 +79,18 @@ class Fetcher:
     watch: Callable[[Wanted], AbstractContextManager[None]]
 
     def get_all(self, wanted: Iterable[Wanted]) -> list[Found]:
-        """Return what became of each thing, in order; a thing that is wanted twice is looked for once."""
+        """Return what became of each thing and of what it rests on, each once, in the order of wanting."""
         found: dict[Wanted, Found] = {}
-        for each in wanted:
-            if each not in found:
-                found[each] = self.get(each)
+        waiting = deque(wanted)
+        while waiting:
+            each = waiting.popleft()
+            if each in found:
+                continue
+            found[each] = self.get(each)
+            endorsement = found[each].endorsement
+            if endorsement is not None:
+                with suppress(EndorsementError):
+                    waiting.extend(self.sources[each.kind].rests_on(each, endorsement.parts))
         return list(found.values())
 
     def get(self, wanted: Wanted) -> Found:

@@ -93,5 +93,9 @@ class RootSource:
         """Return the roots of Confidential Space."""
         return signing_anchors(access, GOOGLE_CONFIDENTIAL_SPACE)
 
+    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
+        """Rest on nothing else."""
+        return ()
+
 
 SOURCES: Final = (RootSource(),)

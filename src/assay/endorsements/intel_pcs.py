@@ -140,6 +140,10 @@ class CollateralSource:
         """Return Intel's roots."""
         return signing_anchors(access, "intel")
 
+    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
+        """Rest on nothing else."""
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class NumbersSource:
@@ -184,6 +188,10 @@ class NumbersSource:
         """Return Intel's roots."""
         return signing_anchors(access, "intel")
 
+    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
+        """Rest on nothing else."""
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class PckSource:
@@ -221,6 +229,10 @@ class PckSource:
     def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the interface
         """Return Intel's roots."""
         return signing_anchors(access, "intel")
+
+    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
+        """Rest on nothing else."""
+        return ()
 
 
 def evaluation_numbers(parts: Mapping[str, bytes]) -> tuple[int, ...]:

@@ -85,6 +85,10 @@ class JwksSource:
         """Return the host that this caller would ask, under the authorities that it would believe."""
         return frozenset({_anchor(wanted, access)})
 
+    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
+        """Rest on nothing else."""
+        return ()
+
 
 def publisher(issuer: str) -> Publisher:
     """Return the publisher of an issuer.

@@ -79,8 +79,10 @@ def _wanted(kind: str, key: Mapping[str, str], choices: Choices) -> Iterable[Wan
             yield from _snp(kind, key, product, choices)
     elif kind == "jwks":
         yield Wanted.of(jwks.JWKS, issuer=key.get("issuer", ""))
-    elif kind == "nvidia-ocsp":
+    elif kind == "ocsp":
         yield Wanted.of(nvidia.OCSP, chain=key.get("chain", ""))
+    elif kind == "rim":
+        yield Wanted.of(nvidia.RIM, id=key.get("id", ""))
 
 
 def _snp(kind: str, key: Mapping[str, str], product: str, choices: Choices) -> Iterable[Wanted]:
@@ -96,4 +98,4 @@ def _snp(kind: str, key: Mapping[str, str], product: str, choices: Choices) -> I
 
 
 _SNP: Final = frozenset({"snp-vek", "snp-chain", "snp-crl"})
-_KINDS: Final = frozenset({"collateral", "jwks", "nvidia-ocsp"}) | _SNP
+_KINDS: Final = frozenset({"collateral", "jwks", "ocsp", "rim"}) | _SNP

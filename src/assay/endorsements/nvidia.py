@@ -1,16 +1,17 @@
-"""NVIDIA's certificate status, asked by OCSP (RFC 6960) with a nonce for one certificate of a device."""
+"""NVIDIA's reference manifests (RIM), and the status of certificates by OCSP (RFC 6960) with a nonce."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from assay.endorsements.record import Basis
+from assay.endorsements.record import Basis, Wanted
 from assay.endorsements.source import (
     Fetched,
     Judged,
@@ -18,32 +19,42 @@ from assay.endorsements.source import (
     part,
     signing_anchors,
     stale,
+    swapped,
     unverified,
 )
-from assay.errors import EndorsementError
+from assay.errors import AssayError, EndorsementError
+from assay.evidence.decoding import strictjson
 from assay.evidence.decoding.der import SEQUENCE, DerError, DerReader
+from assay.evidence.facts import FactCache
 from assay.evidence.ocsp import HoldPolicy, OcspDefect, OcspQuestion, OcspReply, verify_reply
 from assay.evidence.ocsp.response import MAX_RESPONSE_BYTES
 from assay.evidence.roots import NVIDIA, NVIDIA_RIM
 from assay.evidence.verification import Expected
 from assay.evidence.x509.general import GeneralCertificate
 from assay.evidence.x509.path import issue_defect
+from assay.reference.rim import checks as rim_checks
+from assay.reference.rim import verify_rim
+from assay.reference.rim.manifest import RimError, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from assay.endorsements.record import Wanted
     from assay.endorsements.source import Access
     from assay.evidence.roots import Root
 
 OCSP: Final = "nvidia-ocsp"
+RIM: Final = "nvidia-rim"
+RIM_PART: Final = "rim.xml"
 RESPONSE_PART: Final = "response.der"
 NONCE_PART: Final = "nonce.bin"
 NONCE_BYTES: Final = 32
 _MAX_CHAIN: Final = 6
 _MAX_AGE: Final = timedelta(days=1)
 _NOW: Final = frozenset({"time"})
+_LATE: Final = frozenset({rim_checks.CHAIN_VALIDITY.id})
+_RIM_ID: Final = re.compile("[A-Za-z0-9_.-]{1,128}")
+_MAX_RIM: Final = 2 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,10 @@ class OcspSource:
         return Fetched({RESPONSE_PART: answer.body, NONCE_PART: nonce}, (answer.url,))
 
     def judge(self, wanted: Wanted, parts: Mapping[str, bytes], access: Access, now: datetime) -> Judged:
-        """Verify the chain, the responder, the nonce, the dates, and that the certificate is good."""
+        """Verify the chain, the responder, the nonce, the dates, and that the certificate is not revoked.
+
+        One on hold is kept: whether it is admitted is the verifier's question, with this answer before it.
+        """
         chain = chain_of(wanted)
         root = _root(chain[-1], access)
         for child, issuer in pairwise(chain):
@@ -95,7 +109,7 @@ class OcspSource:
             if defect is not None:
                 raise unverified(defect.reason)
         reply = OcspReply(part(parts, RESPONSE_PART), Expected(part(parts, NONCE_PART)))
-        question = OcspQuestion(chain[0], chain[1], now, _MAX_AGE, HoldPolicy.REFUSE)
+        question = OcspQuestion(chain[0], chain[1], now, _MAX_AGE, HoldPolicy.ADMIT)
         found = verify_reply(reply, question)
         if isinstance(found, OcspDefect):
             if found.step == "layout":
@@ -108,6 +122,10 @@ class OcspSource:
     def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the interface
         """Return NVIDIA's roots, of devices and of manifests."""
         return signing_anchors(access, NVIDIA) | signing_anchors(access, NVIDIA_RIM)
+
+    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
+        """Rest on nothing else."""
+        return ()
 
 
 def chain_of(wanted: Wanted) -> tuple[GeneralCertificate, ...]:
@@ -145,4 +163,67 @@ def _root(last: GeneralCertificate, access: Access) -> Root:
     return found
 
 
-SOURCES: Final = (OcspSource(),)
+@dataclass(frozen=True, slots=True)
+class RimSource:
+    """A reference integrity manifest; key: ``id``, such as ``NV_GPU_DRIVER_GH100_550.90.07``.
+
+    It is verified with the status of its own certificates, which is asked for as well.
+    """
+
+    kinds: frozenset[str] = frozenset({RIM})
+
+    def fetch(self, wanted: Wanted, access: Access) -> Fetched:
+        """Ask for the manifest, and take it out of the JSON that it comes in."""
+        name = wanted.demand("id", _RIM_ID)
+        answer = access.client.get(access.services.place("nvidia-rim", f"/v1/rim/{name}"), max_bytes=_MAX_RIM)
+        try:
+            top = strictjson.parse_object(answer.body, max_bytes=_MAX_RIM)
+            stated = strictjson.member(top, "id", str)
+            xml = base64.b64decode(strictjson.member(top, "rim", str), validate=True)
+            digest = top.get("sha256", "")
+        except (AssayError, ValueError):
+            raise malformed("The answer is no manifest in JSON.") from None
+        if stated != name:
+            raise swapped("The answer is another manifest than the one asked for.")
+        if digest and digest != hashlib.sha256(xml).hexdigest():
+            raise malformed("The manifest has another digest than the answer says.")
+        return Fetched({RIM_PART: xml}, (answer.url,))
+
+    def judge(self, wanted: Wanted, parts: Mapping[str, bytes], access: Access, now: datetime) -> Judged:
+        """Verify the manifest's signature and chain, the status of its certificates, and its version."""
+        replies = []
+        for needed in self.rests_on(wanted, parts):
+            found = access.also(needed)
+            nonce = Expected(part(found.parts, NONCE_PART))
+            replies.append(OcspReply(part(found.parts, RESPONSE_PART), nonce))
+        result = verify_rim(
+            part(parts, RIM_PART),
+            ocsp=replies,
+            roots=access.roots,
+            now=now,
+            hold=HoldPolicy.ADMIT,
+            facts=FactCache(max_entries=8),
+        )
+        unmet = next(iter(result.ledger.unmet()), None)
+        if unmet is not None:
+            late = unmet.id in _LATE
+            raise stale(unmet.reason) if late else unverified(unmet.reason, check=unmet.id)
+        version = result.golden.version.replace(".", "").upper()
+        if not wanted["id"].replace(".", "").upper().endswith(version):
+            raise swapped(f"The manifest is for version {result.golden.version[:60]!r}.")
+        return Judged(result.golden.window, Basis.SIGNATURE, result.golden.anchor.fingerprint.hex())
+
+    def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the interface
+        """Return NVIDIA's roots of manifests."""
+        return signing_anchors(access, NVIDIA_RIM)
+
+    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
+        """Rest on the status of each certificate of the manifest below the root."""
+        try:
+            chain = read_manifest(part(parts, RIM_PART)).certificates
+        except RimError as error:
+            raise malformed(f"The answer is no manifest: {error.message}") from None
+        return tuple(Wanted.of(OCSP, chain=encode_chain(chain[place:])) for place in range(len(chain) - 1))
+
+
+SOURCES: Final = (OcspSource(), RimSource())

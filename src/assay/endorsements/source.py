@@ -97,6 +97,13 @@ class Source(Protocol):
     def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:
         """Return the anchors under which this caller accepts what was verified before."""
 
+    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:
+        """Return what a verifier needs besides these parts: a chain, the status of its certificates.
+
+        Raises:
+            EndorsementError: ``endorsements.answer.malformed``.
+        """
+
 
 def signing_anchors(access: Access, vendor: str) -> frozenset[str]:
     """Return the fingerprints of a vendor's roots, hexadecimal."""
