@@ -80,6 +80,13 @@ def test_nothing_is_wrong_without_a_defect(product, version, kind):
     assert {c.id for c in result.ledger if c.outcome is Outcome.NOT_APPLICABLE} == expected
 
 
+@pytest.mark.parametrize("product", list(Product))
+def test_a_chip_id_may_be_wrapped_in_der(product):
+    stage = scene(product)
+    stating(stage, a4=der.element(der.OCTET_STRING, stage.chip.hwid))
+    assert judge(stage.finish()).bound
+
+
 # --- The report's layout
 
 
@@ -464,8 +471,13 @@ def chip_of_another_size(stage):
 
 
 @proves(checks.VEK_EXTENSIONS, kinds=CHIPS)
-def chip_wrapped_in_der(stage):
-    stating(stage, a4=der.element(der.OCTET_STRING, stage.chip.hwid))
+def chip_of_another_size_wrapped_in_der(stage):
+    stating(stage, a4=der.element(der.OCTET_STRING, stage.chip.hwid + b"\0"))
+
+
+@proves(checks.VEK_EXTENSIONS, kinds=CHIPS)
+def chip_wrapped_in_something_else(stage):
+    stating(stage, a4=der.element(der.UTF8_STRING, stage.chip.hwid))
 
 
 @proves(checks.VEK_EXTENSIONS)

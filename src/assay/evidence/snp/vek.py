@@ -1,7 +1,8 @@
 """What a VCEK or VLEK certificate says of the key: product, TCB version, chip or provider.
 
 Extensions below 1.3.6.1.4.1.3704.1 (KDS interface specification, section 3): structVersion (.1) and each
-component (.3.x) as INTEGER, productName (.2) and CSP_ID (.5) as IA5String, HWID (.4) as its bare bytes.
+component (.3.x) as INTEGER, productName (.2) and CSP_ID (.5) as IA5String, HWID (.4) as its bare bytes; some
+certificates of 2023 have the HWID as an OCTET STRING inside.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from assay.evidence.decoding.der import DerError, DerReader
+from assay.evidence.decoding.der import OCTET_STRING, DerError, DerReader
 from assay.evidence.snp.products import LAYOUTS, Product, product_of_name
 from assay.evidence.x509.general import KeyKind, SignatureAlgorithm
 from assay.evidence.x509.path import KEY_CERT_SIGN, PathLength, Position
@@ -26,6 +27,7 @@ _HWID: Final = _ARC + b"\x04"
 _CSP_ID: Final = _ARC + b"\x05"
 _IA5_STRING: Final = 0x16
 _MAX_CSP_ID: Final = 128
+_WRAPPED_HWID: Final = tuple(2 + layout.hwid_bytes for layout in LAYOUTS.values())
 
 # The last arc of the component at each byte of a TCB_VERSION, by structVersion.
 _COMPONENTS: Final = {
@@ -75,9 +77,7 @@ class VekExtensions:
         hwid: bytes | None = None
         csp_id: str | None = None
         if kind == "vcek":
-            hwid = found.pop(_HWID, None)
-            if hwid is None:
-                raise DerError("A VCEK has no HWID.")
+            hwid = _hwid(found)
         else:
             csp_id = _text(found, _CSP_ID, "CSP_ID")
         if found:
@@ -113,6 +113,18 @@ def _text(found: dict[bytes, bytes], oid: bytes, name: str) -> str:
     if not 0 < len(content) <= _MAX_CSP_ID or not all(0x20 <= byte < 0x7F for byte in content):
         raise DerError(f"The extension {name} is empty, too long, or not printable.")
     return content.decode("ascii")
+
+
+def _hwid(found: dict[bytes, bytes]) -> bytes:
+    value = found.pop(_HWID, None)
+    if value is None:
+        raise DerError("A VCEK has no HWID.")
+    if len(value) not in _WRAPPED_HWID:
+        return value
+    reader = DerReader(value)
+    content = reader.value(OCTET_STRING)
+    reader.finish()
+    return content
 
 
 def vek_position(kind: Kind) -> Position:

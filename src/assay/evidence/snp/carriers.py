@@ -1,0 +1,69 @@
+"""Where reports travel: the answer of the guest device, and what Linux's configfs-tsm gives as JSON.
+
+``unwrap`` takes the report, and the certificate table where there is one, out of either. Nothing of the
+wrapping is trusted, and none of it is kept.
+"""
+
+from __future__ import annotations
+
+import binascii
+from typing import Final
+
+from assay.errors import EvidenceError
+from assay.evidence.decoding.strictjson import member, parse_object
+from assay.evidence.snp.report import REPORT_BYTES
+from assay.evidence.snp.table import MAX_TABLE_BYTES
+
+MAX_JSON_BYTES: Final = 2 * (REPORT_BYTES + MAX_TABLE_BYTES)
+_HEADER: Final = 32
+_RESPONSE: Final = bytes(4) + REPORT_BYTES.to_bytes(4, "little") + bytes(_HEADER - 8)
+_MAX_RESPONSE: Final = 4096
+_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
+_PROVIDER: Final = "sev_guest"
+
+
+class CarrierError(EvidenceError):
+    """The bytes carry no report.
+
+    Codes: ``snp.carrier.malformed``, ``snp.carrier.provider``; and those of the JSON decoder.
+    """
+
+
+def unwrap(data: bytes) -> bytes:
+    """Return a report, with its certificate table if it came with one.
+
+    Args:
+        data: MSG_REPORT_RSP (ABI: status and size, 24 zeros, report, zeros up to 4,096 bytes); the JSON form
+            of a configfs-tsm report, ``outblob`` and ``auxblob`` in base64 or its URL-safe form; or a report
+            itself, which is returned as it is.
+
+    Raises:
+        CarrierError: It has the beginning of one of the two, and is not it.
+        JsonError: It begins as JSON, and is not.
+    """
+    if data.startswith(_RESPONSE):
+        report, rest = data[_HEADER : _HEADER + REPORT_BYTES], data[_HEADER + REPORT_BYTES :]
+        if len(data) > _MAX_RESPONSE or len(report) < REPORT_BYTES or any(rest):
+            raise CarrierError(
+                "snp.carrier.malformed", "An answer of the guest device is not one report and zeros."
+            )
+        return report
+    if not data.startswith(b"{"):
+        return data
+    members = parse_object(data, max_bytes=MAX_JSON_BYTES)
+    if member(members, "provider", str).strip() != _PROVIDER:
+        raise CarrierError("snp.carrier.provider", f"The report is not from the provider {_PROVIDER}.")
+    aux = members.get("auxblob")
+    return _blob(members.get("outblob")) + (_blob(aux) if aux else b"")
+
+
+def _blob(value: object) -> bytes:
+    if not isinstance(value, str):
+        raise CarrierError("snp.carrier.malformed", "A part of a configfs-tsm report is not base64.")
+    text = value.encode("ascii", "replace").translate(_URL_SAFE)
+    try:
+        return binascii.a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)
+    except binascii.Error as error:
+        raise CarrierError(
+            "snp.carrier.malformed", f"A part of a configfs-tsm report is not base64: {error}."
+        ) from None
