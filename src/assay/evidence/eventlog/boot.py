@@ -89,7 +89,7 @@ class LogSpecs:
             ),
             separators=spec(
                 "separators",
-                "each of PCRs 0 to 7 that has events has one separator, and it reports no error",
+                "each of the quoted PCRs 0 to 7 has one separator, and it reports no error",
                 _PFP + "3.3.1 and 10.4.1 (EV_SEPARATOR)",
             ),
             payloads=spec(
@@ -376,10 +376,13 @@ def _separators(ledger: LedgerBuilder, specs: LogSpecs, logs: _Logs, explained: 
         ledger.not_applicable(specs.separators, "the evidence has no log of its firmware")
         return
     for register in SEPARATED_PCRS:
-        events = [event for event in logs.events if event.register == register]
-        if not events or register not in explained:
+        if register not in explained:
             continue
-        found = [event.payload for event in events if event.kind == EventType.SEPARATOR]
+        found = [
+            event.payload
+            for event in logs.events
+            if event.register == register and event.kind == EventType.SEPARATOR
+        ]
         if len(found) != 1 or found[0] not in _SEPARATORS:
             what = "missing" if not found else "repeated" if len(found) > 1 else "error"
             ledger.failed(

@@ -90,7 +90,7 @@ def verify_tpm(
         read = TpmEvidence.from_json if evidence[:1] == _JSON else TpmEvidence.parse
         pieces = read(evidence)
     except EvidenceError as error:
-        ledger.failed(checks.LAYOUT, error.code, error.message)
+        ledger.failed(checks.LAYOUT, f"{checks.LAYOUT.id}.{error.code.rpartition('.')[2]}", error.message)
         return _unreadable(evidence, ledger)
     ledger.passed(checks.LAYOUT)
     chain = (*pieces.certificates, *given.certificates)
