@@ -247,7 +247,7 @@ def test_nothing_is_wrong_without_a_defect():
     assert result.bound
     assert result.simulated
     assert result.anchor.published_keys
-    assert result.platform == "nvidia-gpu"
+    assert result.platform == "nras"
     claims = result.claims
     assert claims.nonce == NONCE
     assert [device.name for device in claims.devices] == ["GPU-0", "GPU-1"]

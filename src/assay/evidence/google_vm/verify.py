@@ -305,7 +305,7 @@ class _Work:
         if isinstance(self._binding, Unchecked):
             self._needs.append(_BINDING_NEED)
         return EvidenceResult(
-            platform="gcp-vtpm",
+            platform="gcp-tdx" if tee == "tdx" else "gcp-vtpm",
             ledger=self._ledger.close(),
             binding_check=checks.QUOTE.nonce.id,
             anchor=self._weakest_anchor(),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from assay.evidence.roots import Roots
     from assay.evidence.verification import Binding, EvidenceResult
 
-PLATFORM: Final = "nvidia-gpu"
+PLATFORM: Final = "nras"
 ISSUER: Final = "https://nras.attestation.nvidia.com"
 MAX_TOKEN_BYTES: Final = 65536
 MEASURED: Final = frozenset({"success"})
