@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from assay.errors import ReferenceValueError
 from assay.evidence.cose.algorithms import Algorithm
 from assay.evidence.decoding.cbor import encode
+from assay.evidence.decoding.pem import encode as pem
 from assay.reference.artefact import Artefact, open_artefact
 from assay.reference.eif import SectionKind, measure, measure_image
 from assay.reference.values import Measured
@@ -109,6 +110,12 @@ def test_a_signed_image_shows_its_signer_in_pcr8(algorithm, curve, numbers):
     assert values.artefacts[0].name == "app.eif"
 
 
+def spoilt_subject() -> bytes:
+    """Return a certificate whose names are no text; it is decoded lazily."""
+    der = certificate().public_bytes(Encoding.DER).replace(b"signer of images", b"\xff" * 16)
+    return pem(der)
+
+
 OTHER = ec.derive_private_key(6, ec.SECP384R1())
 PEM = certificate().public_bytes(Encoding.PEM)
 DEFECTS = {
@@ -172,6 +179,10 @@ DEFECTS = {
         "reference.eif.signature",
     ),
     "certificate that is none": (signed(signature(PCR0, pem=b"text")), "reference.eif.certificate"),
+    "certificate with a subject that cannot be read": (
+        signed(signature(PCR0, pem=spoilt_subject())),
+        "reference.eif.certificate",
+    ),
     "two certificates": (signed(signature(PCR0, pem=PEM * 2)), "reference.eif.certificate"),
     "signature of another image": (signed(signature(bytes(48))), "reference.eif.signed_pcr0"),
 }

@@ -294,6 +294,14 @@ def _signer(section: bytes, pcr0: bytes) -> ImageSigner:
         certificate = _certificate(_octets(members["signing_certificate"]))
         message = Sign1.parse(_octets(members["signature"]), max_bytes=MAX_SIGNATURE_BYTES)
         algorithm = message.verify(certificate.public_key(), algorithms=_ALGORITHMS)
+        # Here because the library decodes a subject only when it is asked for.
+        signer = ImageSigner(
+            certificate=certificate.public_bytes(Encoding.DER),
+            subject=certificate.subject.rfc4514_string(),
+            not_before=certificate.not_valid_before_utc,
+            not_after=certificate.not_valid_after_utc,
+            algorithm=algorithm.name,
+        )
         signed = _members(
             decode(message.payload or b"", max_bytes=MAX_SIGNATURE_BYTES),
             {"register_index", "register_value"},
@@ -306,13 +314,7 @@ def _signer(section: bytes, pcr0: bytes) -> ImageSigner:
         _refuse("signature", "The signature is of another register than PCR 0.")
     if _octets(signed["register_value"]) != pcr0:
         _refuse("signed_pcr0", "The signature is of another image: its PCR 0 is not this one's.")
-    return ImageSigner(
-        certificate=certificate.public_bytes(Encoding.DER),
-        subject=certificate.subject.rfc4514_string(),
-        not_before=certificate.not_valid_before_utc,
-        not_after=certificate.not_valid_after_utc,
-        algorithm=algorithm.name,
-    )
+    return signer
 
 
 def _certificate(pem: bytes) -> x509.Certificate:
