@@ -53,6 +53,11 @@ VERBS: Final = (
     Verb("cleanup", "assay.cli.cleanup:cleanup", "Finish what was interrupted; release what is overdue."),
     Verb("verify", "assay.cli.verify:verify", "Verify evidence: every check by name, its outcome, and why."),
     Verb("simulate", "assay.cli.simulate:simulate", "Make simulated evidence, attacks included."),
+    Verb(
+        "endorsements",
+        "assay.cli.endorsements:endorsements",
+        "Fetch, bundle, show and check what vouches for hardware.",
+    ),
     Verb("policy", "assay.cli.policy:policy", "Write, check and explain appraisal policies."),
     Verb("audit", "assay.cli.audit:audit", "Export the log; verify an export offline."),
     Verb("receipt", "assay.cli.receipt:receipt", "Show and verify receipts."),

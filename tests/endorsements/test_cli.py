@@ -1,0 +1,271 @@
+"""``assay endorsements`` from the first question to a verification with the network unplugged."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from assay.cli.main import main
+from assay.endorsements.bundle import Bundle
+from assay.endorsements.cache import Cache
+from assay.endorsements.record import Basis, Endorsement, Wanted
+from assay.evidence.facts import Window
+from support.endorsement_intel import INTEL, OTHER, publish
+from support.endorsement_services import FakeService, Reply, World, authority_pem
+
+TODAY = datetime.now(UTC).replace(microsecond=0)
+REPORT_DATA = b"\x5a" * 64
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("ASSAY_STATE_DIR", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def service():
+    found = FakeService()
+    publish(found, INTEL.collateral(TODAY, platform="tdx"))
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def files(tmp_path, service):
+    """A quote, and the options that lead to the fake service and the simulated root."""
+    made = datetime(TODAY.year, 1, 1, tzinfo=UTC)
+    quote = INTEL.machine("one", made=made).trust_domain(mr_td=b"\1" * 48).quote(REPORT_DATA)
+    (tmp_path / "quote.bin").write_bytes(quote)
+    (tmp_path / "ca.pem").write_bytes(authority_pem())
+    (tmp_path / "root.pem").write_bytes(INTEL.root.pem())
+    options = [
+        *(f"--service={name}={service.url}" for name in ("pcs", "intel-crl")),
+        f"--tls-ca={tmp_path / 'ca.pem'}",
+        f"--roots={tmp_path / 'root.pem'}",
+    ]
+    return tmp_path / "quote.bin", options
+
+
+def said(capsys, *words):
+    code = main([str(word) for word in words])
+    found = capsys.readouterr()
+    return code, found.out, found.err
+
+
+def test_fetch_then_bundle_then_verify_without_a_network(capsys, files, service, tmp_path):
+    quote, options = files
+    code, out, _ = said(capsys, "endorsements", "fetch", quote, *options)
+    assert code == 0, out
+    assert "fetched" in out
+    assert "nothing is missing" in out
+    asked = len(service.requests)
+    service.stop()
+    bundle = tmp_path / "bundle.tar"
+    code, out, _ = said(capsys, "endorsements", "bundle", bundle, quote, "--offline", *options)
+    assert code == 0, out
+    assert len(service.requests) == asked
+    code, out, _ = said(
+        capsys,
+        "verify",
+        quote,
+        "--endorsements",
+        bundle,
+        "--report-data",
+        REPORT_DATA.hex(),
+        "--roots",
+        tmp_path / "root.pem",
+        "--json",
+    )
+    (result,) = json.loads(out)["results"]
+    assert [check["outcome"] for check in result["checks"] if check["id"] == "dcap.quote.signature"] == [
+        "passed"
+    ]
+    assert result["missing"] == [] or all("collateral" not in each["what"] for each in result["missing"])
+
+
+def test_what_is_at_hand_is_not_asked_for_again_unless_told(capsys, files, service):
+    quote, options = files
+    assert said(capsys, "endorsements", "fetch", quote, quote, *options)[0] == 0
+    assert len(service.requests) == 4
+    code, out, _ = said(capsys, "endorsements", "fetch", quote, *options)
+    assert (code, len(service.requests)) == (0, 4)
+    assert "at hand" in out
+    assert said(capsys, "endorsements", "fetch", quote, "--fresh", *options)[0] == 0
+    assert len(service.requests) == 8
+
+
+def test_what_could_not_be_had_is_said_with_the_reason(capsys, files, service):
+    quote, options = files
+    publish(service, OTHER.collateral(TODAY, platform="tdx"))
+    code, out, _ = said(capsys, "endorsements", "fetch", quote, *options)
+    assert code == 1
+    assert "endorsements.answer.unverified" in out
+    assert "missing   collateral" in out
+
+
+def test_an_incomplete_bundle_is_not_written(capsys, files, service, tmp_path):
+    quote, options = files
+    service.routes.clear()
+    code, out, _ = said(capsys, "endorsements", "bundle", tmp_path / "b.tar", quote, *options)
+    assert code == 1
+    assert "No bundle was written" in out
+    assert not (tmp_path / "b.tar").exists()
+    code, out, _ = said(capsys, "endorsements", "bundle", tmp_path / "b.tar", quote, "--json", *options)
+    assert (code, json.loads(out)["path"]) == (1, None)
+
+
+def test_a_bundle_does_not_replace_a_file(capsys, files, tmp_path):
+    quote, options = files
+    (tmp_path / "b.tar").write_bytes(b"mine")
+    code, _, err = said(capsys, "endorsements", "bundle", tmp_path / "b.tar", quote, *options)
+    assert code == 2
+    assert "cli.file.exists" in err
+    assert (tmp_path / "b.tar").read_bytes() == b"mine"
+    assert not list(tmp_path.glob(".b.tar*"))
+
+
+def test_a_file_that_is_no_evidence_is_named(capsys, files, tmp_path):
+    quote, options = files
+    (tmp_path / "junk").write_bytes(b"\xff" * 100)
+    code, out, _ = said(capsys, "endorsements", "fetch", tmp_path / "junk", quote, "--json", *options)
+    found = json.loads(out)["results"]
+    assert code == 1
+    assert found[0]["error"]["code"] == "verification.evidence.unrecognised"
+    assert found[1]["missing"] == []
+    assert found[1]["endorsements"][0]["origin"] == "network"
+
+
+def test_nobody_is_asked_offline(capsys, files, service):
+    quote, options = files
+    code, out, _ = said(capsys, "endorsements", "fetch", quote, "--offline", *options)
+    assert code == 1
+    assert "endorsements.offline.missing" in out
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--update", "early", "--evaluation-number", "19"],
+        ["--fresh", "--offline"],
+        ["--evaluation-number", "0"],
+        ["--update", "newest"],
+    ],
+)
+def test_words_that_exclude_each_other(capsys, files, words):
+    quote, options = files
+    assert said(capsys, "endorsements", "fetch", quote, *words, *options)[0] == 2
+
+
+def test_an_unknown_service_is_an_error(capsys, files):
+    quote, _ = files
+    code, _, err = said(capsys, "endorsements", "fetch", quote, "--service", "nobody=https://a.example")
+    assert code == 1
+    assert "endorsements.service.unknown" in err
+
+
+def kept(tmp_path, *, days, name="one", basis=Basis.SIGNATURE, anchor="ab" * 32):
+    one = Endorsement(
+        wanted=Wanted.of("a-kind", name=name),
+        parts={"part": b"1"},
+        window=Window(TODAY - timedelta(days=10), TODAY + timedelta(days=days, hours=1)),
+        fetched=TODAY,
+        sources=("https://a.example/x",),
+        basis=basis,
+        anchor=anchor,
+    )
+    Cache(tmp_path / "state" / "endorsements", World().surroundings()).put(one)
+    return one
+
+
+@pytest.fixture
+def state(tmp_path):
+    (tmp_path / "state").mkdir(mode=0o700)
+    return tmp_path
+
+
+def test_show_and_check_of_nothing(capsys):
+    assert said(capsys, "endorsements", "show")[:2] == (0, "There are no endorsements.\n")
+    assert said(capsys, "endorsements", "check")[:2] == (0, "There are no endorsements.\n")
+
+
+@pytest.mark.parametrize(("days", "code"), [(30, 0), (7, 0), (6, 1), (-1, 1)])
+def test_check_says_what_ends_soon(capsys, state, days, code):
+    kept(state, days=days)
+    answered, out, _ = said(capsys, "endorsements", "check")
+    assert answered == code
+    assert ("hold for longer than 7d" in out) is (code == 0)
+    assert ("expired" in out) is (days < 0)
+    answered, out, _ = said(capsys, "endorsements", "check", "--json")
+    assert (answered, len(json.loads(out)["ending"])) == (code, code)
+
+
+def test_check_takes_another_time(capsys, state):
+    kept(state, days=6)
+    assert said(capsys, "endorsements", "check", "--within", "5d")[0] == 0
+    assert said(capsys, "endorsements", "check", "--within", "soon")[0] == 2
+
+
+def test_show_tells_signatures_from_hearsay(capsys, state):
+    kept(state, days=3)
+    kept(state, days=3, name="two", basis=Basis.TLS, anchor="keys.example#abc")
+    intel = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"
+    kept(state, days=3, name="three", anchor=intel)
+    code, out, _ = said(capsys, "endorsements", "show")
+    assert code == 0
+    assert "simulated root abababababababab" in out
+    assert "TLS of keys.example" in out
+    assert "Intel SGX Root CA" in out
+    assert "(3 days)" in out
+    found = json.loads(said(capsys, "endorsements", "show", "--json")[1])["endorsements"]
+    assert [each["stale"] for each in found] == [False] * 3
+
+
+def test_the_age_of_a_bundle_is_a_check(capsys, state):
+    made = Bundle.of([kept(state, days=30)], created=TODAY - timedelta(days=3))
+    (state / "b.tar").write_bytes(made.encode())
+    assert said(capsys, "endorsements", "check", state / "b.tar", "--max-age", "4d")[0] == 0
+    code, _, err = said(capsys, "endorsements", "check", state / "b.tar", "--max-age", "2d")
+    assert code == 1
+    assert "endorsements.bundle.old" in err
+    assert said(capsys, "endorsements", "check", "--max-age", "2d")[0] == 2
+    code, out, _ = said(capsys, "endorsements", "show", state / "b.tar")
+    assert out.startswith(f"made {made.created:%Y-%m-%d %H:%M} UTC")
+
+
+def test_a_file_that_is_no_bundle(capsys, tmp_path):
+    (tmp_path / "b.tar").write_bytes(b"no")
+    code, _, err = said(capsys, "endorsements", "show", tmp_path / "b.tar")
+    assert code == 1
+    assert "endorsements.bundle.malformed" in err
+
+
+def test_a_bundle_cannot_speak_to_the_terminal(capsys, state):
+    made = Bundle.of([kept(state, days=30, name="[31mred")], created=TODAY)
+    (state / "b.tar").write_bytes(made.encode())
+    assert "\x1b" not in said(capsys, "endorsements", "show", state / "b.tar")[1]
+
+
+def test_waiting_is_said_after_a_while(capsys, files, service, monkeypatch):
+    from assay.cli import gathering
+
+    quote, options = files
+    monkeypatch.setattr(gathering, "PATIENCE_SECONDS", 0.0)
+    first = service.routes[next(iter(service.routes))]
+    service.faults.append(lambda *asked: (service.stopping.wait(0.3), first)[1])
+    service.routes = dict(service.routes)
+    _, _, err = said(capsys, "endorsements", "fetch", quote, *options)
+    assert "waiting for intel-collateral" in err
+
+
+def test_a_page_of_html_is_not_collateral(capsys, files, service):
+    quote, options = files
+    path = next(path for path in service.routes if "tcb?" in path)
+    service.routes[path] = Reply(200, b"<html></html>", service.routes[path].headers)
+    code, out, _ = said(capsys, "endorsements", "fetch", quote, *options)
+    assert code == 1
+    assert "endorsements.answer.malformed" in out
