@@ -87,9 +87,14 @@ HCL_CHECKS = (HCL_LAYOUT, HCL_VERSION, HCL_PLATFORM, HCL_TRAILING, RUNTIME_LAYOU
 AK_CHECKS = (AK_CERTIFICATE, AK_KEY, AK_CHAIN)
 
 QUOTE = QuoteSpecs.of("azure.quote")
+# Of a quote's checks those that this format leaves open: kind of key, scheme, hash and bank are fixed by it,
+# and the hardware vouches for the paravisor that made the key.
+QUOTE_CHECKS = tuple(
+    spec for spec in QUOTE.all if spec not in (QUOTE.key, QUOTE.attributes, QUOTE.scheme, QUOTE.bank)
+)
 
 _BEFORE = (*CONTAINER_CHECKS, *HCL_CHECKS)
-_AFTER = (*QUOTE.all, USER_DATA, *AK_CHECKS)
+_AFTER = (*QUOTE_CHECKS, USER_DATA, *AK_CHECKS)
 SNP_CHECKS = (
     *_BEFORE,
     *(spec for spec in snp.CHECKS if spec is not snp.BINDING),

@@ -277,7 +277,7 @@ class _Work:
             relied=frozenset(),
             nonce=self.binding,
         )
-        self.ledger.extend(found.checks)
+        self.ledger.extend(check for check in found.checks if check.spec in checks.QUOTE_CHECKS)
 
     def _verify_user_data(self, runtime: Runtime) -> None:
         spec, given = checks.USER_DATA, runtime.claims.user_data
