@@ -21,7 +21,7 @@ from assay.evidence.verification import Expected, Unchecked
 from assay.verification import verify
 from assay.verification.formats import format_of
 from assay.verification.opening import MAX_EVIDENCE_BYTES, MAX_LOG_BYTES, CcelData, open_event_log
-from assay.verification.terms import Terms
+from assay.verification.terms import Given, Terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -132,7 +132,9 @@ class Question:
         evidence = first.evidence
         if evidence.platform in _DCAP:
             return self._choose_collateral(evidence.needs)
-        found = format_of(evidence.platform).endorse(self.materials, evidence, self.now)
+        form = format_of(evidence.platform)
+        given = Given(self.roots, self.now, self.asked.of(form), self.facts, self.terms)
+        found = form.endorse(self.materials, evidence, given)
         wanted = any(need.kind != "binding" for need in evidence.needs)
         note = f"none of the {len(self.materials.files)} files fits" if wanted and found is None else ""
         return found, note

@@ -33,6 +33,8 @@ __all__ = ["verify"]
 
 _NOTHING_KNOWN: Final = Context()
 _NOTHING_STATED: Final = Terms()
+_LESSER: Final = {"gcp-vtpm": "gcp-tdx"}
+"""What is recognised by its lesser part alone: where the policy names the whole, the whole is demanded."""
 
 
 def verify(
@@ -75,11 +77,13 @@ def verify(
         PolicyError: As ``appraise`` does.
     """
     name = platform or recognise(evidence) or policy.document.platforms[0]
+    if name in _LESSER and _LESSER[name] in policy.document.platforms:
+        name = _LESSER[name]
     form = format_of(name)
     given = Given(roots, now, binding, FactCache(max_entries=8) if facts is None else facts, terms)
     found = form.verify(evidence, endorsements, given)
     if endorsements is None and materials and found.needs:
-        fitting = form.endorse(materials, found, now)
+        fitting = form.endorse(materials, found, given)
         found = found if fitting is None else form.verify(evidence, fitting, given)
     return appraise(
         found,

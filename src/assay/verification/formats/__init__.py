@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from assay.evidence.verification import EvidenceResult
     from assay.verification.materials import Materials
@@ -23,6 +22,18 @@ _MODULES: Final = {
     "tdx": "dcap",
     "sgx": "dcap",
     "snp": "snp",
+    "nitro": "nitro",
+    "nitro-tpm": "nitro",
+    "azure-snp": "azure",
+    "azure-tdx": "azure",
+    "gcp-vtpm": "google_vm",
+    "gcp-tdx": "google_vm",
+    "tpm": "tpm",
+    "confidential-space": "tokens",
+    "maa": "tokens",
+    "trust-authority": "tokens",
+    "nras": "tokens",
+    "nvidia-gpu": "nvidia",
 }
 REPORT_DATA_BYTES: Final = 64
 
@@ -44,14 +55,14 @@ class Format:
     title: str
     binding_bytes: int | None
     verify: Callable[[bytes, Any, Given], EvidenceResult[Any]] = field(repr=False)
-    endorse: Callable[[Materials, EvidenceResult[Any], datetime], Any] = field(repr=False)
+    endorse: Callable[[Materials, EvidenceResult[Any], Given], Any] = field(repr=False)
 
     def nonce(self, nonce: bytes) -> bytes:
         """Return what the evidence must carry for a nonce: filled up with zeros where the size is fixed."""
         return nonce if self.binding_bytes is None else nonce.ljust(self.binding_bytes, b"\0")
 
 
-def nothing(materials: Materials, first: EvidenceResult[Any], now: datetime) -> None:  # noqa: ARG001 - as Format.endorse
+def nothing(materials: Materials, first: EvidenceResult[Any], given: Given) -> None:  # noqa: ARG001 - as Format.endorse
     """Find nothing: for formats that bring all that vouches for them."""
     return
 

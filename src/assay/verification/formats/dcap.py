@@ -10,8 +10,6 @@ from assay.verification.collateral import choose
 from assay.verification.formats import REPORT_DATA_BYTES, Format
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from assay.evidence.dcap.collateral import Collateral
     from assay.evidence.verification import EvidenceResult
     from assay.verification.materials import Materials
@@ -32,10 +30,10 @@ def _verify(
     )
 
 
-def endorse(materials: Materials, first: EvidenceResult[Any], now: datetime) -> Collateral | None:
+def endorse(materials: Materials, first: EvidenceResult[Any], given: Given) -> Collateral | None:
     """Return the bundle of collateral that fits best."""
     need = next((need for need in first.needs if need.kind == "collateral"), None)
-    found = None if need is None else choose(materials.files, need.key, now)
+    found = None if need is None else choose(materials.files, need.key, given.now)
     return None if found is None else found.collateral
 
 

@@ -13,7 +13,6 @@ from assay.verification.formats import REPORT_DATA_BYTES, Format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from assay.evidence.verification import EvidenceResult
     from assay.evidence.x509.general import GeneralCertificate
@@ -38,7 +37,7 @@ def _verify(evidence: bytes, endorsements: SnpEndorsements | None, given: Given)
 def endorse(
     materials: Materials,
     first: EvidenceResult[Any],
-    now: datetime,  # noqa: ARG001 - the newest list is taken, whatever the time: the verifier judges it
+    given: Given,  # noqa: ARG001 - as Format.endorse
 ) -> SnpEndorsements | None:
     """Return certificate, chain and list for the key of a report, as far as they are at hand.
 

@@ -1,0 +1,100 @@
+"""Tokens in which somebody else vouches: Confidential Space, Azure Attestation, Trust Authority, NRAS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.evidence.jose import JwksEndorsements, TokenLimits
+from assay.verification.formats import Format
+
+if TYPE_CHECKING:
+    from assay.evidence.verification import EvidenceResult
+    from assay.verification.materials import Materials
+    from assay.verification.terms import Given
+
+
+def _limits(given: Given) -> TokenLimits:
+    return TokenLimits(given.terms.token_skew, given.terms.token_max_age)
+
+
+def _confidential_space(
+    evidence: bytes, endorsements: JwksEndorsements | None, given: Given
+) -> EvidenceResult[Any]:
+    from assay.evidence.confidential_space import verify_confidential_space  # noqa: PLC0415 - this format alone
+
+    return verify_confidential_space(
+        evidence,
+        endorsements=endorsements,
+        roots=given.roots,
+        limits=_limits(given),
+        audience=given.terms.audience,
+        now=given.now,
+        binding=given.binding,
+        facts=given.facts,
+    )
+
+
+def _maa(evidence: bytes, endorsements: JwksEndorsements | None, given: Given) -> EvidenceResult[Any]:
+    from assay.evidence.maa import verify_maa  # noqa: PLC0415 - needed for this format alone
+
+    return verify_maa(
+        evidence,
+        endorsements=endorsements,
+        roots=given.roots,
+        limits=_limits(given),
+        now=given.now,
+        binding=given.binding,
+        facts=given.facts,
+    )
+
+
+def _trust_authority(
+    evidence: bytes, endorsements: JwksEndorsements | None, given: Given
+) -> EvidenceResult[Any]:
+    from assay.evidence.trust_authority import verify_trust_authority  # noqa: PLC0415 - this format alone
+
+    return verify_trust_authority(
+        evidence,
+        endorsements=endorsements,
+        roots=given.roots,
+        limits=_limits(given),
+        now=given.now,
+        binding=given.binding,
+        facts=given.facts,
+    )
+
+
+def _nras(evidence: bytes, endorsements: JwksEndorsements | None, given: Given) -> EvidenceResult[Any]:
+    from assay.evidence.nras import verify_nras  # noqa: PLC0415 - needed for this format alone
+
+    return verify_nras(
+        evidence,
+        endorsements=endorsements,
+        roots=given.roots,
+        limits=_limits(given),
+        now=given.now,
+        binding=given.binding,
+        facts=given.facts,
+    )
+
+
+def _endorse(
+    materials: Materials,
+    first: EvidenceResult[Any],
+    given: Given,  # noqa: ARG001 - as Format.endorse
+) -> JwksEndorsements | None:
+    """Return the key set of the issuer that the token names."""
+    need = next((need for need in first.needs if need.kind == "jwks"), None)
+    issuer = "" if need is None else need.key.get("issuer", "")
+    found = materials.key_set(issuer) if issuer else None
+    return None if found is None else JwksEndorsements(found, issuer)
+
+
+FORMATS: Final = {
+    "confidential-space": Format(
+        "confidential-space", "Confidential Space token", None, _confidential_space, _endorse
+    ),
+    "maa": Format("maa", "Azure Attestation token", None, _maa, _endorse),
+    "trust-authority": Format("trust-authority", "Trust Authority token", None, _trust_authority, _endorse),
+    "nras": Format("nras", "NVIDIA Remote Attestation answer", None, _nras, _endorse),
+}
