@@ -119,7 +119,7 @@ def assert_authentic(report: bytes, endorsements: SnpEndorsements):
     assert fresh.ledger == known.ledger
 
 
-# --- Cases ------------------------------------------------------------------------------------------------
+# --- Cases -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", vectors.cases("snp-verify"), ids=lambda case: case["id"])
@@ -146,7 +146,7 @@ def test_case(case):
     vectors.record("snp", "snp-verify")
 
 
-# --- Reports ----------------------------------------------------------------------------------------------
+# --- Reports -----------------------------------------------------------------------------------------------
 
 
 def check_report(entry, report=None):
@@ -280,7 +280,7 @@ def check_extended(entry):
     assert_authentic(data, with_crl(given)[0])
 
 
-# --- Reports in the formats of others -----------------------------------------------------------------------
+# --- Reports in the formats of others ----------------------------------------------------------------------
 
 
 def check_tsm(entry):
@@ -370,7 +370,7 @@ def check_attested_service(entry):
     assert_fields(report, fields, len(report))
 
 
-# --- Certificates and CRLs ----------------------------------------------------------------------------------
+# --- Certificates and CRLs ---------------------------------------------------------------------------------
 
 
 def assert_certificates(found: list[bytes], fields):
