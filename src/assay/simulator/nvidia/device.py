@@ -40,7 +40,7 @@ def raw_firmware(version: str) -> bytes:
     return bytes([d, c, b, a, e, 0, 0, 0])
 
 
-@dataclass(slots=True)
+@dataclass
 class ReportDraft:
     """A report before it is signed; each field may be changed.
 
@@ -54,6 +54,7 @@ class ReportDraft:
         response: Version, code, number of indices and slot of the response.
         slot: Slot that the request asks for.
         block_count: Number of blocks that the response states; None counts them.
+        opaque_tail: Bytes behind the last field.
         after: Changes the signed report.
     """
 
@@ -66,6 +67,7 @@ class ReportDraft:
     response: bytes = b"\x11\x60\x00\x00"
     slot: int = 0
     block_count: int | None = None
+    opaque_tail: bytes = b""
     after: Callable[[bytes], bytes] = bytes
 
     def set(self, number: int, value: bytes) -> None:
@@ -87,6 +89,7 @@ class ReportDraft:
             for index, specification, kind, value in self.measurements
         )
         opaque = b"".join(pack("<HH", number, len(value)) + value for number, value in self.opaque)
+        opaque += self.opaque_tail
         count = len(self.measurements) if self.block_count is None else self.block_count
         head = self.request + self.nonce + bytes([self.slot])
         body = self.response + bytes([count & 0xFF]) + len(record).to_bytes(3, "little") + record

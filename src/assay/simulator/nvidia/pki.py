@@ -37,6 +37,8 @@ _USAGES: Final = (
 )
 AUTHORITY_USAGE: Final = frozenset({"key_cert_sign", "crl_sign"})
 SIGNER_USAGE: Final = frozenset({"digital_signature"})
+COMMON_NAME: Final = NameOID.COMMON_NAME
+SERIAL_NUMBER: Final = NameOID.SERIAL_NUMBER
 OID_COMPOSITE: Final = "2.23.133.5.4.1"
 OID_TCB_INFO: Final = "2.23.133.5.4.1.1"
 _SHA384_FWID: Final = bytes.fromhex("303d06096086480165030402020430")
@@ -192,3 +194,14 @@ def _issue(
         unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), value)
         builder = builder.add_extension(unknown, critical=False)
     return Issued(key, builder.sign(issuer_key, hashes.SHA384(), ecdsa_deterministic=True))
+
+
+def forged(profile: Profile, key: ec.EllipticCurvePrivateKey, issuer: Issued, forger: Issued) -> Issued:
+    """Return a certificate that names one issuer, with its key, and is signed by another."""
+    genuine = issuer.issue(profile, key).certificate
+    signature = forger.key.sign(
+        genuine.tbs_certificate_bytes, ec.ECDSA(hashes.SHA384(), deterministic_signing=True)
+    )
+    algorithm = bytes.fromhex("300a06082a8648ce3d040303")
+    der = _sequence(genuine.tbs_certificate_bytes, algorithm, tagged(0x03, b"\0" + signature))
+    return Issued(key, x509.load_der_x509_certificate(der))
