@@ -58,6 +58,8 @@ VERBS: Final = (
         "assay.cli.endorsements:endorsements",
         "Fetch, bundle, show and check what vouches for hardware.",
     ),
+    Verb("measure", "assay.cli.measure:measure", "Compute what an image should report."),
+    Verb("reference", "assay.cli.reference:reference", "Sign, keep and compare Reference Values."),
     Verb("policy", "assay.cli.policy:policy", "Write, check and explain appraisal policies."),
     Verb("audit", "assay.cli.audit:audit", "Export the log; verify an export offline."),
     Verb("receipt", "assay.cli.receipt:receipt", "Show and verify receipts."),

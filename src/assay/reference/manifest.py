@@ -233,6 +233,15 @@ def open_manifest(data: bytes, trusted: Sequence[TrustedKey]) -> SignedManifest:
     return SignedManifest(manifest, found[0][0].key_id, hashlib.sha256(payload).digest())
 
 
+def read_unverified(data: bytes) -> Manifest:
+    """Read what an envelope holds without asking who signed it: to show it, for nothing else.
+
+    Raises:
+        ReferenceValueError: as ``open_manifest``, but for what concerns signatures.
+    """
+    return _parse(_envelope(data)[0])
+
+
 def _envelope(data: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
     if len(data) > LARGEST_ENVELOPE:
         _refuse("envelope", f"A signed manifest has at most {LARGEST_ENVELOPE} bytes.")

@@ -110,7 +110,7 @@ def decode_memory(data: bytes) -> dict[str, Seen]:
     """Read what ``encode_memory`` wrote.
 
     Raises:
-        ReferenceValueError: ``reference.memory.unreadable``; a damaged memory is never taken for an empty one.
+        ReferenceValueError: ``reference.memory.unreadable``: a damaged memory is not taken for an empty one.
     """
     try:
         document = parse_document(data)

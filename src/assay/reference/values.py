@@ -118,6 +118,37 @@ def parse_document(data: bytes) -> dict[str, Any]:
         raise ReferenceValueError("reference.values.malformed", error.message) from error
 
 
+def union(measured: Sequence[Measured]) -> Measured:
+    """Return what any of them allows: values of one register are put together.
+
+    Raises:
+        ReferenceValueError: ``reference.values.platforms`` when they are of different platforms;
+            ``reference.values.malformed``, ``reference.values.too_many``.
+    """
+    platforms = {each.platform for each in measured}
+    if len(platforms) != 1:
+        _refuse("platforms", f"The values are of several platforms: {', '.join(sorted(platforms))}.")
+    registers: dict[str, frozenset[bytes]] = {}
+    for each in measured:
+        for name, values in each.registers.items():
+            registers[name] = registers.get(name, frozenset()) | values
+    first, *more = measured
+    if not more:
+        return first
+    found = Measured(
+        first.platform,
+        registers,
+        tuple(dict.fromkeys(artefact for each in measured for artefact in each.artefacts)),
+        {
+            f"{index}.{key}": text
+            for index, each in enumerate(measured)
+            for key, text in each.parameters.items()
+        },
+        tuple(dict.fromkeys(note for each in measured for note in each.notes)),
+    )
+    return Measured.from_json(found.to_json())
+
+
 def canonical(document: Any) -> bytes:
     """Return the one form of a JSON document (RFC 8785).
 

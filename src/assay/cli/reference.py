@@ -1,0 +1,257 @@
+"""``assay reference``: Reference Values under a name, a version and a signature."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from assay.cli.measure import FILE, write_new
+from assay.cli.output import emit, emit_json, escape, progress, table
+from assay.cli.reading import read_file
+from assay.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from assay.reference.manifest import SignedManifest, TrustedKey
+    from assay.reference.memory import Seen
+    from assay.reference.values import Measured
+
+DIRECTORY = "references"
+KEYS = "reference-keys"
+MAX_KEY_BYTES = 16 * 1024
+MAX_KEPT = 1024
+_LONGEST_DAYS = 3650
+
+
+@click.group()
+def reference() -> None:
+    """Sign, keep and compare Reference Values."""
+
+
+@reference.command()
+@click.argument("files", type=FILE, nargs=-1, required=True)
+@click.option("--name", required=True, help="What they are the values of.")
+@click.option("--version", type=int, required=True, metavar="N", help="Counts up: an older one is refused.")
+@click.option(
+    "--days", type=click.IntRange(1, _LONGEST_DAYS), required=True, help="How long they may be used."
+)
+@click.option("--key", type=FILE, required=True, metavar="PEM", help="Private key: Ed25519 or P-256.")
+@click.option("--out", type=FILE, required=True, metavar="FILE", help="A new file.")
+def sign(files: tuple[Path, ...], name: str, version: int, days: int, key: Path, out: Path) -> None:
+    """Put measured values of one platform under a name, a version and a signature."""
+    from importlib.metadata import version as version_of
+
+    from assay.reference import manifest
+    from assay.reference.values import union
+
+    values = union([_measured(path) for path in files])
+    now = datetime.now(UTC).replace(microsecond=0)
+    tool = f"assay {version_of('assay')}"
+    found = manifest.Manifest(name, version, now, now + timedelta(days=days), values, tool)
+    write_new(out, manifest.sign(found, manifest.load_signing_key(_key_bytes(key))))
+    progress(f"Signed version {version} of {escape(name)}; it expires on {found.expires:%Y-%m-%d}.")
+
+
+@reference.command()
+@click.argument("file", type=FILE)
+@click.option("--trust", type=FILE, multiple=True, required=True, metavar="PEM", help="Whose word is taken.")
+def put(file: Path, trust: tuple[Path, ...]) -> None:
+    """Keep a signed manifest, unless it is expired or older than one seen before."""
+    from assay.reference.manifest import LARGEST_ENVELOPE, open_manifest
+    from assay.store.files import prepare_directory, write_private
+    from assay.store.paths import state_directory
+
+    data = read_file(file, limit=LARGEST_ENVELOPE)
+    signed = open_manifest(data, trusted_keys(trust))
+    state = state_directory(os.environ)
+    remember(signed, state, datetime.now(UTC))
+    prepare_directory(state / DIRECTORY)
+    write_private(state / DIRECTORY / f"{signed.manifest.name}.json", data)
+    found = signed.manifest
+    progress(f"Keeping version {found.version} of {found.name}, until {found.expires:%Y-%m-%d}.")
+
+
+@reference.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+def list_kept(*, as_json: bool) -> None:
+    """List the manifests that are kept. Their signatures are checked when they are used, not here."""
+    from assay.reference.manifest import LARGEST_ENVELOPE, read_unverified
+    from assay.store.files import read_private
+    from assay.store.paths import state_directory
+
+    directory = state_directory(os.environ) / DIRECTORY
+    paths = sorted(directory.glob("*.json"))[:MAX_KEPT]
+    kept = [read_unverified(read_private(path, limit=LARGEST_ENVELOPE)) for path in paths]
+    now = datetime.now(UTC)
+    if as_json:
+        emit_json(
+            [
+                {
+                    "name": each.name,
+                    "version": each.version,
+                    "platform": each.values.platform,
+                    "expires": each.expires.isoformat(),
+                    "expired": now >= each.expires,
+                }
+                for each in kept
+            ]
+        )
+        return
+    rows = [
+        (
+            each.name,
+            str(each.version),
+            each.values.platform,
+            f"{each.expires:%Y-%m-%d}{' (expired)' if now >= each.expires else ''}",
+        )
+        for each in kept
+    ]
+    emit(table(("name", "version", "platform", "expires"), rows))
+
+
+@reference.command()
+@click.argument("before", type=FILE)
+@click.argument("after", type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print the difference as JSON.")
+def diff(before: Path, after: Path, *, as_json: bool) -> int:
+    """Show which registers two files of values differ in; 1 when they differ.
+
+    Each is a signed manifest, a file of `assay measure --out`, or a CoRIM. Signatures are not checked.
+    """
+    from assay.reference.difference import compare
+
+    found = compare(_measured(before), _measured(after))
+    if as_json:
+        emit_json([{"register": name, "change": kind, "value": value.hex()} for name, kind, value in found])
+    elif found:
+        emit(table(("register", "change", "value"), [(n, kind, value.hex()) for n, kind, value in found]))
+    else:
+        progress("The same values in every register.")
+    return 1 if found else 0
+
+
+@reference.command()
+@click.argument("file", type=FILE)
+@click.option("--tag-id", required=True, help="Name of the CoRIM.")
+@click.option("--vendor", required=True, help="Vendor of the environment that is measured.")
+@click.option("--model", required=True, help="Its model.")
+@click.option("--key", type=FILE, metavar="PEM", help="Sign it with this private key (P-256).")
+@click.option("--out", type=FILE, required=True, metavar="FILE", help="A new file.")
+def export(file: Path, tag_id: str, vendor: str, model: str, key: Path | None, out: Path) -> None:
+    """Write values as a CoRIM, signed (COSE) with --key."""
+    from assay.reference import corim
+    from assay.reference.manifest import load_signing_key
+
+    data = corim.encode(_measured(file), tag_id=tag_id, vendor=vendor, model=model)
+    if key is not None:
+        data = corim.sign(data, load_signing_key(_key_bytes(key)), signer=vendor)
+    write_new(out, data)
+
+
+@reference.command("import")
+@click.argument("file", type=FILE)
+@click.option("--platform", required=True, help="Whose registers these are, as policies name it.")
+@click.option(
+    "--trust", type=FILE, multiple=True, metavar="PEM", help="Keys one of which must have signed it."
+)
+@click.option("--unsigned", is_flag=True, help="Accept a CoRIM that nobody signed.")
+@click.option(
+    "--out", type=FILE, required=True, metavar="FILE", help="A new file, for `assay reference sign`."
+)
+def import_corim(file: Path, platform: str, trust: tuple[Path, ...], out: Path, *, unsigned: bool) -> None:
+    """Read the digests of a CoRIM as values."""
+    from assay.reference import corim
+    from assay.reference.values import write_measured
+
+    if unsigned == bool(trust):
+        raise UsageError(
+            "cli.reference.trust",
+            "Say whose signature the CoRIM must have, or that it needs none.",
+            action="Add either --trust KEY.pem or --unsigned.",
+        )
+    data = read_file(file, limit=corim.LARGEST)
+    now = datetime.now(UTC)
+    found = corim.decode(data) if unsigned else corim.verify(data, trusted_keys(trust), now=now)
+    write_new(out, write_measured(corim.values(found, platform=platform, now=now)))
+
+
+def trusted_keys(paths: Sequence[Path]) -> list[TrustedKey]:
+    """Load the public keys whose word about Reference Values is taken.
+
+    Raises:
+        UsageError: ``cli.file.*``.
+        ReferenceValueError: ``reference.key.*``.
+    """
+    from assay.reference.manifest import TrustedKey
+
+    return [TrustedKey.load(_key_bytes(path)) for path in paths]
+
+
+def remember(signed: SignedManifest, state: Path, now: datetime) -> None:
+    """Admit a manifest and write the memory of it, durably, before anything rests on it.
+
+    Raises:
+        ReferenceValueError: as ``memory.admit``; ``reference.memory.unreadable``.
+        StoreError: ``store.*``.
+    """
+    from assay.reference.memory import NAME, admit, encode_memory
+    from assay.store.files import prepare_directory, write_private
+
+    prepare_directory(state)
+    with _locked(state):
+        after = admit(signed, now=now, memory=memory_of(state))
+        write_private(state / NAME, encode_memory(after))
+
+
+def memory_of(state: Path) -> Mapping[str, Seen]:
+    """Return what is remembered; empty when nothing ever was.
+
+    Raises:
+        ReferenceValueError: ``reference.memory.unreadable``.
+        StoreError: ``store.file.*``.
+    """
+    from assay.reference.memory import LARGEST_FILE, NAME, decode_memory
+    from assay.store.files import read_private
+
+    try:
+        return decode_memory(read_private(state / NAME, limit=LARGEST_FILE))
+    except StoreError as error:
+        if error.code == "store.file.missing":
+            return {}
+        raise
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    # Of the directory: the file itself is replaced by each writer.
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _key_bytes(path: Path) -> bytes:
+    return read_file(path, limit=MAX_KEY_BYTES)
+
+
+def _measured(path: Path) -> Measured:
+    """Return the values of a file of any form, whoever signed it."""
+    from assay.reference import corim
+    from assay.reference.manifest import LARGEST_ENVELOPE, is_envelope, read_unverified
+    from assay.reference.values import read_measured
+
+    data = read_file(path, limit=LARGEST_ENVELOPE)
+    if is_envelope(data):
+        return read_unverified(data).values
+    if data.lstrip()[:1] == b"{":
+        return read_measured(data)
+    return corim.values(corim.decode(data), platform="corim", now=None)

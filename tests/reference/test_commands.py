@@ -1,0 +1,193 @@
+"""``assay measure`` and ``assay reference``, as they are typed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from assay.cli.main import main
+from assay.reference.ovmf import parse_firmware
+from assay.reference.snp_identity import IdentityBlock, sign_identity
+from assay.reference.tdvf import mrtd
+from assay.reference.values import read_measured
+from support.reference_firmware import sev_firmware, tdx_firmware, tdx_metadata
+from support.reference_pe import uki
+
+TDVF = tdx_firmware(tdx_metadata([(0x1000, 0x2000, 0xFFFFE000, 0x2000, 0, 1)]))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    state = tmp_path / "state"
+    monkeypatch.setenv("ASSAY_STATE_DIR", str(state))
+    monkeypatch.chdir(tmp_path)
+    key = ec.derive_private_key(21, ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "key.pem").write_bytes(pem)
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "key.pub").write_bytes(public)
+    (tmp_path / "ovmf.fd").write_bytes(sev_firmware())
+    (tmp_path / "tdvf.fd").write_bytes(TDVF)
+    (tmp_path / "kernel").write_bytes(b"kernel")
+    return tmp_path
+
+
+def answered(capsys, *words: str, code: int = 0):
+    assert main(list(words)) == code, capsys.readouterr().err
+    return capsys.readouterr()
+
+
+def refused(capsys, expected: str, *words: str, code: int = 1) -> None:
+    assert f"[{expected}]" in answered(capsys, *words, code=code).err
+
+
+SNP = ("measure", "snp", "--firmware", "ovmf.fd", "--vcpus", "2", "--vcpu-type", "EPYC-Milan")
+
+
+def test_an_snp_guest_is_measured(here, capsys):
+    found = json.loads(answered(capsys, *SNP, "--json").out)
+    assert found["platform"] == "snp"
+    assert found["parameters"]["vcpus"] == "2"
+    by_number = [*SNP[:-2], "--vcpu-signature", "0xa00f11"]
+    assert json.loads(answered(capsys, *by_number, "--json").out) == found
+    more = ("--kernel", "kernel", "--initrd", "kernel", "--append", "quiet", "--guest-features", "0x21")
+    other = json.loads(answered(capsys, *SNP, *more, "--json").out)
+    assert other["registers"] != found["registers"]
+    assert [each["role"] for each in other["artefacts"]] == ["firmware", "kernel", "initrd"]
+    svsm = json.loads(answered(capsys, *SNP, "--svsm", "ovmf.fd", "--vars-size", "4096", "--json").out)
+    assert svsm["parameters"]["variables_bytes"] == "4096"
+
+
+def test_the_table_shows_register_and_value(here, capsys):
+    shown = answered(capsys, *SNP)
+    assert shown.out.split()[:3] == ["register", "value", "measurement"]
+    assert "What the firmware boots" in shown.err
+
+
+def test_how_an_snp_guest_cannot_be_measured(here, capsys):
+    refused(capsys, "cli.measure.vcpu", *SNP[:-2], code=2)
+    refused(capsys, "cli.measure.vcpu", *SNP, "--vcpu-signature", "1", code=2)
+    refused(capsys, "cli.measure.number", *SNP, "--guest-features", "x", code=2)
+    refused(capsys, "reference.snp.vcpu", *SNP[:-1], "Z80")
+    answered(capsys, *SNP[:-2], "--hypervisor", "ec2")
+    refused(capsys, "reference.artefact.unreadable", *SNP, "--kernel", "absent")
+
+
+def test_a_tdx_firmware_is_measured(here, capsys):
+    found = json.loads(answered(capsys, "measure", "tdx", "--firmware", "tdvf.fd", "--json").out)
+    image = parse_firmware(TDVF)
+    assert found["registers"]["mr_td"] == sorted(mrtd(image, two_pass=each).hex() for each in (True, False))
+
+
+def test_an_identity_block_is_measured_raw_and_in_base64(here, capsys):
+    block = IdentityBlock(b"\x11" * 48)
+    signed = sign_identity(block, ec.derive_private_key(3, ec.SECP384R1()), None)
+    for name, data in (("block", block.encode()), ("auth", signed)):
+        (here / name).write_bytes(data)
+        (here / f"{name}.b64").write_bytes(base64.b64encode(data) + b"\n")
+    raw = answered(capsys, "measure", "id-block", "block", "auth", "--json").out
+    assert answered(capsys, "measure", "id-block", "block.b64", "auth.b64", "--json").out == raw
+    assert json.loads(raw)["registers"]["measurement"] == ["11" * 48]
+    refused(capsys, "reference.snp.id_block", "measure", "id-block", "key.pem", "auth")
+
+
+def test_a_unified_kernel_image_is_measured(here, capsys):
+    (here / "linux.efi").write_bytes(uki())
+    words = ("measure", "uki", "linux.efi", "--json")
+    found = json.loads(answered(capsys, *words).out)
+    assert found["registers"].keys() == {"pcr4", "pcr9", "pcr11"}
+    assert json.loads(answered(capsys, *words, "--phase", "").out)["parameters"]["phases"] == ""
+    early = json.loads(answered(capsys, *words, "--phase", "enter-initrd", "--bank", "sha384").out)
+    assert len(early["registers"]["pcr11"][0]) == 96
+    after = json.loads(answered(capsys, *words, "--after", "linux.efi").out)
+    assert after["registers"]["pcr4"] != found["registers"]["pcr4"]
+
+
+def test_a_compose_file_is_measured(here, capsys):
+    (here / "app-compose.json").write_bytes(b'{"a": 1}')
+    found = json.loads(answered(capsys, "measure", "compose", "app-compose.json", "--json").out)
+    assert found["registers"]["compose_hash"] == [hashlib.sha256(b'{"a": 1}').hexdigest()]
+
+
+def measured(capsys, name: str, *more: str) -> None:
+    answered(capsys, *SNP, *more, "--out", name)
+
+
+def signed(capsys, version: int, name: str = "web.json", *files: str) -> None:
+    answered(
+        capsys,
+        *("reference", "sign", *(files or ("one.json",)), "--name", "web", "--version", str(version)),
+        *("--days", "30", "--key", "key.pem", "--out", name),
+    )
+
+
+def test_values_are_signed_kept_and_listed(here, capsys):
+    measured(capsys, "one.json")
+    measured(capsys, "two.json", "--kernel", "kernel")
+    assert read_measured((here / "one.json").read_bytes()).platform == "snp"
+    refused(capsys, "cli.file.exists", *SNP, "--out", "one.json", code=2)
+    refused(capsys, "cli.file.unwritable", *SNP, "--out", "absent/one.json", code=2)
+    signed(capsys, 2, "web2.json", "one.json", "two.json")
+    signed(capsys, 1, "web1.json")
+    assert answered(capsys, "reference", "list").out.split() == ["name", "version", "platform", "expires"]
+    answered(capsys, "reference", "put", "web2.json", "--trust", "key.pub")
+    refused(capsys, "reference.manifest.rollback", "reference", "put", "web1.json", "--trust", "key.pub")
+    kept = json.loads(answered(capsys, "reference", "list", "--json").out)
+    assert [(each["name"], each["version"], each["expired"]) for each in kept] == [("web", 2, False)]
+    assert "web" in answered(capsys, "reference", "list").out
+    changed = (here / "web2.json").read_bytes().replace(b'"sig":"', b'"sig":"AAAA')
+    (here / "web3.json").write_bytes(changed)
+    refused(capsys, "reference.manifest.signature", "reference", "put", "web3.json", "--trust", "key.pub")
+
+
+def test_a_damaged_memory_stops_everything(here, capsys):
+    measured(capsys, "one.json")
+    signed(capsys, 1)
+    answered(capsys, "reference", "put", "web.json", "--trust", "key.pub")
+    (here / "state" / "reference-memory.json").write_bytes(b"{}")
+    refused(capsys, "reference.memory.unreadable", "reference", "put", "web.json", "--trust", "key.pub")
+    (here / "state" / "reference-memory.json").chmod(0o644)
+    refused(capsys, "store.file.mode", "reference", "put", "web.json", "--trust", "key.pub")
+
+
+def test_files_of_every_form_are_compared(here, capsys):
+    measured(capsys, "one.json")
+    measured(capsys, "two.json", "--kernel", "kernel")
+    signed(capsys, 1)
+    assert "The same values" in answered(capsys, "reference", "diff", "one.json", "web.json").err
+    shown = answered(capsys, "reference", "diff", "one.json", "two.json", code=1).out
+    assert [line.split()[:2] for line in shown.splitlines()[1:]] == [
+        ["measurement", "removed"],
+        ["measurement", "added"],
+    ]
+    listed = json.loads(answered(capsys, "reference", "diff", "one.json", "two.json", "--json", code=1).out)
+    assert [each["change"] for each in listed] == ["removed", "added"]
+    answered(
+        capsys,
+        *("reference", "export", "two.json", "--tag-id", "t", "--vendor", "v", "--model", "m"),
+        *("--out", "two.corim"),
+    )
+    answered(capsys, "reference", "diff", "two.json", "two.corim")
+
+
+def test_a_corim_goes_out_and_comes_back(here, capsys):
+    measured(capsys, "one.json")
+    export = ("reference", "export", "one.json", "--tag-id", "t", "--vendor", "v", "--model", "m")
+    answered(capsys, *export, "--out", "plain.corim")
+    answered(capsys, *export, "--key", "key.pem", "--out", "signed.corim")
+    back = ("reference", "import", "--platform", "snp")
+    answered(capsys, *back, "signed.corim", "--trust", "key.pub", "--out", "back.json")
+    answered(capsys, *back, "plain.corim", "--unsigned", "--out", "again.json")
+    answered(capsys, "reference", "diff", "back.json", "one.json")
+    answered(capsys, "reference", "diff", "again.json", "one.json")
+    refused(capsys, "cli.reference.trust", *back, "plain.corim", "--out", "x.json", code=2)
+    refused(
+        capsys,
+        "reference.corim.unsigned",
+        *(*back, "plain.corim", "--trust", "key.pub", "--out", "x.json"),
+    )

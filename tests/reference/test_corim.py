@@ -1,0 +1,261 @@
+"""CoRIMs: written, read, signed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.errors import ReferenceValueError
+from assay.evidence.decoding.cbor import Tag
+from assay.evidence.decoding.cbor import decode as decode_cbor
+from assay.evidence.decoding.cbor import encode as encode_cbor
+from assay.reference import corim
+from assay.reference.manifest import TrustedKey
+from assay.reference.values import Measured
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+KEY = ec.derive_private_key(12, ec.SECP256R1())
+TRUSTED = [TrustedKey.of(KEY.public_key())]
+VALUES = Measured(
+    "tdx", {"mr_td": frozenset({b"\1" * 48, b"\2" * 48}), "compose_hash": frozenset({b"\3" * 32})}
+)
+PLAIN = corim.encode(VALUES, tag_id="tag", vendor="Vendor", model="Model")
+SIGNED = corim.sign(PLAIN, KEY, signer="Vendor")
+ENVIRONMENT = {0: {1: "Vendor", 2: "Model"}}
+DIGEST = [1, b"d" * 32]
+
+
+def code(work) -> str:
+    with pytest.raises(ReferenceValueError) as caught:
+        work()
+    return caught.value.code
+
+
+def made(*measurements, environment=None, more=None, triples=None) -> bytes:
+    triple = [ENVIRONMENT if environment is None else environment, list(measurements)]
+    comid = {1: {0: "c"}, 4: {0: [triple]} if triples is None else triples}
+    return encode_cbor(Tag(501, {0: "id", 1: [Tag(506, encode_cbor(comid))], **(more or {})}))
+
+
+def read(data: bytes, **given) -> Measured:
+    return corim.values(corim.decode(data), platform="tdx", now=NOW, **given)
+
+
+def window(start: int | None, end: int) -> dict:
+    return {} if start is None else {0: Tag(1, start), 1: Tag(1, end)}
+
+
+def test_what_was_written_is_read():
+    found = read(PLAIN)
+    assert found.registers == VALUES.registers
+    assert found.parameters == {"corim": "tag", "environment": "vendor Vendor, model Model"}
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize("key", [KEY, ed25519.Ed25519PrivateKey.from_private_bytes(b"k" * 32)])
+def test_what_was_signed_is_verified(key):
+    signed = corim.sign(PLAIN, key, signer="Vendor")
+    trusted = [*TRUSTED, TrustedKey.of(key.public_key())]
+    assert corim.verify(signed, trusted, now=NOW) == corim.decode(PLAIN) == corim.decode(signed)
+
+
+def test_only_a_trusted_signature_counts():
+    stranger = [TrustedKey.of(ec.derive_private_key(13, ec.SECP256R1()).public_key())]
+    assert code(lambda: corim.verify(SIGNED, stranger, now=NOW)) == "reference.corim.signature"
+    assert code(lambda: corim.verify(SIGNED, [], now=NOW)) == "reference.corim.signature"
+    assert code(lambda: corim.verify(PLAIN, TRUSTED, now=NOW)) == "reference.corim.unsigned"
+    changed = SIGNED.replace(b"\1" * 48, b"\5" * 48)
+    assert code(lambda: corim.verify(changed, TRUSTED, now=NOW)) == "reference.corim.signature"
+
+
+def test_a_signed_message_says_what_it_holds():
+    tag = decode_cbor(SIGNED, max_bytes=10_000)
+    protected = decode_cbor(tag.value[0], max_bytes=1000)
+    for headers in ({**protected, 3: "text/plain"}, {1: -7}):
+        message = encode_cbor(Tag(18, [encode_cbor(headers), *tag.value[1:]]))
+        assert code(lambda message=message: corim.verify(message, TRUSTED, now=NOW)) == (
+            "reference.corim.malformed"
+        )
+    detached = encode_cbor(Tag(18, [tag.value[0], {}, None, tag.value[3]]))
+    assert code(lambda: corim.verify(detached, TRUSTED, now=NOW)) == "reference.corim.malformed"
+
+
+def test_validity_of_the_corim_is_kept():
+    at = int(NOW.timestamp())
+    measurement = {0: "mr_td", 1: {2: [DIGEST]}}
+    for start, end in ((at, at), (at - 1, at + 1)):
+        assert read(made(measurement, more={4: window(start, end)}))
+    late = made(measurement, more={4: window(at + 1, at + 2)})
+    over = made(measurement, more={4: window(at - 2, at - 1)})
+    assert code(lambda: read(late)) == "reference.corim.not_yet"
+    assert code(lambda: read(over)) == "reference.corim.expired"
+    assert corim.values(corim.decode(over), platform="tdx", now=None).registers
+    signed = corim.sign(over, KEY, signer="x")
+    assert code(lambda: corim.verify(signed, TRUSTED, now=NOW)) == "reference.corim.expired"
+    for validity in ({}, {0: Tag(1, at)}, {1: at}, {1: Tag(2, at)}, {1: Tag(1, -1)}, {1: Tag(1, 1 << 37)}, 1):
+        data = made(measurement, more={4: validity})
+        assert code(lambda data=data: corim.decode(data)) == "reference.corim.malformed"
+
+
+def test_validity_of_the_signature_is_kept():
+    at = int(NOW.timestamp())
+    for meta, expected in (
+        (encode_cbor({0: {0: "x"}, 1: window(at - 2, at - 1)}), "expired"),
+        (encode_cbor({0: {0: "x"}, 1: window(at + 1, at + 2)}), "not_yet"),
+        ("text", "malformed"),
+        (b"\xff", "malformed"),
+    ):
+        signed = resigned({8: meta})
+        assert code(lambda signed=signed: corim.verify(signed, TRUSTED, now=NOW)) == (
+            f"reference.corim.{expected}"
+        )
+    assert corim.verify(resigned({}), TRUSTED, now=NOW)
+    assert corim.verify(resigned({2: [8], 8: encode_cbor({0: {0: "x"}})}), TRUSTED, now=NOW)
+
+
+def resigned(more: dict) -> bytes:
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    protected = encode_cbor({1: -7, 3: "application/rim+cbor", **more})
+    message = encode_cbor(["Signature1", protected, b"", PLAIN])
+    r, s = decode_dss_signature(KEY.sign(message, ec.ECDSA(SHA256())))
+    return encode_cbor(Tag(18, [protected, {}, PLAIN, r.to_bytes(32, "big") + s.to_bytes(32, "big")]))
+
+
+def test_keys_become_names_of_registers():
+    uuid = UUID("31fb5abf-023e-4992-aa4e-95f9c1503bfa")
+    found = read(
+        made(
+            {0: "cca.rim", 1: {2: [["sha-256", b"a" * 32]]}},
+            {0: Tag(37, uuid.bytes), 1: {2: [[7, b"b" * 48]]}},
+            {0: 7, 1: {2: DIGEST}},
+            {0: Tag(111, b"\x2a\x03"), 1: {2: [DIGEST]}},
+            {1: {2: [DIGEST]}},
+            {0: "pcrs", 1: {14: {4: [DIGEST], "nine": [DIGEST]}}},
+        )
+    )
+    assert found.registers.keys() == {
+        "cca_rim",
+        "m_31fb5abf_023e_4992_aa4e_95f9c1503bfa",
+        "m_7",
+        "m_2a03",
+        "digest",
+        "pcrs_4",
+        "pcrs_nine",
+    }
+    clash = made({0: "a b", 1: {2: [DIGEST]}}, {0: "a-b", 1: {2: [DIGEST]}})
+    assert code(lambda: read(clash)) == "reference.corim.key"
+
+
+def test_what_else_is_demanded_is_said():
+    data = made(
+        {0: "fw", 1: {0: {0: "1.2"}, 1: Tag(552, 3), 2: [DIGEST], 99: 1}},
+        {0: "svn", 1: {1: Tag(552, 3)}},
+        triples={0: [[ENVIRONMENT, [{0: "fw", 1: {1: 3, 2: [DIGEST]}}]]], 1: [], 3: [], 9: []},
+    )
+    assert read(data).notes == (
+        "The CoRIM also holds endorsed values; that is not appraised.",
+        "The CoRIM also holds attestation keys; that is not appraised.",
+        "The CoRIM also holds triples of kind 9; that is not appraised.",
+        "Of fw: its svn is not appraised.",
+    )
+    plain = read(made({0: "fw", 1: {0: {0: "1.2"}, 1: 3, 2: [DIGEST], 99: 1}}, {0: "only", 1: {4: b"x"}}))
+    assert plain.notes == (
+        "Of fw: its svn is not appraised.",
+        "Of fw: its member 99 is not appraised.",
+        "Of only: its raw value is not appraised.",
+    )
+    assert plain.registers == {"fw": {b"d" * 32}}
+
+
+def test_other_tags_are_named():
+    data = encode_cbor(
+        Tag(
+            501,
+            {
+                0: Tag(37, bytes(16)),
+                1: [
+                    Tag(505, b"coswid"),
+                    Tag(506, encode_cbor({4: {0: [[ENVIRONMENT, [{1: {2: [DIGEST]}}]]]}})),
+                ],
+                3: Tag(32, "https://profile.example"),
+            },
+        )
+    )
+    found = read(data)
+    assert found.notes == ("The CoRIM also holds a tag 505; that is not appraised.",)
+    assert found.parameters["profile"] == "https://profile.example"
+    assert found.parameters["corim"] == "00000000-0000-0000-0000-000000000000"
+
+
+def test_one_environment_is_chosen():
+    first, second = {0: {1: "A"}}, {1: Tag(550, b"\x01\x02"), 2: Tag(560, b"g")}
+    triples = {0: [[each, [{0: "fw", 1: {2: [DIGEST]}}]] for each in (first, second)]}
+    data = made(triples=triples)
+    assert code(lambda: read(data)) == "reference.corim.environment"
+    assert read(data, environment="vendor A").parameters["environment"] == "vendor A"
+    assert read(data, environment="instance 0102, group 67").registers
+    assert code(lambda: read(data, environment="vendor B")) == "reference.corim.empty"
+    assert code(lambda: read(made({0: "a", 1: {4: b""}}))) == "reference.corim.empty"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", "malformed"),
+        (b"\xff", "malformed"),
+        (encode_cbor({}), "malformed"),
+        (encode_cbor(Tag(500, {})), "malformed"),
+        (encode_cbor(Tag(501, [])), "malformed"),
+        (encode_cbor(Tag(501, {0: "a"})), "malformed"),
+        (encode_cbor(Tag(501, {0: "a", 1: []})), "malformed"),
+        (encode_cbor(Tag(501, {0: "a", 1: [1]})), "malformed"),
+        (encode_cbor(Tag(501, {0: "a", 1: [Tag(506, {})]})), "malformed"),
+        (encode_cbor(Tag(501, {0: "a", 1: [Tag(505, b"")] * 257})), "too_many"),
+        (encode_cbor(Tag(501, {1: [Tag(505, b"")]})), "malformed"),
+        (encode_cbor(Tag(501, {0: 1.5, 1: [Tag(505, b"")]})), "malformed"),
+        (encode_cbor(Tag(501, {0: Tag(99, b""), 1: [Tag(505, b"")]})), "malformed"),
+        (encode_cbor(Tag(501, {0: Tag(37, b"short"), 1: [Tag(505, b"")]})), "malformed"),
+        (encode_cbor(Tag(18, 1)), "malformed"),
+        (made(triples=1), "malformed"),
+        (made(triples={0: []}), "malformed"),
+        (made(triples={0: [1]}), "malformed"),
+        (made(triples={0: [[ENVIRONMENT]]}), "malformed"),
+        (made(triples={0: [[1, [{}]]]}), "malformed"),
+        (made({}, environment={}), "malformed"),
+        (made({0: "a", 1: {2: [DIGEST]}}, environment={0: 1}), "malformed"),
+        (made({0: "a"}), "malformed"),
+        (made({0: "a", 1: {2: []}}), "malformed"),
+        (made({0: "a", 1: {2: [1]}}), "malformed"),
+        (made({0: "a", 1: {2: [[b"x", b"y"]]}}), "malformed"),
+        (made({0: "a", 1: {2: [[[], b"y"]]}}), "malformed"),
+        (made({0: "a", 1: {2: [[1, "text"]]}}), "malformed"),
+        (made({0: "a", 1: {2: [[1, b"d" * 48]]}}), "digest"),
+        (made({0: "a", 1: {2: [[2, b"d" * 16]]}}), "digest"),
+        (made({0: "a", 1: {2: [["md5", b"d" * 16]]}}), "digest"),
+        (made({0: "a", 1: {14: 1}}), "malformed"),
+        (made(*[{0: 1, 1: {}}] * 4097), "too_many"),
+    ],
+)
+def test_a_corim_that_is_none(data, expected):
+    assert code(lambda: corim.decode(data)) == f"reference.corim.{expected}"
+
+
+def test_a_value_that_is_no_digest_cannot_be_written():
+    odd = Measured("tdx", {"a": frozenset({b"x" * 20})})
+    assert code(lambda: corim.encode(odd, tag_id="t", vendor="v", model="m")) == "reference.corim.digest"
+
+
+@given(st.integers(0, len(SIGNED) - 1), st.integers(0, 7))
+def test_no_single_bit_of_a_signed_corim_can_be_changed_unnoticed(at, bit):
+    data = SIGNED[:at] + bytes([SIGNED[at] ^ 1 << bit]) + SIGNED[at + 1 :]
+    with suppress(ReferenceValueError):
+        corim.verify(data, TRUSTED, now=NOW)
+        pytest.fail("a changed CoRIM was verified")
