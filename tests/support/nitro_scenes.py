@@ -12,6 +12,7 @@ from assay.evidence.roots import Roots
 from assay.evidence.verification import Expected, Unchecked
 from assay.simulator.intel import Installation
 from assay.simulator.nitro import pki
+from assay.simulator.nitro.attacks import profile_of
 from assay.simulator.nitro.document import DocumentDraft
 from assay.simulator.nitro.hypervisor import SecurityModule, SimulatedAws
 
@@ -69,30 +70,10 @@ def reissue(found: DocumentDraft, place: int, *, key=None, issuer=None, **change
     """Issue the certificate at one place (0 root, 4 leaf) of a draft again with changes, and all below it."""
     chain = found.chain
     for at in range(place, len(chain)):
-        profile = profile_of(chain[at])
+        profile = profile_of(chain[at].certificate)
         if at == place:
             profile = replace(profile, **changes)
         own = key if key is not None and at == place else chain[at].key
         above = issuer if issuer is not None and at == place else chain[at - 1]
         chain[at] = pki.self_signed(profile, own) if at == 0 else above.issue(profile, own)
     found.key = chain[-1].key
-
-
-def profile_of(issued: pki.Issued) -> pki.Profile:
-    """Return what a simulated certificate says."""
-    from cryptography import x509
-
-    certificate = issued.certificate
-    constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage)
-    names = ("digital_signature", "key_cert_sign", "crl_sign")
-    common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
-    return pki.Profile(
-        str(common),
-        certificate.not_valid_before_utc,
-        certificate.not_valid_after_utc,
-        authority=constraints.ca,
-        path_length=constraints.path_length,
-        usage=frozenset(name for name in names if getattr(usage.value, name)),
-        usage_critical=usage.critical,
-    )
