@@ -368,6 +368,10 @@ class Document:
     snp: Annotated[
         Any, Key(Table("assay.appraisal.tables.snp:Snp"), "An SEV-SNP guest and the chip that it runs on.")
     ] = None
+    nitro: Annotated[
+        Any,
+        Key(Table("assay.appraisal.tables.nitro:Nitro"), "A Nitro Enclave, or an instance with a NitroTPM."),
+    ] = None
     dstack: Annotated[
         Dstack | None, Key(Table(Dstack), "Identity of a dstack guest; an event log is then required.")
     ] = None

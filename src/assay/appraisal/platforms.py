@@ -5,7 +5,7 @@ To add a platform:
 1. ``vocabulary.PLATFORMS`` gets its name, ``vocabulary._WEAKNESSES`` the weaknesses that a policy may admit.
 2. ``tables/<platform>.py`` declares the policy tables that speak of it alone, ``document.Document`` and
    ``vocabulary.TABLES`` name them.
-3. ``rules/<platform>.py`` makes the rules, and ends with ``PLATFORM = PlatformAppraisal(...)``.
+3. ``rules/<platform>.py`` makes the rules, and ends with ``PLATFORMS``: name -> ``PlatformAppraisal``.
 4. ``_MODULES`` below gets the module.
 
 A module is imported when a policy or a result first names its platform, so that nobody pays for the others.
@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from assay.evidence.dcap.tcb import TcbClaims
 
 _MODULES: Final = {
-    "tdx": "assay.appraisal.rules.tdx",
-    "sgx": "assay.appraisal.rules.sgx",
-    "snp": "assay.appraisal.rules.snp",
+    "tdx": "tdx",
+    "sgx": "sgx",
+    "snp": "snp",
+    "nitro": "nitro",
+    "nitro-tpm": "nitro",
 }
 
 
@@ -81,8 +83,10 @@ def platform_of(name: str) -> PlatformAppraisal:
     Raises:
         KeyError: The platform is not in ``vocabulary.PLATFORMS``.
     """
-    found: PlatformAppraisal = import_module(_MODULES[name]).PLATFORM
-    return found
+    found: Mapping[str, PlatformAppraisal] = import_module(
+        f"assay.appraisal.rules.{_MODULES[name]}"
+    ).PLATFORMS
+    return found[name]
 
 
 def reference_sizes() -> Mapping[str, int]:

@@ -13,13 +13,22 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PLATFORMS: Final = ("tdx", "sgx", "snp")
+PLATFORMS: Final = ("tdx", "sgx", "snp", "nitro", "nitro-tpm")
 
 TOKENS: Final[tuple[str, ...]] = ()
 """Platforms whose evidence is a token that somebody else issued."""
 
+_NITRO: Final = ("nitro", "nitro-tpm")
+
 TABLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {"tdx": ("tdx",), "dstack": ("tdx",), "sgx": ("sgx",), "snp": ("snp",), "tcb": ("tdx", "sgx")}
+    {
+        "tdx": ("tdx",),
+        "dstack": ("tdx",),
+        "sgx": ("sgx",),
+        "snp": ("snp",),
+        "nitro": _NITRO,
+        "tcb": ("tdx", "sgx"),
+    }
 )
 """Table of a policy to the platforms that it is about; the tables not named here are about any."""
 
@@ -175,6 +184,17 @@ _WEAKNESSES: Final = (
         "The report was asked for by software that is not the most privileged one in the guest.",
         _SNP,
         _CONFIGURATION,
+    ),
+    Weakness(
+        "host-tpm",
+        "The TPM is the host's: it shows what booted, not that the host cannot look inside.",
+        ("nitro-tpm",),
+        _HARDWARE,
+    ),
+    Weakness(
+        "archived-chain",
+        "The chain was judged at the time that the evidence itself states: it proves nothing about now.",
+        _NITRO,
     ),
     Weakness(
         "milan",

@@ -129,7 +129,7 @@ def _executables(result: AttestationResult) -> TrustClaim:
     return TrustClaim(NO_CLAIM, "The policy names no enclave.")
 
 
-PLATFORM: Final = PlatformAppraisal(
+_PLATFORM: Final = PlatformAppraisal(
     name="sgx",
     title="Intel SGX",
     tables=("sgx",),
@@ -142,3 +142,4 @@ PLATFORM: Final = PlatformAppraisal(
     endorsed_since=attrgetter("tcb.collateral_valid_from"),
     tcb=attrgetter("tcb"),
 )
+PLATFORMS: Final = {"sgx": _PLATFORM}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.document import Attributes
 from assay.appraisal.platforms import PlatformAppraisal
+from assay.appraisal.rules.lists import flag_rule, least_rule, listed_rule
 from assay.appraisal.rules.registers import register_rule
 from assay.appraisal.rules.subject import Rule, Subject, Workshop, failed
 from assay.appraisal.rules.weaknesses import weakness_rule
@@ -19,7 +20,7 @@ from assay.appraisal.tables.snp import LeastTcb, Snp
 from assay.appraisal.trust_vector import EXECUTABLES_BOOT_APPROVED, NO_CLAIM, TrustClaim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Iterator
 
     from assay.appraisal.document import Document
     from assay.appraisal.result import AttestationResult
@@ -50,9 +51,9 @@ def rules(shop: Workshop) -> Iterator[Rule]:
             yield register_rule(shop, f"snp.{name}", attrgetter(name), allowed)
     yield from _lists(shop, snp)
     if snp.min_guest_svn is not None:
-        yield _least(shop, "min_guest_svn", "guest_svn", snp.min_guest_svn)
+        yield least_rule(shop, "snp.min_guest_svn", attrgetter("guest_svn"), snp.min_guest_svn)
     if snp.min_report_version is not None:
-        yield _least(shop, "min_report_version", "version", snp.min_report_version)
+        yield least_rule(shop, "snp.min_report_version", attrgetter("version"), snp.min_report_version)
     for table, part in (("guest_policy", "policy"), ("platform_info", "platform")):
         yield from _bits(shop, table, part, getattr(snp, table))
     for name in ("launch_mitigations", "current_mitigations"):
@@ -224,52 +225,20 @@ def _lists(shop: Workshop, snp: Snp) -> Iterator[Rule]:
     for name in ("family_id", "image_id"):
         values = getattr(snp, name)
         if values is not None:
-            yield _listed(shop, name, attrgetter(name), frozenset(values))
+            yield listed_rule(shop, f"snp.{name}", attrgetter(name), values)
     if snp.products is not None:
-        yield _listed(shop, "products", lambda claims: claims.product.value.lower(), frozenset(snp.products))
+        yield listed_rule(shop, "snp.products", lambda claims: claims.product.value.lower(), snp.products)
     if snp.signing_keys is not None:
-        yield _listed(shop, "signing_keys", attrgetter("signing_key"), frozenset(snp.signing_keys))
+        yield listed_rule(shop, "snp.signing_keys", attrgetter("signing_key"), snp.signing_keys)
     if snp.csp_ids is not None:
-        yield _listed(shop, "csp_ids", attrgetter("csp_id"), frozenset(snp.csp_ids))
+        yield listed_rule(shop, "snp.csp_ids", attrgetter("csp_id"), snp.csp_ids)
     if snp.chip_ids is not None:
-        yield _listed(shop, "chip_ids", _chip_digest, frozenset(snp.chip_ids))
+        yield listed_rule(shop, "snp.chip_ids", _chip_digest, snp.chip_ids)
 
 
 def _chip_digest(claims: SnpClaims) -> bytes:
     # A masked id names no chip: its digest would stand for every machine that hides its own.
     return hashlib.sha256(claims.chip_id).digest() if any(claims.chip_id) else b""
-
-
-def _listed(shop: Workshop, key: str, read: Callable[[Any], Any], allowed: Collection[Any]) -> Rule:
-    path = f"snp.{key}"
-    spec = shop.spec(path, f"{key} is one that the policy names")
-    passed = spec.passed
-
-    def judge(subject: Subject) -> Check:
-        found = read(subject.claims)
-        if found in allowed:
-            return passed
-        shown = found.hex() if isinstance(found, bytes) else ascii(found)[:80]
-        return failed(
-            spec, path, "not_listed", f"It is {shown or 'not stated'}, which the policy does not name."
-        )
-
-    return Rule(spec, judge)
-
-
-def _least(shop: Workshop, key: str, claim: str, least: int) -> Rule:
-    path = f"snp.{key}"
-    spec = shop.spec(path, f"{claim} is at least {least}")
-    passed = spec.passed
-    read = attrgetter(claim)
-
-    def judge(subject: Subject) -> Check:
-        found = read(subject.claims)
-        if found >= least:
-            return passed
-        return failed(spec, path, "too_small", f"{claim} is {found}; {least} is required.")
-
-    return Rule(spec, judge)
 
 
 def _bits(shop: Workshop, table: str, part: str, wanted: Any) -> Iterator[Rule]:
@@ -278,19 +247,7 @@ def _bits(shop: Workshop, table: str, part: str, wanted: Any) -> Iterator[Rule]:
     for name in type(wanted).__dataclass_fields__:
         value = getattr(wanted, name)
         if value is not None:
-            yield _bit(shop, f"snp.{table}.{name}", attrgetter(f"{part}.{name}"), wanted=value)
-
-
-def _bit(shop: Workshop, path: str, read: Callable[[Any], bool], *, wanted: bool) -> Rule:
-    spec = shop.spec(path, f"{path.rpartition('.')[2]} is {'set' if wanted else 'not set'}")
-    passed = spec.passed
-
-    def judge(subject: Subject) -> Check:
-        if read(subject.claims) is wanted:
-            return passed
-        return failed(spec, path, "mismatch", f"It is {not wanted}; the policy demands {wanted}.")
-
-    return Rule(spec, judge)
+            yield flag_rule(shop, f"snp.{table}.{name}", attrgetter(f"{part}.{name}"), wanted=value)
 
 
 def _mitigations(shop: Workshop, name: str, wanted: bytes) -> Rule:
@@ -320,7 +277,7 @@ def _names_code(document: Document) -> bool:
     return (document.snp or Snp()).measurement is not None
 
 
-PLATFORM: Final = PlatformAppraisal(
+_PLATFORM: Final = PlatformAppraisal(
     name="snp",
     title="AMD SEV-SNP",
     tables=("snp",),
@@ -332,3 +289,4 @@ PLATFORM: Final = PlatformAppraisal(
     executables=_executables,
     endorsed_since=attrgetter("endorsed_from"),
 )
+PLATFORMS: Final = {"snp": _PLATFORM}

@@ -240,7 +240,7 @@ def _executables(result: AttestationResult) -> TrustClaim:
     return TrustClaim(EXECUTABLES_BOOT_APPROVED, "What was booted is named.")
 
 
-PLATFORM: Final = PlatformAppraisal(
+_PLATFORM: Final = PlatformAppraisal(
     name="tdx",
     title="Intel TDX",
     tables=("tdx", "dstack"),
@@ -262,3 +262,4 @@ PLATFORM: Final = PlatformAppraisal(
     endorsed_since=attrgetter("tcb.collateral_valid_from"),
     tcb=attrgetter("tcb"),
 )
+PLATFORMS: Final = {"tdx": _PLATFORM}

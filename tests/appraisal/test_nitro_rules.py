@@ -1,0 +1,139 @@
+"""Rules about Nitro Enclaves and NitroTPM instances: for each, the evidence that it alone refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from assay.appraisal import AttestationResult, Policy, appraise
+from assay.appraisal.rules.subject import Context
+from assay.evidence.ledger import Ledger, Outcome
+from assay.evidence.nitro.claims import NitroClaims
+from assay.evidence.verification import Anchor, EvidenceResult
+from support.appraisal_evidence import BINDING, NOW, SIGNATURE
+
+AWS = Anchor(bytes(32), "AWS Nitro Enclaves Root G1", simulated=False)
+PCRS = {index: bytes([index]) * 48 for index in (0, 1, 2, 3, 4, 7, 8)}
+CLAIMS = NitroClaims(
+    module_id="i-0123456789abcdef0-enc0123456789abcdef",
+    instance_id="i-0123456789abcdef0",
+    region="eu-central-1",
+    digest="SHA384",
+    timestamp=NOW - timedelta(seconds=60),
+    pcrs=PCRS,
+    public_key=None,
+    user_data=None,
+    nonce=None,
+    debug=False,
+    carrier="user_data",
+    validity="now",
+    chain_valid_from=NOW - timedelta(hours=1),
+    chain_valid_until=NOW + timedelta(hours=1),
+)
+
+
+def policy(body: str = "", *, accept: str = "[]", platform: str = "nitro", top: str = "") -> Policy:
+    text = f'version = 1\nplatforms = ["{platform}"]\naccept = {accept}\n{top}[nitro]\n{body}\n'
+    return Policy.load(text.encode(), name="test")
+
+
+def judged(by: Policy, platform: str = "nitro", **changed: Any) -> AttestationResult:
+    made: EvidenceResult[Any] = EvidenceResult(
+        platform,
+        Ledger((SIGNATURE.passed, BINDING.passed)),
+        BINDING.id,
+        AWS,
+        bytes(32),
+        (),
+        (),
+        {},
+        replace(CLAIMS, **changed),
+    )
+    return appraise(made, by, now=NOW, references={}, context=Context(), workload_log=None)
+
+
+def codes(result: AttestationResult) -> list[str]:
+    return [check.code for check in result.ledger.failed()]
+
+
+@pytest.mark.parametrize(
+    ("changed", "code", "word"),
+    [
+        ({"debug": True}, "policy.attributes.debug.weak", "debug"),
+        ({"validity": "document"}, "policy.nitro.validity.weak", "archived-chain"),
+    ],
+)
+def test_weaknesses(changed, code, word):
+    assert judged(policy()).accepted
+    assert codes(judged(policy(), **changed)) == [code]
+    admitted = judged(policy(accept=f'["{word}"]'), **changed)
+    assert admitted.accepted
+    assert admitted.admitted == (word,)
+
+
+def test_debug_can_be_forbidden_whatever_is_admitted():
+    forbidden = policy(top="[attributes]\ndebug = false\n", accept='["debug"]')
+    assert codes(judged(forbidden, debug=True)) == ["policy.attributes.debug.weak"]
+
+
+@pytest.mark.parametrize("index", sorted(PCRS))
+def test_registers(index):
+    by = policy(f'pcr{index} = ["{PCRS[index].hex()}"]')
+    assert judged(by).accepted
+    other = {"pcrs": PCRS | {index: b"x" * 48}}
+    assert codes(judged(by, **other)) == [f"policy.nitro.pcr{index}.mismatch"]
+
+
+def test_a_register_that_the_document_does_not_hold_is_not_the_named_one():
+    assert codes(judged(policy(f'pcr31 = ["{bytes(48).hex()}"]'))) == ["policy.nitro.pcr31.mismatch"]
+
+
+@pytest.mark.parametrize(
+    ("body", "changed", "code"),
+    [
+        ('instance_ids = ["i-0123456789abcdef0"]', {"instance_id": "i-1"}, "instance_ids.not_listed"),
+        ('regions = ["eu-central-1"]', {"region": "us-east-1"}, "regions.not_listed"),
+        ("max_age_seconds = 60", {"timestamp": NOW - timedelta(seconds=61)}, "max_age_seconds.too_old"),
+        ("max_age_seconds = 60", {"timestamp": NOW + timedelta(seconds=1)}, "max_age_seconds.too_old"),
+    ],
+)
+def test_requirements(body, changed, code):
+    assert judged(policy(body)).accepted
+    assert codes(judged(policy(body), **changed)) == [f"policy.nitro.{code}"]
+
+
+def test_the_age_of_the_collateral_has_no_meaning_for_a_document():
+    result = judged(policy(top="[freshness]\ncollateral_max_age_hours = 1\n"))
+    assert result.accepted
+    assert result.ledger["policy.freshness.collateral_max_age_hours"].outcome is Outcome.NOT_APPLICABLE
+
+
+def test_an_instance_is_no_tee():
+    by = policy(platform="nitro-tpm")
+    assert codes(judged(by, "nitro-tpm")) == ["policy.nitro.host_tpm.weak"]
+    admitted = judged(policy(platform="nitro-tpm", accept='["host-tpm"]'), "nitro-tpm")
+    assert admitted.accepted
+    assert admitted.trust_vector["hardware"] == 32
+    assert codes(judged(policy(), "nitro-tpm")) == ["policy.platforms.other"]
+
+
+@pytest.mark.parametrize(
+    ("platform", "keys", "gate"),
+    [
+        ("nitro", (), False),
+        ("nitro", (0,), True),
+        ("nitro", (1,), False),
+        ("nitro", (1, 2), True),
+        ("nitro-tpm", (0,), False),
+        ("nitro-tpm", (4,), False),
+        ("nitro-tpm", (4, 7), True),
+    ],
+)
+def test_which_registers_name_the_code(platform, keys, gate):
+    body = "\n".join(f'pcr{index} = ["{PCRS[index].hex()}"]' for index in keys)
+    by = policy(body, platform=platform, accept='["host-tpm"]' if platform == "nitro-tpm" else "[]")
+    assert by.gate is gate
+    assert judged(by, platform).trust_vector["executables"] == (3 if gate else 0)
