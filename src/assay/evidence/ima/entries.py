@@ -51,6 +51,7 @@ _TEMPLATES = {
 }
 _FIELDS = frozenset({"d", "n", "d-type", *(field for fields in _TEMPLATES.values() for field in fields)})
 _SHA1_BYTES = 20
+_ENTRY_DIGESTS = (Algorithm.SHA1, Algorithm.SHA256, Algorithm.SHA384, Algorithm.SHA512)
 
 
 def refuse(what: str, why: str) -> NoReturn:
@@ -200,7 +201,7 @@ def digest_algorithm(data: bytes) -> Algorithm:
     Raises:
         EvidenceError: ``ima.template`` when the first entry has no known template under any of them.
     """
-    for algorithm in (Algorithm.SHA1, Algorithm.SHA256, Algorithm.SHA384, Algorithm.SHA512):
+    for algorithm in _ENTRY_DIGESTS:
         at = 4 + algorithm.size
         size = int.from_bytes(data[at : at + 4], "little")
         name = data[at + 4 : at + 4 + size] if 0 < size <= MAX_TEMPLATE_NAME else b""
@@ -297,13 +298,41 @@ def _line(line: bytes, number: int) -> bytes:
 
 
 def _words(words: list[bytes]) -> tuple[int, bytes, bytes, list[bytes]]:
+    """Return PCR, digest, template and field values of a line.
+
+    Spaces in a file's name make a line ambiguous where fields may be empty (kernels write underscores in
+    their place, other writers do not): then the digest tells which reading was measured.
+    """
     register, digest, name = int(words[0]), bytes.fromhex(words[1].decode()), words[2]
     fields = ("d", "n") if name == LEGACY else template_fields(name)
     values = words[3:]
-    if fields is None or not 2 <= len(values) <= len(fields) or not 0 <= register < 24:
+    if fields is None or len(values) < 2 or not 0 <= register < 24:
         raise ValueError
-    values += [b""] * (len(fields) - len(values))
-    return register, digest, name, [_field(field, word) for field, word in zip(fields, values, strict=True)]
+    readings = []
+    for trailing in range(min(len(fields) - 2, len(values) - 2), -1, -1):
+        path = b" ".join(values[1 : len(values) - trailing])
+        rest = values[len(values) - trailing :] if trailing else []
+        empty = [b""] * (len(fields) - 2 - trailing)
+        try:
+            reading = [_field(*pair) for pair in zip(fields, [values[0], path, *rest, *empty], strict=True)]
+        except ValueError:
+            continue
+        if _hash_of(name, reading, len(digest)) == digest:
+            return register, digest, name, reading
+        readings.append(reading)
+    if not readings:
+        raise ValueError
+    return register, digest, name, readings[0]
+
+
+def _hash_of(name: bytes, values: list[bytes], size: int) -> bytes:
+    """Return the template digest of ``size`` bytes of these fields; empty when no digest has that size."""
+    algorithm = next((found for found in _ENTRY_DIGESTS if found.size == size), None)
+    if algorithm is None:
+        return b""
+    if name == LEGACY:
+        return algorithm.digest(values[0] + values[1].ljust(LEGACY_NAME_BYTES, b"\0"))
+    return algorithm.digest(b"".join([_U32.pack(len(value)) + value for value in values]))
 
 
 def _field(field: str, word: bytes) -> bytes:

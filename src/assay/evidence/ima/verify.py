@@ -118,7 +118,8 @@ class ImaClaims:
 
     Attributes:
         entries: The proven entries, in order.
-        pending: How many entries of the log are not proven.
+        pending: How many entries follow those that are proven.
+        skipped: How many entries among them are of PCRs that are not quoted: nothing proves these.
         bank: The bank that proves them.
         padded: True when the bank holds padded SHA-1 digests: then it proves no more than SHA-1 does.
         violations: How many entries are violations: files that could change while they were measured.
@@ -126,6 +127,7 @@ class ImaClaims:
 
     entries: ImaLog
     pending: int
+    skipped: int
     bank: Algorithm
     padded: bool
     violations: int
@@ -138,7 +140,7 @@ class ImaOutcome:
     Attributes:
         checks: One outcome for each check of the specs, in their order.
         claims: What the log says; None unless every check passed or did not apply.
-        unsigned: The pending entries.
+        unsigned: The entries that no quoted PCR covers.
     """
 
     checks: tuple[Check, ...]
@@ -151,8 +153,10 @@ class _Replay:
     """The result of one pass over a log."""
 
     bounds: list[int]
+    skipped: list[UnsignedRegion]
     matched: int = 0
     matched_end: int = 0
+    pending: int = 0
     violations: int = 0
     wrong_template: int | None = None
 
@@ -173,7 +177,7 @@ def verify_ima(
             when there is none.
         specs: The checks under the format's names.
         bank: The quoted bank.
-        pcrs: The authenticated PCRs; every PCR that the log extends must be among them.
+        pcrs: The authenticated PCRs; entries of others are skipped and are no claims.
         max_pending: How many entries may follow those that the quote proves.
         accept_padded: Whether padded SHA-1 digests will do in a stronger bank: a policy's decision.
     """
@@ -182,17 +186,17 @@ def verify_ima(
         for spec in specs.all:
             ledger.not_applicable(spec, "the evidence has no IMA log")
         return ImaOutcome(ledger.close().checks, None, ())
-    claims: ImaClaims | None = None
-    unsigned = (UnsignedRegion(0, len(log), "all of it: nothing proves the log"),)
+    claims: ImaClaims | None
+    everything = (UnsignedRegion(0, len(log), "all of it: nothing proves the log"),)
+    unsigned: tuple[UnsignedRegion, ...] = everything
     try:
-        claims, end = _claims(ledger, specs, log, bank, pcrs, max_pending, accept_padded=accept_padded)
-        unsigned = (UnsignedRegion(end, len(log), "pending entries"),)
+        claims, unsigned = _claims(ledger, specs, log, bank, pcrs, max_pending, accept_padded=accept_padded)
     except CheckFailedError:
-        pass
+        claims = None
     checks = ledger.close().checks
     if any(check.outcome in (Outcome.FAILED, Outcome.NOT_CHECKED) for check in checks):
-        claims = None
-    return ImaOutcome(checks, claims, unsigned if unsigned[0].start < len(log) else ())
+        claims, unsigned = None, everything
+    return ImaOutcome(checks, claims, unsigned)
 
 
 def _claims(
@@ -204,7 +208,7 @@ def _claims(
     max_pending: int,
     *,
     accept_padded: bool,
-) -> tuple[ImaClaims, int]:
+) -> tuple[ImaClaims, tuple[UnsignedRegion, ...]]:
     if IMA_PCR not in pcrs or bank not in _HASHES:
         raise ledger.fail(specs.bank, specs.bank.id, f"PCR {IMA_PCR} is not quoted, or in {bank.name}.")
     try:
@@ -239,14 +243,16 @@ def _claims(
         )
     else:
         ledger.passed(specs.hashed)
-    pending = len(found.bounds) - found.matched
+    pending = found.pending
     if pending > max_pending:
         ledger.failed(specs.pending, specs.pending.id, f"{pending} entries of the log are not in the quote.")
     else:
         ledger.passed(specs.pending)
     entries = ImaLog(log, found.bounds[: found.matched], algorithm)
     _aggregate(ledger, specs, entries, bank, pcrs)
-    return ImaClaims(entries, pending, bank, padded, found.violations), found.matched_end
+    claims = ImaClaims(entries, pending, len(found.skipped), bank, padded, found.violations)
+    rest = UnsignedRegion(found.matched_end, len(log), "pending entries")
+    return claims, (*found.skipped, rest) if pending else tuple(found.skipped)
 
 
 def _pass(
@@ -254,17 +260,22 @@ def _pass(
 ) -> _Replay:
     """Walk over the log once: bounds of every entry, and after how many the quoted PCRs are reached."""
     own, extend = _HASHES[algorithm], _HASHES[bank]
-    zero, ones, unmeasured = bytes(bank.size), b"\xff" * bank.size, bytes(algorithm.size)
+    zero, unmeasured = bytes(bank.size), bytes(algorithm.size)
     padding = bytes(bank.size - algorithm.size) if padded else b""
+    ones = b"\xff" * (bank.size - len(padding)) + padding
     verbatim = padded or algorithm is bank
     values: dict[int, bytes] = {}
-    found = _Replay([])
+    found = _Replay([], [])
     bounds = found.bounds
     violations = 0
     for start, register, digest, body, end in frames(log, algorithm):
-        bounds.append(start)
         if found.matched:
+            found.pending += 1
             continue
+        if register not in pcrs:
+            found.skipped.append(UnsignedRegion(start, end, "entry of a PCR that is not quoted"))
+            continue
+        bounds.append(start)
         if digest == unmeasured:
             extension = ones
             violations += 1
@@ -274,7 +285,7 @@ def _pass(
         else:
             extension = digest + padding if verbatim else extend(body).digest()
         values[register] = value = extend(values.get(register, zero) + extension).digest()
-        if value == pcrs.get(register) and _reached(values, pcrs):
+        if value == pcrs[register] and _reached(values, pcrs):
             found.matched, found.matched_end, found.violations = len(bounds), end, violations
     return found
 

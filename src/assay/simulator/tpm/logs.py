@@ -222,11 +222,9 @@ class KernelLog:
         tpm.extend(register, {bank: self._digest(entry, bank) for bank in tpm.banks})
 
     def _digest(self, entry: MeasuredFile, bank: Algorithm) -> bytes:
-        if entry.violation:
-            return b"\xff" * bank.size
-        if self.padded and bank is not Algorithm.SHA1:
-            return _hashed(entry, Algorithm.SHA1).ljust(bank.size, b"\0")
-        return _hashed(entry, bank)
+        own = Algorithm.SHA1 if self.padded else bank
+        digest = b"\xff" * own.size if entry.violation else _hashed(entry, own)
+        return digest.ljust(bank.size, b"\0")
 
     def encode(self, algorithm: Algorithm = Algorithm.SHA1) -> bytes:
         """Return the log in binary form, its entries with digests of one algorithm."""
