@@ -193,8 +193,8 @@ class _Work:
         key: bytes | AttestationKey = parts.ak_public
         with contextlib.suppress(EvidenceError):  # the quote's own check of the key says what is wrong
             key = AttestationKey.parse(parts.ak_public)
-        if self._ak is not None:
-            self._compare_key(key)
+        if isinstance(key, AttestationKey) and self._ak is not None:
+            self._compare_key(key, self._ak)
         self._quote = verify_quote(
             own.message,
             own.signature,
@@ -205,7 +205,7 @@ class _Work:
             relied=explained,
             nonce=self._binding,
         )
-        ledger.extend(self._quote.checks)
+        ledger.extend(check for check in self._quote.checks if check.spec is not checks.QUOTE.bank)
         self._verify_others(others, key)
         self._verify_logs(parts, explained)
 
@@ -229,35 +229,44 @@ class _Work:
         self._ledger.extend(outcomes)
         self._anchor = self._ak.claims.anchor if self._ak is not None else None
 
-    def _compare_key(self, key: bytes | AttestationKey) -> None:
+    def _compare_key(self, key: AttestationKey, ak: Certified) -> None:
         spec = checks.AK_KEY
-        if isinstance(key, AttestationKey) and self._ak is not None and key.spki == self._ak.spki:
+        if key.spki == ak.spki:
             self._ledger.passed(spec)
         else:
             self._ledger.failed(spec, spec.id, "The certificate is for another key than the quotes' key.")
 
     def _verify_others(self, others: list[BankQuote], key: bytes | AttestationKey) -> None:
+        """Record what became of the quotes of other banks; the key itself is judged with its own quote."""
         spec = checks.OTHER_QUOTES
         if not others:
             self._ledger.not_applicable(spec, "there is no further quote")
             return
+        if not isinstance(key, AttestationKey):
+            return
         for one in others:
-            found = verify_quote(
-                one.message,
-                one.signature,
-                specs=_OTHERS,
-                key=key,
-                bank=_BANKS[one.bank],
-                pcrs=one.pcrs,
-                relied=frozenset(),
-                nonce=self._binding,
-                banks=STRONG | {Algorithm.SHA1},  # nothing rests on their values
-            )
-            failed = next((check for check in found.checks if check.outcome is Outcome.FAILED), None)
-            if failed is not None:
-                self._ledger.failed(spec, spec.id, f"The quote of another bank is refused: {failed.reason}")
+            defect = self._other_defect(one, key)
+            if defect is not None:
+                self._ledger.failed(spec, spec.id, f"The quote of another bank is refused: {defect}")
                 return
         self._ledger.passed(spec)
+
+    def _other_defect(self, quote: BankQuote, key: AttestationKey) -> str | None:
+        found = verify_quote(
+            quote.message,
+            quote.signature,
+            specs=_OTHERS,
+            key=key,
+            bank=_BANKS[quote.bank],
+            pcrs=quote.pcrs,
+            relied=frozenset(),
+            nonce=self._binding,
+            banks=STRONG | {Algorithm.SHA1},  # nothing rests on their values
+        )
+        for check in found.checks:
+            if check.outcome is Outcome.FAILED and check.spec is not _OTHERS.attributes:
+                return check.reason
+        return None
 
     def _verify_logs(self, parts: GoogleVmEvidence, explained: frozenset[int]) -> None:
         claims = self._quote.claims if self._quote is not None else None
