@@ -42,8 +42,8 @@ _MANIFESTS = {
 _NAME = "org.opencontainers.image.ref.name"
 MR_CONFIG_ID_BYTES: Final = 48
 _COMPOSE_NOTE: Final = (
-    "MRCONFIGID is that of guests that commit to the compose file alone; later forms commit to the application"
-    " and its key provider too."
+    "MRCONFIGID is that of guests that commit to the compose file alone; later forms commit to the"
+    " application and its key provider too."
 )
 
 
