@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.errors import EvidenceError
+from assay.endorsements.nvidia import NONCE_PART, OCSP, RESPONSE_PART, chain_of
+from assay.errors import EndorsementError
 from assay.evidence.nvidia import NvidiaEndorsements, verify_nvidia
 from assay.evidence.ocsp import HoldPolicy, OcspReply
 from assay.evidence.verification import Expected
 from assay.reference.rim import verify_rim
+from assay.reference.rim.manifest import RimError, read_manifest
 from assay.verification.formats import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
 
     from assay.evidence.nvidia.golden import GoldenMeasurements
     from assay.evidence.verification import EvidenceResult
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 
 MAX_MANIFESTS: Final = 64
 MAX_REPLIES: Final = 512
-_REPLIES_OF_A_MANIFEST: Final = 16
-_DRIVER: Final = "_DRIVER_"
 _XML: Final = (b"<?xml", b"<SoftwareIdentity", b"<ns0:SoftwareIdentity")
 
 
@@ -41,37 +41,47 @@ def _endorse(materials: Materials, first: EvidenceResult[Any], given: Given) -> 
     """Return the answers about certificates, and the manifests that verify with them."""
     if not any(need.kind in ("ocsp", "rim") for need in first.needs):
         return None
-    replies = tuple(_replies(materials))[:MAX_REPLIES]
+    replies = _replies(materials)
     golden = tuple(_golden(materials, replies, given))
     if not replies and not golden:
         return None
-    return NvidiaEndorsements(
-        ocsp=replies,
-        drivers=tuple(each for each in golden if _DRIVER in each.manifest_id),
-        firmware=tuple(each for each in golden if _DRIVER not in each.manifest_id),
-    )
+    # A manifest does not say in one word what it is about: it is chosen by version, which only one can have.
+    return NvidiaEndorsements(ocsp=tuple(replies.values())[:MAX_REPLIES], drivers=golden, firmware=golden)
 
 
-def _replies(materials: Materials) -> Iterator[OcspReply]:
-    for found in materials.endorsements("nvidia-ocsp"):
-        yield OcspReply(found.parts["response.der"], Expected(found.parts["nonce.bin"]))
+def _replies(materials: Materials) -> dict[bytes, OcspReply]:
+    """Return the answers about certificates, by the certificate in question."""
+    found: dict[bytes, OcspReply] = {}
+    for each in materials.endorsements(OCSP):
+        try:
+            subject = chain_of(each.wanted)[0].der
+            nonce = Expected(each.parts[NONCE_PART])
+            found[subject] = OcspReply(each.parts[RESPONSE_PART], nonce)
+        except (EndorsementError, KeyError):
+            continue
+    return found
 
 
-def _golden(materials: Materials, replies: Sequence[OcspReply], given: Given) -> Iterator[GoldenMeasurements]:
+def _golden(
+    materials: Materials, replies: Mapping[bytes, OcspReply], given: Given
+) -> Iterator[GoldenMeasurements]:
+    """Return the values of every manifest that verifies with the answers about its own certificates."""
     manifests = [data for _, data in sorted(materials.files.items()) if data.lstrip().startswith(_XML)]
     for data in manifests[:MAX_MANIFESTS]:
+        try:
+            certificates = read_manifest(data).certificates
+        except RimError:
+            continue
         found = verify_rim(
             data,
-            ocsp=replies[:_REPLIES_OF_A_MANIFEST],
+            ocsp=[replies[der] for der in certificates if der in replies],
             roots=given.roots,
             now=given.now,
             hold=HoldPolicy.REFUSE,
             facts=given.facts,
         )
-        try:
+        if found.verified:
             yield found.golden
-        except EvidenceError:
-            continue
 
 
 FORMATS: Final = {"nvidia-gpu": Format("nvidia-gpu", "NVIDIA GPU report", None, _verify, _endorse)}
