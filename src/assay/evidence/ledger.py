@@ -139,13 +139,20 @@ class LedgerBuilder:
 
     def passed(self, *specs: CheckSpec) -> None:
         """Record that these checks were made and passed."""
+        found = self._found
         for spec in specs:
-            self._record(spec.passed)
+            if spec in found:
+                raise AssertionError(f"check {spec.id} was recorded twice")
+            found[spec] = spec.passed
 
     def extend(self, checks: Iterable[Check]) -> None:
         """Record outcomes that were established elsewhere, such as those of a cached verified fact."""
+        found = self._found
         for check in checks:
-            self._record(check)
+            spec = check.spec
+            if spec in found:
+                raise AssertionError(f"check {spec.id} was recorded twice")
+            found[spec] = check
 
     def failed(self, spec: CheckSpec, code: str, reason: str) -> None:
         """Record a failure and carry on with the checks that do not rest on it."""

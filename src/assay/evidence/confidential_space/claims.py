@@ -1,21 +1,20 @@
 """The authenticated Claims of a Confidential Space token.
 
 What a token says is Google's appraisal of the machine, not the machine's own measurement: the verifier of the
-TEE is Google's attestation service, and the token is its Attestation Result.
+TEE is Google's attestation service, and the token is its Attestation Result. They are tuples because making
+one is part of every verification, and a tuple is made five times as fast as a frozen dataclass.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ImageSignature:
+class ImageSignature(NamedTuple):
     """A signature over the container image that the attestation service verified.
 
     Attributes:
@@ -27,8 +26,7 @@ class ImageSignature:
     algorithm: str
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerClaims:
+class ContainerClaims(NamedTuple):
     """The workload container.
 
     Attributes:
@@ -55,8 +53,7 @@ class ContainerClaims:
     signatures: tuple[ImageSignature, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class GceClaims:
+class GceClaims(NamedTuple):
     """Where the machine runs.
 
     Attributes:
@@ -74,8 +71,7 @@ class GceClaims:
     instance_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConfidentialSpaceClaims:
+class ConfidentialSpaceClaims(NamedTuple):
     """What an authentic token says.
 
     Attributes:

@@ -51,6 +51,11 @@ NONCE_BYTES: Final = range(8, 89)
 
 _RSA: Final = frozenset({KeyKind.RSA})
 _SHA256: Final = frozenset({SignatureAlgorithm.RSA_PKCS1_SHA256})
+_MACHINE: Final = ("dbgstat", "hwmodel", "eat_profile")
+_TCB: Final = ("gcp_attester_tcb_status", "gcp_attester_tcb_date")
+_MODULES: Final = ("confidential_space", "container", "gce", "nvidia_gpu")
+_IMAGE: Final = ("image_reference", "image_digest", "image_id", "restart_policy")
+_FLAGS: Final = frozenset({bool})
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -176,13 +181,14 @@ def _nonces(ledger: LedgerBuilder, claims: Mapping[str, Any]) -> tuple[str, ...]
 
 def _claims(opened: Opened, nonces: tuple[str, ...], slot: int | None) -> ConfidentialSpaceClaims:
     claims, named = opened.claims, opened.registered
-    modules = read.mapping(claims, "submods")
-    space = read.mapping(modules, "confidential_space")
-    gpu = read.mapping(modules, "nvidia_gpu") if "nvidia_gpu" in modules else None
-    tdx = read.mapping(claims, "tdx")
-    status = read.text(claims, "dbgstat")
-    monitoring = read.mapping(space, "monitoring_enabled")
-    if not all(type(value) is bool for value in monitoring.values()):
+    modules, tdx = read.objects(claims, ("submods", "tdx"))
+    space, container, gce, gpu = read.objects(modules, _MODULES)
+    (monitoring,) = read.objects(space, ("monitoring_enabled",))
+    tcb_status, tcb_date = read.several(tdx, _TCB)
+    status, hardware, profile = read.several(claims, _MACHINE)
+    if not status or not hardware:
+        raise JoseError("jose.claims", "Claim dbgstat or hwmodel is missing.")
+    if not _FLAGS.issuperset(map(type, monitoring.values())):
         raise JoseError("jose.claims", "Claim monitoring_enabled holds something else than true and false.")
     return ConfidentialSpaceClaims(
         "pki" if opened.signer.via == "x5c" else "oidc",
@@ -198,33 +204,35 @@ def _claims(opened: Opened, nonces: tuple[str, ...], slot: int | None) -> Confid
         status != PRODUCTION,
         claims["swname"],
         read.texts(claims, "swversion"),
-        read.text(claims, "hwmodel"),
+        hardware,
         read.flag(claims, "secboot"),
         claims["oemid"],
         read.texts(claims, "attester_tcb"),
-        read.text(claims, "eat_profile", ""),
+        profile,
         read.texts(space, "support_attributes"),
-        MappingProxyType(dict(monitoring)),
-        _container(read.mapping(modules, "container")),
-        _gce(read.mapping(modules, "gce")),
-        None if gpu is None else MappingProxyType(dict(gpu)),
-        "" if gpu is None else read.text(gpu, "cc_mode"),
-        read.text(tdx, "gcp_attester_tcb_status", ""),
-        read.text(tdx, "gcp_attester_tcb_date", ""),
+        MappingProxyType(monitoring),
+        _container(container),
+        GceClaims(*read.several(gce, GceClaims._fields)),
+        MappingProxyType(gpu) if "nvidia_gpu" in modules else None,
+        read.text(gpu, "cc_mode") if "nvidia_gpu" in modules else "",
+        tcb_status,
+        tcb_date,
         read.texts(claims, "google_service_accounts"),
         MappingProxyType(claims),
     )
 
 
 def _container(found: Mapping[str, Any]) -> ContainerClaims:
-    digest = read.text(found, "image_digest")
-    if not _DIGEST.fullmatch(digest):
-        raise JoseError("jose.claims", "Claim image_digest is no SHA-256 digest.")
+    reference, digest, image_id, restart_policy = read.several(found, _IMAGE)
+    if not reference or not _DIGEST.fullmatch(digest):
+        raise JoseError(
+            "jose.claims", "Claim image_digest is no SHA-256 digest, or image_reference is empty."
+        )
     return ContainerClaims(
-        read.text(found, "image_reference"),
+        reference,
         digest,
-        read.text(found, "image_id", ""),
-        read.text(found, "restart_policy", ""),
+        image_id,
+        restart_policy,
         read.texts(found, "args"),
         read.text_map(found, "env"),
         read.texts(found, "cmd_override"),
@@ -243,7 +251,3 @@ def _signatures(items: Any) -> tuple[ImageSignature, ...]:
     return tuple(
         ImageSignature(read.text(item, "key_id"), read.text(item, "signature_algorithm")) for item in items
     )
-
-
-def _gce(found: Mapping[str, Any]) -> GceClaims:
-    return GceClaims(*(read.text(found, name, "") for name in GceClaims.__slots__))

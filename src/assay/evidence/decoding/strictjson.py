@@ -44,7 +44,8 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)
 def _text(data: bytes, max_bytes: int) -> str:
     if len(data) > max_bytes:
         raise JsonError("json.oversized", f"A JSON document is longer than {max_bytes} bytes.")
-    if data.count(b"{") + data.count(b"[") > MAX_CONTAINERS:
+    # A container has a byte of its own: what is short cannot hold too many.
+    if len(data) > MAX_CONTAINERS and data.count(b"{") + data.count(b"[") > MAX_CONTAINERS:
         raise JsonError(
             "json.oversized", f"A JSON document has more than {MAX_CONTAINERS} objects and arrays."
         )

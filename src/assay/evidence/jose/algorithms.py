@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
 from assay.evidence.x509.general import KeyKind
@@ -55,10 +55,12 @@ ALGORITHMS: Final[Mapping[str, Algorithm]] = {
         Algorithm("ES384", KeyKind.P384, SHA384(), None, 48),
     )
 }
-_ECDSA: Final = {name: ec.ECDSA(found.digest) for name, found in ALGORITHMS.items()}
+_PREHASHED: Final = {name: Prehashed(found.digest) for name, found in ALGORITHMS.items()}
 
 
-def verify(key: PublicKey, algorithm: Algorithm, signature: bytes, signed: bytes) -> bool:
+def verify(
+    key: PublicKey, algorithm: Algorithm, signature: bytes, signed: bytes, hashed: bytes | None = None
+) -> bool:
     """Return whether a signature over ``signed`` is the key's.
 
     Args:
@@ -66,18 +68,22 @@ def verify(key: PublicKey, algorithm: Algorithm, signature: bytes, signed: bytes
         algorithm: The algorithm.
         signature: RSA: as long as the modulus. ECDSA: r and s, big-endian, of the curve's size each.
         signed: The bytes.
+        hashed: Their digest under the algorithm's hash, where the caller has it.
     """
+    digest: HashAlgorithm | Prehashed = algorithm.digest
+    if hashed is not None:
+        signed, digest = hashed, _PREHASHED[algorithm.name]
     try:
         if isinstance(key, rsa.RSAPublicKey):
             if algorithm.padding is None:
                 return False
-            key.verify(signature, signed, algorithm.padding, algorithm.digest)
+            key.verify(signature, signed, algorithm.padding, digest)
         else:
             size = algorithm.size
             if not size or len(signature) != 2 * size or key.curve.key_size != 8 * size:
                 return False
             r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
-            key.verify(encode_dss_signature(r, s), signed, _ECDSA[algorithm.name])
+            key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(digest))
     except InvalidSignature:
         return False
     return True

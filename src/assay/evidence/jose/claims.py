@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from assay.errors import EvidenceError
 from assay.evidence.jose.errors import JoseError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MAX_TEXT: Final = 4096
 MAX_ITEMS: Final = 1024
@@ -19,6 +19,10 @@ _LAST_SECOND: Final = 253402300799  # the end of the year 9999
 _MOST_SKEW: Final = timedelta(minutes=10)
 _EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 _MISSING: Final = object()
+_TEXT: Final = frozenset({str})
+_OBJECT: Final = frozenset({dict})
+_NOTHING: Final[dict[str, Any]] = {}
+_REGISTERED: Final = ("iss", "sub", "jti")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class TokenLimits:
         skew: How far in the future a token may say that it was issued, at most ten minutes. It prolongs
             nothing: an expired token is expired.
         max_age: The longest time since it was issued, whatever its own expiry says.
+        seconds: Both, in seconds.
+        reasons: Both, as the ledger says them.
 
     Raises:
         EvidenceError: ``evidence.call.limits`` when they are negative, or the skew is not small.
@@ -36,16 +42,21 @@ class TokenLimits:
 
     skew: timedelta
     max_age: timedelta
+    seconds: tuple[float, float] = field(init=False, repr=False, compare=False)
+    reasons: tuple[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not timedelta() <= self.skew <= _MOST_SKEW or self.max_age <= timedelta():
             raise EvidenceError(
                 "evidence.call.limits", "A token's skew is 0 to 10 minutes, and its greatest age is positive."
             )
+        skew, age = self.skew.total_seconds(), self.max_age.total_seconds()
+        object.__setattr__(self, "seconds", (skew, age))
+        reasons = f"skew allowed: {skew:g} s", f"greatest age allowed: {age:g} s"
+        object.__setattr__(self, "reasons", reasons)
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(NamedTuple):
     """The registered claims (RFC 7519, section 4.1) of a token.
 
     Attributes:
@@ -71,44 +82,21 @@ def registered(claims: Mapping[str, Any]) -> Registered:
     Raises:
         JoseError: ``jose.claims``.
     """
-    issued = number(claims, "iat")
-    return Registered(
-        text(claims, "iss"),
-        issued,
-        number(claims, "nbf") if "nbf" in claims else issued,
-        number(claims, "exp"),
-        text(claims, "sub", ""),
-        text(claims, "jti", ""),
-    )
+    issuer, subject, token_id = several(claims, _REGISTERED)
+    if not issuer:
+        raise JoseError("jose.claims", "Claim iss is missing, or empty.")
+    issued, ends = claims.get("iat"), claims.get("exp")
+    begins = claims.get("nbf", issued)
+    if not (type(issued) is type(begins) is type(ends) is int) or not (
+        0 <= issued <= _LAST_SECOND and 0 <= begins <= _LAST_SECOND and 0 <= ends <= _LAST_SECOND
+    ):
+        raise JoseError("jose.claims", "Claim iat, nbf or exp is missing, or no whole number of seconds.")
+    return Registered(issuer, issued, begins, ends, subject, token_id)
 
 
 def moment(seconds: int) -> datetime:
     """Return a NumericDate as aware UTC."""
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def number(claims: Mapping[str, Any], name: str) -> int:
-    """Return a claim that is a whole number of seconds from 1970 to 9999.
-
-    Raises:
-        JoseError: ``jose.claims``.
-    """
-    found = claims.get(name)
-    if type(found) is not int or not 0 <= found <= _LAST_SECOND:
-        raise JoseError("jose.claims", f"Claim {name} is missing, or no whole number of seconds.")
-    return found
-
-
-def integer(claims: Mapping[str, Any], name: str, default: int | None = None) -> int:
-    """Return a claim that is a whole number of 0 to 2^63.
-
-    Raises:
-        JoseError: ``jose.claims``.
-    """
-    found = claims.get(name, default)
-    if type(found) is not int or not 0 <= found < 1 << 63:
-        raise JoseError("jose.claims", f"Claim {name} is missing, or no whole number.")
-    return found
 
 
 def text(claims: Mapping[str, Any], name: str, default: Any = _MISSING) -> Any:
@@ -124,6 +112,18 @@ def text(claims: Mapping[str, Any], name: str, default: Any = _MISSING) -> Any:
         raise JoseError("jose.claims", f"Claim {name} is missing, or no text.")
     if len(found) > MAX_TEXT:
         raise JoseError("jose.claims", f"Claim {name} is longer than {MAX_TEXT} characters.")
+    return found
+
+
+def several(claims: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
+    """Return claims that are texts, each empty when it is not there.
+
+    Raises:
+        JoseError: ``jose.claims``.
+    """
+    found = [claims.get(name, "") for name in names]
+    if not _TEXT.issuperset(map(type, found)):
+        raise JoseError("jose.claims", f"One of the claims {', '.join(names)} is no text.")
     return found
 
 
@@ -148,7 +148,7 @@ def texts(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
     found = claims.get(name)
     if found is None:
         return ()
-    if type(found) is not list or len(found) > MAX_ITEMS or any(type(item) is not str for item in found):
+    if type(found) is not list or len(found) > MAX_ITEMS or not _TEXT.issuperset(map(type, found)):
         raise JoseError("jose.claims", f"Claim {name} is no array of texts.")
     return tuple(found)
 
@@ -167,6 +167,18 @@ def mapping(claims: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found
 
 
+def objects(claims: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return claims that are objects, each empty when it is not there.
+
+    Raises:
+        JoseError: ``jose.claims``.
+    """
+    found = [claims.get(name, _NOTHING) for name in names]
+    if not _OBJECT.issuperset(map(type, found)) or max(map(len, found)) > MAX_ITEMS:
+        raise JoseError("jose.claims", f"One of the claims {', '.join(names)} is no object.")
+    return found
+
+
 def text_map(claims: Mapping[str, Any], name: str) -> Mapping[str, str]:
     """Return a claim that is an object of texts, read-only; empty when it is not there.
 
@@ -174,7 +186,7 @@ def text_map(claims: Mapping[str, Any], name: str) -> Mapping[str, str]:
         JoseError: ``jose.claims``.
     """
     found = mapping(claims, name)
-    if not all(type(value) is str for value in found.values()):
+    if not _TEXT.issuperset(map(type, found.values())):
         raise JoseError("jose.claims", f"Claim {name} holds something else than texts.")
     return MappingProxyType(dict(found)) if found else _EMPTY
 

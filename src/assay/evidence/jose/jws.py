@@ -6,8 +6,7 @@ never written again to be verified.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from assay.evidence.decoding import strictjson
 from assay.evidence.decoding.strictjson import JsonError
@@ -24,8 +23,7 @@ MAX_KID: Final = 512
 KNOWN_HEADER: Final = frozenset({"alg", "cty", "jku", "kid", "typ", "x5c", "x5t", "x5t#S256", "x5u"})
 
 
-@dataclass(frozen=True, slots=True)
-class CompactJws:
+class CompactJws(NamedTuple):
     """The three parts of a token; nothing about them is verified.
 
     Attributes:
@@ -55,10 +53,11 @@ def split(token: bytes, *, max_bytes: int = MAX_TOKEN_BYTES) -> CompactJws:
         raise JoseError("jose.oversized", f"A token is longer than {max_bytes} bytes.")
     if token.count(b".") != 2:
         raise JoseError("jose.shape", "A token does not have three parts.")
-    head, payload, signature = token.split(b".")
+    signed, _, signature = token.rpartition(b".")
+    head, _, payload = signed.partition(b".")
     if len(head) > MAX_HEADER_BYTES or len(signature) > MAX_SIGNATURE_BYTES * 4 // 3 + 1:
         raise JoseError("jose.oversized", "A token's header or signature is too long.")
-    return CompactJws(token[: -len(signature) - 1], head, decode(payload), decode(signature))
+    return CompactJws(signed, head, decode(payload), decode(signature))
 
 
 def read_header(head: bytes) -> dict[str, Any]:

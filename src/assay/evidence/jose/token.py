@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from assay.evidence.x509.signature import PublicKey
 
 _ALWAYS: Final = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+_SHA256: Final = "sha256"
 SIGNERS: Final = "jose.signers"
 KEY_SETS: Final = "jose.key_sets"
 
@@ -101,8 +102,7 @@ class TokenProfile:
     chain: ChainProfile | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """What the caller of a verification gave, besides the token and the binding.
 
     Attributes:
@@ -141,8 +141,7 @@ class Signer:
     via: Literal["jwks", "x5c"]
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """A token whose signature, issuer and times passed.
 
     Attributes:
@@ -176,7 +175,9 @@ def open_token(ledger: LedgerBuilder, token: bytes, profile: TokenProfile, given
     except JoseError as error:
         raise ledger.fail(specs.layout, f"{specs.layout.id}.{error.code}", error.message) from None
     signer = _signer(ledger, jws, profile, given)
-    if not verify(signer.key, signer.algorithm, jws.signature, jws.signed):
+    digest = hashlib.sha256(jws.signed).digest()
+    hashed = digest if signer.algorithm.digest.name == _SHA256 else None
+    if not verify(signer.key, signer.algorithm, jws.signature, jws.signed, hashed):
         raise ledger.fail(
             specs.signature, specs.signature.id, "The signature over header and payload is not the key's."
         )
@@ -188,7 +189,7 @@ def open_token(ledger: LedgerBuilder, token: bytes, profile: TokenProfile, given
     ledger.passed(specs.signature)
     _issuer(ledger, named, profile, given)
     _times(ledger, named, specs, given)
-    return Opened(signer, claims, named, hashlib.sha256(jws.signed).digest())
+    return Opened(signer, claims, named, digest)
 
 
 def _signer(ledger: LedgerBuilder, jws: CompactJws, profile: TokenProfile, given: Given) -> Signer:
@@ -330,21 +331,23 @@ def _issuer(ledger: LedgerBuilder, named: Registered, profile: TokenProfile, giv
 
 def _times(ledger: LedgerBuilder, named: Registered, specs: TokenSpecs, given: Given) -> None:
     """Compare the token's times with ``now``; the limits stand in the ledger whatever comes of it."""
-    now, skew = given.now.timestamp(), given.limits.skew.total_seconds()
-    age = given.limits.max_age.total_seconds()
-    if max(named.issued_at, named.not_before) > now + skew:
+    now = given.now.timestamp()
+    skew, age = given.limits.seconds
+    begins = max(named.issued_at, named.not_before)
+    if begins > now + skew:
         code = f"{specs.issued.id}.future"
         raise ledger.fail(specs.issued, code, f"The token is not valid yet, {skew:g} s of skew allowed.")
-    if named.expires_at <= max(named.issued_at, named.not_before):
+    if named.expires_at <= begins:
         raise ledger.fail(specs.expiry, f"{specs.expiry.id}.inverted", "The token ends before it begins.")
     if now >= named.expires_at:
         raise ledger.fail(specs.expiry, f"{specs.expiry.id}.expired", "The token has expired.")
     if now - named.issued_at > age:
         raise ledger.fail(specs.age, f"{specs.age.id}.old", f"The token is older than {age:g} s.")
     ledger.passed(specs.expiry)
-    ledger.extend(
-        (
-            Check(specs.issued, Outcome.PASSED, "", f"skew allowed: {skew:g} s"),
-            Check(specs.age, Outcome.PASSED, "", f"greatest age allowed: {age:g} s"),
-        )
-    )
+    ledger.extend(stated_limits(specs, given.limits))
+
+
+def stated_limits(specs: TokenSpecs, limits: TokenLimits) -> tuple[Check, Check]:
+    """Return the checks of issue and age as passed, with the limits that they passed under."""
+    skew, age = limits.reasons
+    return Check(specs.issued, Outcome.PASSED, "", skew), Check(specs.age, Outcome.PASSED, "", age)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.evidence.jose import claims as read
 from assay.evidence.jose.errors import JoseError
 from assay.evidence.jose.outcome import accepted, bind, demand_call, refused
-from assay.evidence.jose.token import Given, Opened, TokenProfile, open_token
-from assay.evidence.ledger import Check, CheckFailedError, LedgerBuilder, Outcome
+from assay.evidence.jose.token import Given, Opened, TokenProfile, open_token, stated_limits
+from assay.evidence.ledger import Check, CheckFailedError, LedgerBuilder
 from assay.evidence.nras import checks
 from assay.evidence.nras.bundle import Bundle, parse_bundle
 from assay.evidence.nras.claims import DeviceClaims, NrasClaims
@@ -90,7 +90,7 @@ def verify_nras(
     signed = hashlib.sha256(
         opened.signed_digest + b"".join(found.signed_digest for found in devices.values())
     )
-    opened = replace(opened, signed_digest=signed.digest())
+    opened = opened._replace(signed_digest=signed.digest())
     result = accepted(PLATFORM, ledger, checks.BINDING, opened, claims, binding)
     return replace(result, unsigned=bundle.unsigned)
 
@@ -138,14 +138,8 @@ def _devices(ledger: LedgerBuilder, bundle: Bundle, given: Given) -> dict[str, O
                 for check in made
             )
             raise failure from None
-    skew, age = given.limits.skew.total_seconds(), given.limits.max_age.total_seconds()
     ledger.passed(*(spec for spec in checks.DEVICE if spec not in _LATER))
-    ledger.extend(
-        (
-            Check(checks.DEVICE_ISSUED, Outcome.PASSED, "", f"skew allowed: {skew:g} s"),
-            Check(checks.DEVICE_AGE, Outcome.PASSED, "", f"greatest age allowed: {age:g} s"),
-        )
-    )
+    ledger.extend(stated_limits(checks.DEVICE, given.limits))
     return found
 
 
