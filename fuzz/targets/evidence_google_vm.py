@@ -1,0 +1,66 @@
+"""Attestation containers of Google Cloud VMs and instance extensions, from outside."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from functools import cache
+
+from assay.evidence.decoding.der import DerError
+from assay.evidence.facts import FactCache
+from assay.evidence.google_vm import verify_google_vm
+from assay.evidence.google_vm.ak import read_instance
+from assay.evidence.roots import Roots
+from assay.evidence.verification import Expected, Unchecked
+from assay.simulator.amd.installation import SimulatedAmd
+from assay.simulator.google_vm import GoogleVmScenario, GoogleVmScene, SimulatedGoogle
+from assay.simulator.google_vm.scene import EXPLAINED, INSTANCE, instance_extension
+from assay.simulator.intel import Installation
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+NONCE = bytes(range(32))
+FACTS = FactCache(max_entries=64)
+
+
+@cache
+def _scenario() -> GoogleVmScenario:
+    google = SimulatedGoogle(SimulatedAmd(b"\x0f" * 32, bits=2048), Installation(b"\x0f" * 32))
+    return GoogleVmScene(google, NOW, NONCE).finish()
+
+
+@cache
+def _roots() -> Roots:
+    roots = Roots.vendor()
+    for family, der in _scenario().anchors:
+        roots = roots.with_anchor(f"simulated {family}", der, vendor=family)
+    return roots
+
+
+def SEEDS() -> list[bytes]:  # noqa: N802 - the harness's name
+    """Return a container, one without logs, and an instance extension."""
+    found = _scenario()
+    return [found.container, found.container[: len(found.container) // 2], instance_extension(INSTANCE)]
+
+
+def target(data: bytes) -> None:
+    """Verify a container; nothing may be raised, and everything can be shown."""
+    with contextlib.suppress(DerError):
+        read_instance(data)
+    result = verify_google_vm(
+        data,
+        tee="none",
+        endorsements=_scenario().endorsements,
+        roots=_roots(),
+        now=NOW,
+        binding=Expected(NONCE),
+        report_data=Unchecked("there is no TD"),
+        explained=EXPLAINED,
+        facts=FACTS,
+    )
+    for check in result.ledger:
+        if not check.reason.isprintable() or len(check.reason) > 400:
+            raise AssertionError("a reason that a terminal would obey")
+    dict(result.decoded)
+    for region in result.unsigned:
+        if not 0 <= region.start <= region.end <= len(data):
+            raise AssertionError("an unsigned region outside the input")
