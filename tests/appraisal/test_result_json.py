@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
+from types import MappingProxyType
 
 from assay.appraisal import Context, Verdict
 from assay.appraisal.plain import ready
@@ -105,6 +106,7 @@ def test_what_is_shown_is_plain() -> None:
     assert ready(Word.SOME) == "some words"
     assert ready(Inner(b"\x01")) == {"shown": "01"}
     assert ready({"a": (b"\xff", None, True, 1, 1.5, "x")}) == {"a": ["ff", None, True, 1, 1.5, "x"]}
+    assert ready(MappingProxyType({1: b"\xff"})) == {"1": "ff"}
     assert ready(frozenset({2, 1})) == [1, 2]
     assert ready(memoryview(b"\x02")) == "02"
     assert ready(bytearray(b"\x03")) == "03"

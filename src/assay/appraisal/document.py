@@ -372,6 +372,14 @@ class Document:
         Any,
         Key(Table("assay.appraisal.tables.nitro:Nitro"), "A Nitro Enclave, or an instance with a NitroTPM."),
     ] = None
+    vtpm: Annotated[
+        Any, Key(Table("assay.appraisal.tables.vtpm:Vtpm"), "The registers of a (virtual) TPM.")
+    ] = None
+    azure: Annotated[Any, Key(Table("assay.appraisal.tables.vtpm:Azure"), "An Azure confidential VM.")] = None
+    google: Annotated[
+        Any, Key(Table("assay.appraisal.tables.vtpm:Google"), "A VM of Google Compute Engine.")
+    ] = None
+    tpm: Annotated[Any, Key(Table("assay.appraisal.tables.vtpm:Tpm"), "A TPM that stands alone.")] = None
     dstack: Annotated[
         Dstack | None, Key(Table(Dstack), "Identity of a dstack guest; an event log is then required.")
     ] = None

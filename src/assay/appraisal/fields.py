@@ -327,6 +327,31 @@ class Register(Kind):
 
 
 @dataclass(frozen=True, slots=True)
+class AnyRegister(Kind):
+    """A list of values of one of several sizes, or the word ``reference``: the machine chose the hash."""
+
+    sizes: tuple[int, ...]
+
+    def _decode(self, value: object, path: str) -> Allowed:
+        if value == REFERENCE:
+            return Allowed(frozenset(), by_reference=True)
+        if not isinstance(value, list):
+            raise wrong_type(path, value, f'a list of hexadecimal strings, or "{REFERENCE}"')
+        size = len(value[0]) // 2 if value and isinstance(value[0], str) else self.sizes[0]
+        return Allowed(
+            frozenset(ListOf(Hex(size if size in self.sizes else self.sizes[0])).decode(value, path))
+        )
+
+    def __str__(self) -> str:
+        sizes = " or ".join(map(str, self.sizes))
+        return f'list of: {sizes} bytes, hexadecimal; or `"{REFERENCE}"`'
+
+    def _schema(self) -> dict[str, Any]:
+        lists = [ListOf(Hex(size)).schema() for size in self.sizes]
+        return {"oneOf": [{"const": REFERENCE}, *lists]}
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     """What loader and schema know of one key; stands in the ``Annotated`` type of its dataclass field.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
@@ -25,7 +26,7 @@ def ready(value: Any) -> Any:
 def _composed(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: ready(getattr(value, field.name)) for field in fields(value) if field.repr}
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(name): ready(entry) for name, entry in value.items()}
     if isinstance(value, (list, tuple, frozenset, set)):
         entries = sorted(value) if isinstance(value, (frozenset, set)) else value

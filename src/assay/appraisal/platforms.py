@@ -35,6 +35,11 @@ _MODULES: Final = {
     "snp": "snp",
     "nitro": "nitro",
     "nitro-tpm": "nitro",
+    "azure-snp": "vtpm",
+    "azure-tdx": "vtpm",
+    "gcp-tdx": "vtpm",
+    "gcp-vtpm": "vtpm",
+    "tpm": "vtpm",
 }
 
 

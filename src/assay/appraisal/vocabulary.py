@@ -13,21 +13,42 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PLATFORMS: Final = ("tdx", "sgx", "snp", "nitro", "nitro-tpm")
+PLATFORMS: Final = (
+    "tdx",
+    "sgx",
+    "snp",
+    "nitro",
+    "nitro-tpm",
+    "azure-snp",
+    "azure-tdx",
+    "gcp-tdx",
+    "gcp-vtpm",
+    "tpm",
+)
 
 TOKENS: Final[tuple[str, ...]] = ()
 """Platforms whose evidence is a token that somebody else issued."""
 
+_TDX: Final = ("tdx", "azure-tdx", "gcp-tdx")
+_SNP: Final = ("snp", "azure-snp")
+_BITS: Final = (*_TDX, *_SNP)
+_DCAP: Final = (*_TDX, "sgx")
 _NITRO: Final = ("nitro", "nitro-tpm")
+_AZURE: Final = ("azure-snp", "azure-tdx")
+_GOOGLE: Final = ("gcp-tdx", "gcp-vtpm")
 
 TABLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "tdx": ("tdx",),
-        "dstack": ("tdx",),
+        "tdx": _TDX,
+        "dstack": _TDX,
         "sgx": ("sgx",),
-        "snp": ("snp",),
+        "snp": _SNP,
         "nitro": _NITRO,
-        "tcb": ("tdx", "sgx"),
+        "vtpm": (*_AZURE, *_GOOGLE, "tpm"),
+        "azure": _AZURE,
+        "google": _GOOGLE,
+        "tpm": ("tpm",),
+        "tcb": _DCAP,
     }
 )
 """Table of a policy to the platforms that it is about; the tables not named here are about any."""
@@ -74,10 +95,6 @@ class Weakness:
     key: str = "accept"
 
 
-_TDX: Final = ("tdx",)
-_SNP: Final = ("snp",)
-_BITS: Final = ("tdx", "snp")
-_DCAP: Final = ("tdx", "sgx")
 _HARDWARE: Final = frozenset({"hardware"})
 _CONFIGURATION: Final = frozenset({"configuration"})
 
@@ -188,7 +205,7 @@ _WEAKNESSES: Final = (
     Weakness(
         "host-tpm",
         "The TPM is the host's: it shows what booted, not that the host cannot look inside.",
-        ("nitro-tpm",),
+        ("nitro-tpm", "gcp-vtpm", "tpm"),
         _HARDWARE,
     ),
     Weakness(

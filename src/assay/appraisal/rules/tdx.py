@@ -221,7 +221,8 @@ def _whole(shop: Workshop, name: str, values: frozenset[bytes]) -> Rule:
     return Rule(spec, judge)
 
 
-def _every(shop: Workshop) -> Iterator[Rule]:
+def every(shop: Workshop) -> Iterator[Rule]:
+    """Return all rules about a trust domain: patches, machine, attributes, measurements, its event log."""
     yield from tcb.rules(shop, "tdx")
     yield from hardware.rules(shop)
     yield from rules(shop)
@@ -244,7 +245,7 @@ _PLATFORM: Final = PlatformAppraisal(
     name="tdx",
     title="Intel TDX",
     tables=("tdx", "dstack"),
-    rules=_every,
+    rules=every,
     names_code=lambda document: (document.tdx or Tdx()).mr_td is not None,
     code_keys="tdx.mr_td",
     measured={

@@ -1,0 +1,283 @@
+"""Rules about machines with a TPM: Azure's and Google's confidential VMs, and a TPM alone."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.appraisal.platforms import PlatformAppraisal
+from assay.appraisal.rules import snp, tdx
+from assay.appraisal.rules.lists import flag_rule, least_rule, listed_rule
+from assay.appraisal.rules.registers import register_rule
+from assay.appraisal.rules.subject import nested
+from assay.appraisal.rules.weaknesses import weakness_rule
+from assay.appraisal.tables.vtpm import PCRS, Azure, Google, Tpm, no_registers
+from assay.appraisal.trust_vector import (
+    EXECUTABLES_BOOT_APPROVED,
+    EXECUTABLES_RUNTIME_APPROVED,
+    NO_CLAIM,
+    TrustClaim,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from assay.appraisal.document import Document
+    from assay.appraisal.result import AttestationResult
+    from assay.appraisal.rules.subject import Rule, Workshop
+    from assay.evidence.tpm.claims import TpmQuoteClaims
+
+_BOOT: Final = ("pcr4", "pcr7")
+_UNIFIED: Final = ("pcr11",)
+_NO_LOG: Final[Callable[[Any], None]] = lambda _: None  # noqa: E731 - no verifier looks at a log of Azure's
+_NO_TCB: Final[Callable[[Any], None]] = lambda _: None  # noqa: E731 - the signature that nested rules take
+
+
+def _registers(
+    shop: Workshop, quote_of: Callable[[Any], TpmQuoteClaims], log_of: Callable[[Any], Any]
+) -> Iterator[Rule]:
+    """Return the rules about the registers, and about what explains them."""
+    table = shop.document.vtpm or no_registers()
+    for index in range(PCRS):
+        allowed = getattr(table, f"pcr{index}")
+        if allowed is not None:
+            yield register_rule(shop, f"vtpm.pcr{index}", _pcr(quote_of, index), allowed)
+    if table.event_log is not None:
+        yield flag_rule(
+            shop,
+            "vtpm.event_log",
+            lambda claims: log_of(claims) is not None,
+            wanted=table.event_log,
+            title="event logs explain the registers" if table.event_log else "no event log came along",
+        )
+    if table.min_firmware_version is not None:
+        yield least_rule(
+            shop,
+            "vtpm.min_firmware_version",
+            lambda claims: quote_of(claims).firmware_version,
+            table.min_firmware_version,
+        )
+
+
+def _pcr(quote_of: Callable[[Any], TpmQuoteClaims], index: int) -> Callable[[Any], bytes]:
+    def read(claims: Any) -> bytes:
+        # A register that the quote does not cover has no value that anybody could have named.
+        return quote_of(claims).pcrs.get(index, b"")
+
+    return read
+
+
+# --- Azure --------------------------------------------------------------------------------------------------
+
+
+def _azure_snp(shop: Workshop) -> Iterator[Rule]:
+    for rule in snp.rules(shop):
+        yield nested(rule, attrgetter("hardware"), _NO_TCB)
+    yield from _azure(shop)
+
+
+def _azure_tdx(shop: Workshop) -> Iterator[Rule]:
+    for rule in tdx.every(shop):
+        yield nested(rule, attrgetter("hardware"), attrgetter("tcb"))
+    yield from _azure(shop)
+
+
+def _azure(shop: Workshop) -> Iterator[Rule]:
+    azure: Azure = shop.document.azure or Azure()
+    for key, setting in (
+        ("secure_boot", "secure-boot"),
+        ("tpm_enabled", "tpm-enabled"),
+        ("console_enabled", "console-enabled"),
+    ):
+        wanted = getattr(azure, key)
+        if wanted is not None:
+            yield flag_rule(shop, f"azure.{key}", _setting(setting), wanted=wanted)
+    if azure.vm_ids is not None:
+        yield listed_rule(shop, "azure.vm_ids", _vm_id, azure.vm_ids)
+    if azure.user_data is not None:
+        yield flag_rule(
+            shop,
+            "azure.user_data",
+            attrgetter("user_data_bound"),
+            wanted=azure.user_data,
+            title="the hardware's own layer was shown to be fresh",
+        )
+    if azure.ak_certificate is not None:
+        yield flag_rule(
+            shop,
+            "azure.ak_certificate",
+            lambda claims: claims.ak_certificate is not None and not claims.ak_certificate.anchor.simulated,
+            wanted=azure.ak_certificate,
+            title="Azure certified the attestation key",
+        )
+    yield from _registers(shop, attrgetter("tpm"), _NO_LOG)
+
+
+def _setting(name: str) -> Callable[[Any], bool | None]:
+    def read(claims: Any) -> bool | None:
+        found: bool | None = claims.runtime.setting(name)
+        return found
+
+    return read
+
+
+def _vm_id(claims: Any) -> str | None:
+    found = claims.runtime.vm_configuration.get("vmUniqueId")
+    return found if isinstance(found, str) else None
+
+
+# --- Google -------------------------------------------------------------------------------------------------
+
+
+def _google_tdx(shop: Workshop) -> Iterator[Rule]:
+    for rule in tdx.every(shop):
+        yield nested(rule, attrgetter("td"), attrgetter("tcb"))
+    yield flag_rule(
+        shop,
+        "google.td_bound",
+        attrgetter("td_bound"),
+        wanted=True,
+        title="TD and virtual TPM answered the same session",
+    )
+    yield from _google(shop)
+
+
+def _google_vtpm(shop: Workshop) -> Iterator[Rule]:
+    yield _host_tpm(shop, "google.host_tpm")
+    yield from _google(shop)
+
+
+def _google(shop: Workshop) -> Iterator[Rule]:
+    google: Google = shop.document.google or Google()
+    for key, claim in (
+        ("project_ids", "project_id"),
+        ("project_numbers", "project_number"),
+        ("zones", "zone"),
+        ("instance_ids", "instance_id"),
+        ("instance_names", "instance_name"),
+    ):
+        values = getattr(google, key)
+        if values is not None:
+            yield listed_rule(shop, f"google.{key}", attrgetter(f"ak.instance.{claim}"), values)
+    if google.production is not None:
+        read = attrgetter("ak.instance.production")
+        yield flag_rule(shop, "google.production", read, wanted=google.production)
+    if google.revocation is not None:
+        checked = attrgetter("ak.revocation_checked")
+        yield flag_rule(shop, "google.revocation", checked, wanted=google.revocation)
+    yield from _registers(shop, attrgetter("tpm"), attrgetter("log"))
+
+
+# --- A TPM alone --------------------------------------------------------------------------------------------
+
+
+def _tpm(shop: Workshop) -> Iterator[Rule]:
+    table: Tpm = shop.document.tpm or Tpm()
+    yield _host_tpm(shop, "tpm.host_tpm")
+    if table.ak_digests is not None:
+        yield listed_rule(shop, "tpm.ak_digests", attrgetter("quote.ak_digest"), table.ak_digests)
+    if table.ak_certified is not None:
+        read = attrgetter("ak_certified")
+        yield flag_rule(shop, "tpm.ak_certified", read, wanted=table.ak_certified)
+    if table.ima is not None:
+        yield flag_rule(shop, "tpm.ima", lambda claims: claims.ima is not None, wanted=table.ima)
+    yield from _registers(shop, attrgetter("quote"), attrgetter("boot"))
+
+
+def _host_tpm(shop: Workshop, path: str) -> Rule:
+    return weakness_rule(
+        shop,
+        path,
+        "host-tpm",
+        "the evidence is that of a TEE",
+        lambda _: "The TPM is the host's: it shows what booted, not that nobody can look inside.",
+    )
+
+
+# --- What they have in common -------------------------------------------------------------------------------
+
+
+def _names_code(document: Document) -> bool:
+    table: Any = document.vtpm or no_registers()
+    named = [all(getattr(table, name) is not None for name in names) for names in (_BOOT, _UNIFIED)]
+    return any(named)
+
+
+def _executables(result: AttestationResult) -> TrustClaim:
+    booted = any(all(result.passed(f"vtpm.{name}") for name in names) for names in (_BOOT, _UNIFIED))
+    if not booted:
+        return TrustClaim(NO_CLAIM, "The policy does not name what was booted.")
+    if result.passed("vtpm.pcr10"):
+        return TrustClaim(EXECUTABLES_RUNTIME_APPROVED, "What was booted and what ran since are named.")
+    return TrustClaim(EXECUTABLES_BOOT_APPROVED, "What was booted is named.")
+
+
+def _own_chain(claims: Any) -> datetime | None:  # noqa: ARG001 - the signature of the field
+    return None
+
+
+_MEASURED: Final = {
+    "vtpm.pcr0": "its firmware",
+    "vtpm.pcr4": "its boot loader or kernel",
+    "vtpm.pcr7": "its secure-boot policy",
+    "vtpm.pcr9": "its kernel and initrd",
+    "vtpm.pcr11": "its unified kernel image",
+}
+
+
+def _platform(
+    name: str,
+    title: str,
+    tables: tuple[str, ...],
+    rules: Callable[[Workshop], Iterator[Rule]],
+    *,
+    measured: dict[str, str] | None = None,
+    endorsed_since: Callable[[Any], datetime | None] = _own_chain,
+    tcb: Callable[[Any], Any] = _NO_TCB,
+) -> PlatformAppraisal:
+    return PlatformAppraisal(
+        name=name,
+        title=title,
+        tables=("vtpm", *tables),
+        rules=rules,
+        names_code=_names_code,
+        code_keys="vtpm.pcr4 and vtpm.pcr7, or vtpm.pcr11",
+        measured={**(measured or {}), **_MEASURED},
+        reference_sizes={},
+        executables=_executables,
+        endorsed_since=endorsed_since,
+        tcb=tcb,
+    )
+
+
+PLATFORMS: Final = {
+    "azure-snp": _platform(
+        "azure-snp",
+        "Azure confidential VM (SEV-SNP)",
+        ("snp", "azure"),
+        _azure_snp,
+        measured={"snp.measurement": "its paravisor"},
+        endorsed_since=attrgetter("hardware.endorsed_from"),
+    ),
+    "azure-tdx": _platform(
+        "azure-tdx",
+        "Azure confidential VM (TDX)",
+        ("tdx", "azure"),
+        _azure_tdx,
+        measured={"tdx.mr_td": "its paravisor"},
+        endorsed_since=attrgetter("hardware.tcb.collateral_valid_from"),
+        tcb=attrgetter("hardware.tcb"),
+    ),
+    "gcp-tdx": _platform(
+        "gcp-tdx",
+        "Google confidential VM (TDX)",
+        ("tdx", "google"),
+        _google_tdx,
+        measured={"tdx.mr_td": "its virtual firmware"},
+        endorsed_since=attrgetter("td.tcb.collateral_valid_from"),
+        tcb=attrgetter("td.tcb"),
+    ),
+    "gcp-vtpm": _platform("gcp-vtpm", "Google VM with virtual TPM", ("google",), _google_vtpm),
+    "tpm": _platform("tpm", "TPM", ("tpm",), _tpm),
+}

@@ -1,0 +1,315 @@
+"""Rules about machines with a TPM: for each, the evidence that it alone refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from assay.appraisal import AttestationResult, Policy, appraise
+from assay.appraisal.rules.subject import Context
+from assay.errors import PolicyError
+from assay.evidence.azure.claims import AkCertificate, AzureClaims
+from assay.evidence.azure.runtime import RuntimeClaims
+from assay.evidence.eventlog.algorithms import Algorithm
+from assay.evidence.google_vm.claims import CertifiedKey, GoogleVmClaims, Instance
+from assay.evidence.ledger import Ledger
+from assay.evidence.snp.claims import GuestPolicy
+from assay.evidence.tpm.claims import TpmClaims, TpmQuoteClaims
+from assay.evidence.verification import Anchor, EvidenceResult
+from support.appraisal_evidence import BINDING, NOW, SIGNATURE, TDX, tdx
+from support.appraisal_snp import GENOA, SNP, snp
+
+VENDOR = Anchor(bytes(32), "a vendor's root", simulated=False)
+OWN = Anchor(b"\xaa" * 32, "a root of the caller's", simulated=True)
+PCRS = {index: bytes([index]) * 32 for index in (0, 4, 7, 9, 10, 11)}
+QUOTE = TpmQuoteClaims(
+    qualified_signer=b"name",
+    extra_data=b"nonce",
+    clock=1,
+    reset_count=1,
+    restart_count=0,
+    safe=True,
+    firmware_version=7,
+    bank=Algorithm.SHA256,
+    selection=tuple(PCRS),
+    pcr_digest=bytes(32),
+    pcrs=PCRS,
+    signature_hash=Algorithm.SHA256,
+    ak_digest=b"k" * 32,
+    ak_name=None,
+)
+RUNTIME = RuntimeClaims(
+    key_ids=("HCLAkPub",),
+    attestation_key_use=("sign",),
+    vm_configuration={
+        "secure-boot": True,
+        "tpm-enabled": True,
+        "console-enabled": False,
+        "vmUniqueId": "a VM",
+    },
+    user_data=None,
+)
+AK = AkCertificate("x.ConfidentialVM.Azure.windows.net", "an authority", bytes(32), VENDOR)
+AZURE_SNP = AzureClaims(SNP, RUNTIME, QUOTE, AK, user_data_bound=True)
+AZURE_TDX = replace(AZURE_SNP, hardware=TDX)
+INSTANCE = Instance("us-central1-a", 12, "a-project", 34, "a-name", 1, production=True, flags={})
+KEY = CertifiedKey(INSTANCE, bytes(32), VENDOR, revocation_checked=True)
+LOG: Any = SimpleNamespace()
+GOOGLE = GoogleVmClaims(QUOTE, KEY, LOG, None, td_bound=False)
+GOOGLE_TDX = GoogleVmClaims(QUOTE, KEY, LOG, TDX, td_bound=True)
+TPM = TpmClaims(QUOTE, LOG, LOG, ak_certified=True, ak_common_name="ak")
+GOOD: dict[str, Any] = {
+    "azure-snp": AZURE_SNP,
+    "azure-tdx": AZURE_TDX,
+    "gcp-tdx": GOOGLE_TDX,
+    "gcp-vtpm": GOOGLE,
+    "tpm": TPM,
+}
+HOST = ("gcp-vtpm", "tpm")
+
+
+def policy(platform: str, body: str = "", *, accept: tuple[str, ...] = ()) -> Policy:
+    words = [*accept, *(["host-tpm"] if platform in HOST else [])]
+    quoted = ", ".join(f'"{word}"' for word in words)
+    tcb = GENOA if platform == "azure-snp" else ""
+    return Policy.load(
+        f'version = 1\nplatforms = ["{platform}"]\naccept = [{quoted}]\n{body}\n{tcb}'.encode(), name="test"
+    )
+
+
+def judged(platform: str, by: Policy, claims: Any = None) -> AttestationResult:
+    made: EvidenceResult[Any] = EvidenceResult(
+        platform,
+        Ledger((SIGNATURE.passed, BINDING.passed)),
+        BINDING.id,
+        VENDOR,
+        bytes(32),
+        (),
+        (),
+        {},
+        GOOD[platform] if claims is None else claims,
+    )
+    return appraise(made, by, now=NOW, references={}, context=Context(), workload_log=None)
+
+
+def codes(result: AttestationResult) -> list[str]:
+    return [check.code for check in result.ledger.failed()]
+
+
+def quoted(platform: str, **changed: Any) -> Any:
+    quote = replace(QUOTE, **changed)
+    good = GOOD[platform]
+    return replace(good, quote=quote) if platform == "tpm" else replace(good, tpm=quote)
+
+
+@pytest.mark.parametrize("platform", GOOD)
+def test_what_meets_every_rule_is_accepted(platform):
+    result = judged(platform, policy(platform))
+    assert result.accepted, codes(result)
+    assert result.admitted == (("host-tpm",) if platform in HOST else ())
+
+
+@pytest.mark.parametrize("platform", GOOD)
+@pytest.mark.parametrize("index", PCRS)
+def test_registers(platform, index):
+    by = policy(platform, f'[vtpm]\npcr{index} = ["{PCRS[index].hex()}"]')
+    assert judged(platform, by).accepted
+    other = quoted(platform, pcrs=PCRS | {index: b"x" * 32})
+    missing = quoted(platform, pcrs={at: value for at, value in PCRS.items() if at != index})
+    for claims in (other, missing):
+        assert codes(judged(platform, by, claims)) == [f"policy.vtpm.pcr{index}.mismatch"]
+
+
+@pytest.mark.parametrize("platform", GOOD)
+def test_the_firmware_of_the_tpm(platform):
+    by = policy(platform, "[vtpm]\nmin_firmware_version = 7")
+    assert judged(platform, by).accepted
+    old = quoted(platform, firmware_version=6)
+    assert codes(judged(platform, by, old)) == ["policy.vtpm.min_firmware_version.too_small"]
+
+
+@pytest.mark.parametrize(
+    ("platform", "without"),
+    [
+        ("gcp-tdx", replace(GOOGLE_TDX, log=None)),
+        ("gcp-vtpm", replace(GOOGLE, log=None)),
+        ("tpm", replace(TPM, boot=None)),
+    ],
+)
+def test_event_logs(platform, without):
+    by = policy(platform, "[vtpm]\nevent_log = true")
+    assert judged(platform, by).accepted
+    assert codes(judged(platform, by, without)) == ["policy.vtpm.event_log.mismatch"]
+    none = policy(platform, "[vtpm]\nevent_log = false")
+    assert judged(platform, none, without).accepted
+    assert codes(judged(platform, none)) == ["policy.vtpm.event_log.mismatch"]
+
+
+@pytest.mark.parametrize("platform", ["azure-snp", "azure-tdx"])
+def test_azures_logs_explain_nothing_yet(platform):
+    by = policy(platform, "[vtpm]\nevent_log = true")
+    assert codes(judged(platform, by)) == ["policy.vtpm.event_log.mismatch"]
+
+
+SETTINGS = {"secure_boot": True, "tpm_enabled": True, "console_enabled": False}
+
+
+def running(**changed: Any) -> Any:
+    settings = {**RUNTIME.vm_configuration, **changed}
+    return replace(AZURE_SNP, runtime=replace(RUNTIME, vm_configuration=settings))
+
+
+@pytest.mark.parametrize(("key", "value"), SETTINGS.items())
+def test_settings_of_an_azure_vm(key, value):
+    by = policy("azure-snp", f"[azure]\n{key} = {str(value).lower()}")
+    name = key.replace("_", "-")
+    assert judged("azure-snp", by).accepted
+    wrong = judged("azure-snp", by, running(**{name: not value}))
+    assert codes(wrong) == [f"policy.azure.{key}.mismatch"]
+    silent = {at: found for at, found in RUNTIME.vm_configuration.items() if at != name}
+    claims = replace(AZURE_SNP, runtime=replace(RUNTIME, vm_configuration=silent))
+    assert codes(judged("azure-snp", by, claims)) == [f"policy.azure.{key}.unknown"]
+
+
+@pytest.mark.parametrize(
+    ("body", "claims", "code"),
+    [
+        ('vm_ids = ["a VM"]', running(vmUniqueId="another"), "vm_ids.not_listed"),
+        ('vm_ids = ["a VM"]', running(vmUniqueId=5), "vm_ids.not_listed"),
+        ("user_data = true", replace(AZURE_SNP, user_data_bound=False), "user_data.mismatch"),
+        ("ak_certificate = true", replace(AZURE_SNP, ak_certificate=None), "ak_certificate.mismatch"),
+        (
+            "ak_certificate = true",
+            replace(AZURE_SNP, ak_certificate=replace(AK, anchor=OWN)),
+            "ak_certificate.mismatch",
+        ),
+    ],
+)
+def test_requirements_of_azure(body, claims, code):
+    by = policy("azure-snp", f"[azure]\n{body}")
+    assert judged("azure-snp", by).accepted
+    assert codes(judged("azure-snp", by, claims)) == [f"policy.azure.{code}"]
+
+
+def located(**changed: Any) -> Any:
+    return replace(GOOGLE, ak=replace(KEY, instance=replace(INSTANCE, **changed)))
+
+
+@pytest.mark.parametrize(
+    ("body", "claims", "code"),
+    [
+        ('project_ids = ["a-project"]', located(project_id="x"), "project_ids.not_listed"),
+        ("project_numbers = [12]", located(project_number=1), "project_numbers.not_listed"),
+        ('zones = ["us-central1-a"]', located(zone="x"), "zones.not_listed"),
+        ("instance_ids = [34]", located(instance_id=1), "instance_ids.not_listed"),
+        ('instance_names = ["a-name"]', located(instance_name="x"), "instance_names.not_listed"),
+        ("production = true", located(production=False), "production.mismatch"),
+        ("production = true", located(production=None), "production.unknown"),
+        (
+            "revocation = true",
+            replace(GOOGLE, ak=replace(KEY, revocation_checked=False)),
+            "revocation.mismatch",
+        ),
+    ],
+)
+def test_requirements_of_google(body, claims, code):
+    by = policy("gcp-vtpm", f"[google]\n{body}")
+    assert judged("gcp-vtpm", by).accepted
+    assert codes(judged("gcp-vtpm", by, claims)) == [f"policy.google.{code}"]
+
+
+@pytest.mark.parametrize(
+    ("body", "claims", "code"),
+    [
+        (
+            f'ak_digests = ["{(b"k" * 32).hex()}"]',
+            quoted("tpm", ak_digest=b"x" * 32),
+            "ak_digests.not_listed",
+        ),
+        ("ak_certified = true", replace(TPM, ak_certified=False), "ak_certified.mismatch"),
+        ("ima = true", replace(TPM, ima=None), "ima.mismatch"),
+    ],
+)
+def test_requirements_of_a_tpm(body, claims, code):
+    by = policy("tpm", f"[tpm]\n{body}")
+    assert judged("tpm", by).accepted
+    assert codes(judged("tpm", by, claims)) == [f"policy.tpm.{code}"]
+
+
+@pytest.mark.parametrize("platform", HOST)
+def test_the_hosts_tpm_is_no_tee(platform):
+    by = Policy.load(f'version = 1\nplatforms = ["{platform}"]\n'.encode(), name="test")
+    table = "tpm" if platform == "tpm" else "google"
+    assert codes(judged(platform, by)) == [f"policy.{table}.host_tpm.weak"]
+
+
+def test_both_parts_of_a_google_vm_answer_one_session():
+    by = policy("gcp-tdx")
+    apart = replace(GOOGLE_TDX, td_bound=False)
+    assert codes(judged("gcp-tdx", by, apart)) == ["policy.google.td_bound.mismatch"]
+
+
+def test_what_the_hardware_says_is_judged_by_its_own_rules():
+    weak = replace(AZURE_SNP, hardware=snp(debug=True, policy=GuestPolicy(1 << 17 | 1 << 19)))
+    assert codes(judged("azure-snp", policy("azure-snp"), weak)) == ["policy.attributes.debug.enabled"]
+    admitted = judged("azure-snp", policy("azure-snp", accept=("debug",)), weak)
+    assert admitted.accepted
+    assert admitted.admitted == ("debug",)
+    for platform, part in (("azure-tdx", "hardware"), ("gcp-tdx", "td")):
+        claims = replace(GOOD[platform], **{part: tdx(debug=True)})
+        assert codes(judged(platform, policy(platform), claims)) == ["policy.attributes.debug.enabled"]
+        old = replace(TDX, tcb=replace(TDX.tcb, platform_status="OutOfDate", status="OutOfDate"))
+        stale = judged(platform, policy(platform), replace(GOOD[platform], **{part: old}))
+        assert codes(stale) == ["policy.tcb.platform.weak"]
+
+
+def test_the_paravisor_can_be_named():
+    by = policy("azure-snp", f'[snp]\nmeasurement = ["{(b"m" * 48).hex()}"]')
+    assert judged("azure-snp", by).accepted
+    other = replace(AZURE_SNP, hardware=snp(measurement=b"x" * 48))
+    assert codes(judged("azure-snp", by, other)) == ["policy.snp.measurement.mismatch"]
+
+
+@pytest.mark.parametrize("platform", GOOD)
+@pytest.mark.parametrize(
+    ("named", "gate", "executables"),
+    [
+        ((), False, 0),
+        ((4,), False, 0),
+        ((7,), False, 0),
+        ((4, 7), True, 3),
+        ((11,), True, 3),
+        ((4, 7, 10), True, 2),
+    ],
+)
+def test_which_registers_name_the_code(platform, named, gate, executables):
+    lines = "\n".join(f'pcr{index} = ["{PCRS[index].hex()}"]' for index in named)
+    by = policy(platform, f"[vtpm]\n{lines}")
+    assert by.gate is gate
+    assert judged(platform, by).trust_vector["executables"] == executables
+
+
+@pytest.mark.parametrize("size", [32, 48, 64])
+def test_registers_have_the_size_of_a_hash(size):
+    policy("tpm", f'[vtpm]\npcr0 = ["{bytes(size).hex()}"]')
+    for wrong in (
+        f'["{bytes(size + 1).hex()}"]',
+        f'["{bytes(size).hex()}", "{bytes(20).hex()}"]',
+        "[5]",
+        '"x"',
+        "[]",
+    ):
+        with pytest.raises(PolicyError):
+            policy("tpm", f"[vtpm]\npcr0 = {wrong}")
+
+
+def test_old_collateral_is_too_old_on_composite_platforms_too():
+    body = "[freshness]\ncollateral_max_age_hours = 1"
+    for platform in ("azure-snp", "azure-tdx", "gcp-tdx"):
+        assert codes(judged(platform, policy(platform, body))) == [
+            "policy.freshness.collateral_max_age_hours.too_old"
+        ]
+    assert judged("tpm", policy("tpm", body)).accepted
