@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FILE = click.Path(path_type=Path, dir_okay=False)
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
 _DIGEST_BYTES = 48
+_LARGEST_ROOT = 16 * 1024
 
 
 def _output_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -175,6 +176,26 @@ def compose(compose: Path, out: Path | None, *, as_json: bool) -> None:
     with ExitStack() as stack:
         found = measure_compose(_open(stack, compose))
     _show(found, out, as_json=as_json)
+
+
+@measure.command()
+@click.argument("endorsement", type=FILE)
+@click.option("--root", type=FILE, required=True, metavar="PEM", help="Google's root GCE-cc-tcb-root.")
+@click.option("--platform", type=click.Choice(["snp", "tdx"]), required=True)
+@_output_options
+def gcp(endorsement: Path, root: Path, platform: str, out: Path | None, *, as_json: bool) -> None:
+    """Values that Google signed for the firmware of its confidential machines."""
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
+    from assay.cli.reading import read_file
+    from assay.evidence.decoding.pem import certificates
+    from assay.reference.gcp import LARGEST, describe, verify_endorsement
+
+    data = read_file(endorsement, limit=LARGEST)
+    pinned = certificates(read_file(root, limit=_LARGEST_ROOT), count=1)
+    found = verify_endorsement(data, pinned[0], now=datetime.now(UTC)).measured(platform)
+    _show(replace(found, artefacts=(describe(data, endorsement.name),)), out, as_json=as_json)
 
 
 def _open(stack: ExitStack, path: Path) -> Artefact:

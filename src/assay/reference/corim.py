@@ -15,6 +15,7 @@ Source: draft-ietf-rats-corim-08, sections 4 and 5; IANA, "Named Information Has
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -387,7 +388,10 @@ def _register(key: str) -> str:
     if _REGISTER.fullmatch(key):
         return key
     name = re.sub(r"[^a-z0-9]+", "_", key.lower()).strip("_")
-    return (name if name[:1].isalpha() else f"m_{name}")[:64] if name else "digest"
+    if not name:
+        return "digest"
+    name = name if name[:1].isalpha() else f"m_{name}"
+    return name if len(name) <= 64 else f"{name[:47]}_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def _shown(item: Any) -> str:
@@ -410,7 +414,16 @@ def _shown_tag(item: Tag) -> str:
         return item.value.hex()[:1024]
     if item.number == _URI and isinstance(item.value, str):
         return item.value[:1024]
-    return _refuse("malformed", "An identifier of the CoRIM has a tag that is not known.")
+    if item.number in (_UUID, _OID, _UEID, _BYTES, _URI):
+        _refuse("malformed", "An identifier of the CoRIM is not of the type that its tag says.")
+    return f"tag {item.number} {_reencoded(item.value)}"  # of a profile: a name like any other, once unique
+
+
+def _reencoded(item: Any) -> str:
+    try:
+        return encode_cbor(item).hex()[:1024]
+    except EvidenceError as error:
+        raise ReferenceValueError("reference.corim.malformed", error.message) from error
 
 
 def _cbor(data: bytes) -> Any:

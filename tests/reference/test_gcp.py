@@ -1,0 +1,177 @@
+"""Google's endorsements of firmware: what is signed, by whom, and what it says."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_der_x509_certificate
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.cli.main import main
+from assay.errors import ReferenceValueError
+from assay.reference.gcp import verify_endorsement
+from support.reference_gcp import NOW, SNP, TDX, certificate, endorsement, field, golden, message, root
+
+
+def verified(data: bytes, *, now=NOW):
+    return verify_endorsement(data, root(), now=now)
+
+
+def code(work) -> str:
+    with pytest.raises(ReferenceValueError) as caught:
+        work()
+    return caught.value.code
+
+
+def test_what_google_signed_is_read():
+    found = verified(endorsement(golden()))
+    assert (found.issued, found.firmware) == (NOW, b"\5" * 48)
+    assert found.snp == {1: b"\1" * 48, 4: b"\4" * 48, 0: b"\7" * 48}
+    assert found.tdx == {(16, False): b"\x10" * 48, (16, True): b"\x11" * 48}
+    assert (found.snp_svn, found.tdx_svn, found.unknown) == (3, 5, ())
+
+
+def test_values_of_a_platform():
+    found = verified(endorsement(golden()))
+    snp, tdx = found.measured("snp"), found.measured("tdx")
+    assert snp.registers == {"measurement": {b"\1" * 48, b"\4" * 48, b"\7" * 48}}
+    assert tdx.registers == {"mr_td": {b"\x10" * 48, b"\x11" * 48}}
+    assert (snp.parameters["firmware_svn"], tdx.parameters["firmware_svn"]) == ("3", "5")
+    assert tdx.parameters["issued"] == "2026-05-01T00:00:00Z"
+    for fields in ({"f7": None}, {"f7": [message({1: [1]})]}):
+        other = verified(endorsement(golden(**fields)))
+        assert code(lambda other=other: other.measured("snp")) == "reference.gcp.platform"
+        assert other.measured("tdx").registers
+    assert code(lambda: found.measured("sgx")) == "reference.gcp.platform"
+
+
+def test_what_is_signed_but_unknown_is_said():
+    inner = golden() + field(99, 1)
+    notes = verified(endorsement(inner)).measured("tdx").notes
+    assert notes == ("The endorsement also holds field 99 of the firmware; that is not appraised.",)
+
+
+@pytest.mark.parametrize(
+    ("inner", "signed_by", "expected"),
+    [
+        (golden, "root", "signature"),
+        (lambda: golden(f4=[certificate(signed_by="other")]), "signer", "certificate"),
+        (lambda: golden(f4=[certificate("Somebody")]), "signer", "certificate"),
+        (lambda: golden(f4=[certificate(issuer="Another root")]), "signer", "certificate"),
+        (lambda: golden(f4=[certificate(digital_signature=False)]), "signer", "certificate"),
+        (lambda: golden(f4=[certificate("GCE-uefi-signer", authority=True)]), "root", "certificate"),
+        (lambda: golden(f4=[b"no certificate"]), "signer", "certificate"),
+    ],
+)
+def test_who_signed_must_be_googles_signer(inner, signed_by, expected):
+    data = endorsement(inner(), signed_by=signed_by)
+    assert code(lambda: verified(data)) == f"reference.gcp.{expected}"
+
+
+def test_certificates_are_valid_at_the_moment_of_use():
+    data = endorsement(golden())
+    for days in (-31, 31):
+        assert code(lambda days=days: verified(data, now=NOW + timedelta(days=days))) == (
+            "reference.gcp.certificate"
+        )
+
+
+def test_another_root_is_not_trusted():
+    data = endorsement(golden())
+    other = certificate("Another root", authority=True, issuer="Another root")
+    for anchor in (other, certificate(), b""):
+        assert code(lambda anchor=anchor: verify_endorsement(data, anchor, now=NOW)) == (
+            "reference.gcp.certificate"
+        )
+
+
+def snp(*entries: bytes, **more) -> bytes:
+    return message(SNP | {2: list(entries)} | {int(k[1:]): v for k, v in more.items()})
+
+
+ONE = field(1, 1) + field(2, b"\1" * 48)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"f1": None},
+        {"f1": [b"\xff"]},
+        {"f1": [field(1, 1 << 37)]},
+        {"f4": None},
+        {"f4": [certificate(), certificate()]},
+        {"f5": None},
+        {"f5": [b"\5" * 47]},
+        {"f5": [1]},
+        {"f7": [b"a", b"b"]},
+        {"f7": [snp(ONE, ONE)]},
+        {"f7": [snp(field(2, b"\1" * 48))]},
+        {"f7": [snp(field(1, 1) + field(2, b"\1" * 47))]},
+        {"f7": [snp(field(1, 1))]},
+        {"f7": [snp(ONE, f7=[b"short"])]},
+        {"f7": [snp(ONE, f1=[1, 2])]},
+        {"f8": [message(TDX | {2: [field(3, b"\1" * 48)] * 2})]},
+        {"f8": [message(TDX | {2: [field(1, 1)]})]},
+        {"f8": [message({2: [b""] * 1025})]},
+    ],
+)
+def test_a_signed_message_that_is_malformed(changes):
+    data = endorsement(golden(**changes))
+    assert code(lambda: verified(data)) == "reference.gcp.malformed"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        bytes((1 << 20) + 1),
+        b"\x0a",
+        b"\x0a\x05abc",
+        b"\x0a\x80\x00",
+        b"\x80" * 11,
+        b"\xff" * 9 + b"\x02",
+        b"\x02\x00",
+        b"\x0b",
+        b"\x09" + bytes(8),
+        b"\x15" + bytes(4),
+    ],
+)
+def test_bytes_that_are_no_endorsement(data):
+    assert code(lambda: verified(data)) == "reference.gcp.malformed"
+
+
+def test_nothing_stands_outside_what_is_signed():
+    assert code(lambda: verified(endorsement(golden(), more=field(3, 1)))) == "reference.gcp.malformed"
+    assert code(lambda: verified(endorsement(golden(), more=field(2, b"x")))) == "reference.gcp.malformed"
+    many = golden() + field(99, 1) * 4096
+    assert code(lambda: verified(endorsement(many))) == "reference.gcp.malformed"
+
+
+@given(st.integers(0, 1200), st.integers(0, 7))
+def test_no_single_bit_can_be_changed_unnoticed(at, bit):
+    data = endorsement(golden())
+    at %= len(data)
+    with suppress(ReferenceValueError):
+        verified(data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :])
+        pytest.fail("a changed endorsement was verified")
+
+
+def test_it_is_typed(tmp_path, capsys, monkeypatch):
+    import assay.reference.gcp as room
+
+    monkeypatch.setattr(
+        room, "verify_endorsement", lambda data, root, *, now: verify_endorsement(data, root, now=NOW)
+    )
+    pem = load_der_x509_certificate(root()).public_bytes(Encoding.PEM)
+    (tmp_path / "root.pem").write_bytes(pem)
+    (tmp_path / "endorsement").write_bytes(endorsement(golden()))
+    words = ["measure", "gcp", str(tmp_path / "endorsement"), "--root", str(tmp_path / "root.pem")]
+    assert main([*words, "--platform", "tdx", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["registers"] == {"mr_td": ["10" * 48, "11" * 48]}
+    assert shown["artefacts"][0]["role"] == "endorsement"
