@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.plain import ready
+from assay.appraisal.platforms import platform_of
 from assay.appraisal.result import Verdict
 from assay.appraisal.trust_vector import tier
 from assay.cli.output import escape, style
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from assay.appraisal.result import AttestationResult
     from assay.cli.output import Kind
     from assay.errors import AssayError
+    from assay.evidence.dcap.tcb import TcbClaims
     from assay.evidence.ledger import Check
 
 NARROWEST: Final = 60
@@ -52,6 +54,10 @@ _GROUPS: Final = (
     ("dcap.", "Status"),
     ("tdx.", "Binding"),
     ("sgx.", "Binding"),
+    ("nitro.root.", "Certificates"),
+    ("nitro.chain.", "Certificates"),
+    ("nitro.binding", "Binding"),
+    ("nitro.", "Document"),
     ("dstack.", "Event log"),
     ("ccel.", "Event log"),
 )
@@ -224,10 +230,16 @@ def _chunks(value: str) -> list[str]:
     return [text[at : at + _HEX_PER_LINE // 4 * 3] for at in range(0, len(text), _HEX_PER_LINE // 4 * 3)]
 
 
+def _tcb_claims(result: AttestationResult) -> TcbClaims | None:
+    """Return what Intel's collateral says of the platform; None where there is none of it."""
+    evidence = result.evidence
+    return platform_of(evidence.platform).tcb(evidence.claims) if evidence.authentic else None
+
+
 def _tcb(result: AttestationResult) -> Iterator[str]:
-    if not result.evidence.authentic:
+    tcb = _tcb_claims(result)
+    if tcb is None:
         return
-    tcb = result.evidence.claims.tcb
     yield from _heading("Trusted computing base")
     rows = [("platform", tcb.platform_status, tcb.platform_date, tcb.platform_advisories)]
     if tcb.module_status is not None:
@@ -259,8 +271,8 @@ def _rests_on(result: AttestationResult, columns: int, *, as_of: bool) -> Iterat
             kind += "; the chain ends there, but the evidence is not authenticated"
         yield from _wrapped(f"{anchor.name} ({kind})", columns, _INDENT, _INDENT * 2)
         yield f"{_INDENT}SHA-256 {anchor.fingerprint.hex()}"
-    if evidence.authentic:
-        tcb = evidence.claims.tcb
+    tcb = _tcb_claims(result)
+    if tcb is not None:
         yield (
             f"{_INDENT}collateral valid {tcb.collateral_valid_from:%Y-%m-%d %H:%M} to"
             f" {tcb.collateral_valid_until:%Y-%m-%d %H:%M} UTC"
