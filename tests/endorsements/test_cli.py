@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from assay.cli.endorsements import endorsements as verb
 from assay.cli.main import main
+from assay.cli.verify import verify as verify_verb
 from assay.endorsements.bundle import Bundle
 from assay.endorsements.cache import Cache
 from assay.endorsements.record import Basis, Endorsement, Wanted
+from assay.endorsements.services import SERVICES
 from assay.evidence.facts import Window
 from support.endorsement_intel import INTEL, OTHER, publish
 from support.endorsement_services import FakeService, Reply, World, authority_pem
@@ -269,3 +274,23 @@ def test_a_page_of_html_is_not_collateral(capsys, files, service):
     code, out, _ = said(capsys, "endorsements", "fetch", quote, *options)
     assert code == 1
     assert "endorsements.answer.malformed" in out
+
+
+# --- what the page says
+
+PAGE = (Path(__file__).parents[2] / "docs/how-to/verify-offline.md").read_text()
+
+
+def test_the_options_on_the_page_exist():
+    known = {
+        option
+        for command in (verify_verb, *verb.commands.values())
+        for parameter in command.params
+        for option in parameter.opts
+    }
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE)) <= known
+
+
+def test_the_services_on_the_page_are_all_there_are():
+    listed = PAGE[PAGE.index("replaces one address:") : PAGE.index("Only https")]
+    assert set(re.findall(r"`([a-z-]+)`", listed)) == {service.name for service in SERVICES}
