@@ -75,6 +75,10 @@ TABLE: Final = (
     ExitCode(LOG_STALE, "audit verify", "older than was asked for"),
     ExitCode(LOG_FORMAT, "audit verify", "a file is absent, malformed or out of bounds"),
     ExitCode(LOG_UNWITNESSED, "audit verify", "consistent but unwitnessed: its operator could rewrite it"),
+    ExitCode(OK, "endorsements fetch", "nothing is missing that somebody publishes; the same for bundle"),
+    ExitCode(REFUSED, "endorsements fetch", "something is missing; bundle then writes nothing"),
+    ExitCode(OK, "endorsements check", "everything holds for longer than was asked"),
+    ExitCode(REFUSED, "endorsements check", "something has expired, soon will, or a bundle is too old"),
     ExitCode(OK, "doctor", "everything that is needed works"),
     ExitCode(REFUSED, "doctor", "something that is needed does not work"),
 )
