@@ -176,9 +176,18 @@ class Cache:
             return []
 
     def _make_room(self, kept: Endorsement) -> None:
-        """Drop the entries that were stored longest ago until the bounds hold, and parts that none names."""
+        """Drop the entries that were stored longest ago until the bounds hold, and parts that none names.
+
+        Nothing is read as long as names and sizes alone show that there is room.
+        """
+        entries, parts = self._listed("entries"), self._listed("parts")
+        if (
+            len(entries) <= self.max_entries
+            and sum(self._size(path.name) for path in parts) <= self.max_bytes
+        ):
+            return
         ages = {}
-        for path in self._listed("entries"):
+        for path in entries:
             with suppress(OSError):
                 ages[path] = path.stat().st_mtime_ns
         own = self._entry(kept.wanted)
@@ -186,14 +195,14 @@ class Cache:
         order = [own, *sorted(ages, key=ages.__getitem__, reverse=True)]
         room, named = self.max_bytes, set[str]()
         for index, path in enumerate(order):
-            parts = self._named_by(path)
-            needed = sum(self._size(digest) for digest in parts - named)
-            if path != own and (index >= self.max_entries or needed > room or not parts):
+            own_parts = self._named_by(path)
+            needed = sum(self._size(digest) for digest in own_parts - named)
+            if path != own and (index >= self.max_entries or needed > room or not own_parts):
                 path.unlink(missing_ok=True)
                 continue
             room -= needed
-            named |= parts
-        for path in self._listed("parts"):
+            named |= own_parts
+        for path in parts:
             if path.name not in named:
                 path.unlink(missing_ok=True)
 
