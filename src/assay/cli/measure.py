@@ -155,6 +155,18 @@ def uki(
 
 
 @measure.command()
+@click.argument("image", type=FILE)
+@_output_options
+def eif(image: Path, out: Path | None, *, as_json: bool) -> None:
+    """PCR 0, 1, 2 and 8 of an AWS Nitro enclave from its image."""
+    from assay.reference.eif import measure as measure_eif
+
+    with ExitStack() as stack:
+        found = measure_eif(_open(stack, image))
+    _show(found, out, as_json=as_json)
+
+
+@measure.command()
 @click.argument("layout", type=DIRECTORY)
 @click.option("--name", metavar="REF", help="Which image, when the layout holds several.")
 @click.option("--system", default="linux/amd64", show_default=True, metavar="OS/ARCH")
