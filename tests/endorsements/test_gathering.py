@@ -1,0 +1,146 @@
+"""From evidence alone to everything that it needs, whatever the platform."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache as once
+from itertools import count
+
+import pytest
+
+from assay.endorsements.cache import Cache
+from assay.endorsements.gathering import gather
+from assay.endorsements.needs import Choices
+from assay.endorsements.services import Services
+from assay.evidence.facts import FactCache
+from assay.evidence.roots import Roots
+from assay.evidence.verification import EvidenceResult, Need, Unchecked
+from assay.verification.formats import format_of
+from assay.verification.materials import Materials
+from assay.verification.terms import Given, Terms
+from support.endorsement_amd import AMD, NOW, Product, publish, roots, thim
+from support.endorsement_intel import INTEL, ROOTS, fetcher
+from support.endorsement_intel import publish as publish_collateral
+from support.endorsement_services import FakeService, Reply, World, running
+
+REPORT_DATA = b"\x77" * 64
+
+
+@pytest.fixture
+def service():
+    found = FakeService()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path / "cache", World().surroundings())
+
+
+def verifier(platform, evidence, trusted):
+    """What gathering asks: the format's verifier, with nothing or with what fits of a bundle."""
+    form = format_of(platform)
+    given = Given(trusted, NOW, Unchecked("a test"), FactCache(max_entries=8), Terms())
+
+    def verify(bundle):
+        first = form.verify(evidence, None, given)
+        if bundle is None:
+            return first
+        fitting = form.endorse(Materials(bundle.files(), (bundle,)), first, given)
+        return first if fitting is None else form.verify(evidence, fitting, given)
+
+    return verify
+
+
+@once
+def report(product, version):
+    chip = AMD.chip("one", product)
+    return chip.draft(REPORT_DATA, version=version).sign(chip.key("vcek"))
+
+
+@pytest.mark.parametrize(("product", "version"), [(Product.GENOA, 3), (Product.TURIN, 5), (Product.MILAN, 3)])
+def test_a_report_gets_certificate_chain_and_list(service, cache, product, version):
+    publish(service, product)
+    verify = verifier("snp", report(product, version), roots(product))
+    found = gather(verify, fetcher(cache, service, names=["kds"], roots=roots(product)), Choices())
+    assert [each.wanted.kind for each in found.found] == ["amd-vek", "amd-chain", "amd-crl"]
+    assert found.open == ()
+    assert found.result.authentic
+    assert len(service.requests) == 3
+
+
+def test_a_report_that_names_no_product_is_looked_for_in_both(service, cache):
+    publish(service, Product.GENOA)
+    verify = verifier("snp", report(Product.GENOA, 2), roots())
+    found = gather(verify, fetcher(cache, service, names=["kds"], roots=roots()), Choices())
+    assert {each.wanted["product"] for each in found.found if each.usable} == {"Genoa"}
+    assert {each.error.code for each in found.found if each.error} <= {
+        "endorsements.http.not_found",
+        "endorsements.answer.unverified",
+    }
+    assert found.open == ()
+    assert found.result.authentic
+
+
+def test_a_report_on_azure_gets_its_certificate_from_the_metadata(cache):
+    verify = verifier("snp", report(Product.GENOA, 3), roots())
+    with running(tls=False) as metadata, running() as kds:
+        metadata.routes["/metadata/THIM/amd/certification"] = thim()
+        publish(kds, Product.GENOA)
+        both = fetcher(cache, kds, names=["kds"], roots=roots())
+        services = Services.published([f"kds={kds.url}", f"imds={metadata.url}"])
+        both = replace(both, access=replace(both.access, services=services))
+        found = gather(verify, both, Choices(instance_metadata=True))
+    assert found.found[0].wanted.kind == "azure-thim"
+    assert found.open == ()
+    assert found.result.authentic
+
+
+def test_a_quote_gets_collateral(service, cache):
+    publish_collateral(service, INTEL.collateral(NOW, platform="tdx"))
+    quote = INTEL.machine("one").trust_domain(mr_td=b"\1" * 48).quote(REPORT_DATA)
+    found = gather(verifier("tdx", quote, ROOTS), fetcher(cache, service), Choices())
+    assert found.open == ()
+    assert [each.basis.value for each in found.usable] == ["signature"]
+
+
+def test_what_cannot_be_had_stays_open(service, cache):
+    verify = verifier("snp", report(Product.GENOA, 3), roots())
+    found = gather(verify, fetcher(cache, service, names=["kds"], roots=roots()), Choices())
+    assert {need.kind for need in found.open} == {"snp-vek", "snp-chain", "snp-crl"}
+    assert {each.error.code for each in found.found} == {"endorsements.http.not_found"}
+    assert found.usable == ()
+
+
+def test_what_is_had_without_the_rest_leaves_the_rest_open(service, cache):
+    publish(service, Product.GENOA)
+    service.routes["/vcek/v1/Genoa/crl"] = Reply(200, b"<html>")
+    verify = verifier("snp", report(Product.GENOA, 3), roots())
+    found = gather(verify, fetcher(cache, service, names=["kds"], roots=roots()), Choices())
+    assert {need.kind for need in found.open} == {"snp-crl"}
+    assert not found.result.authentic
+
+
+def test_a_need_that_says_nothing_is_told_apart(cache):
+    quote = INTEL.machine("one").trust_domain(mr_td=b"\1" * 48).quote(REPORT_DATA)
+    result: EvidenceResult = verifier("tdx", quote, Roots.vendor())(None)
+    odd = replace(result, needs=(Need("collateral", {"tee": "t d x"}, "why"), Need("binding", {}, "why")))
+    found = gather(lambda bundle: odd, fetcher(cache), Choices())
+    assert [(need.kind, error.code) for need, error in found.unasked] == [
+        ("collateral", "endorsements.wanted.malformed")
+    ]
+    assert [need.kind for need in found.open] == ["collateral"]
+
+
+def test_a_verifier_that_always_wants_something_else_is_not_followed_for_ever(cache):
+    quote = INTEL.machine("one").trust_domain(mr_td=b"\1" * 48).quote(REPORT_DATA)
+    result = verifier("tdx", quote, Roots.vendor())(None)
+    numbers = count()
+
+    def verify(bundle):
+        key = {"tee": "tdx", "fmspc": f"{next(numbers):012x}", "ca": "platform"}
+        return replace(result, needs=(Need("collateral", key, "why"),))
+
+    found = gather(verify, fetcher(cache, offline=True), Choices())
+    assert len(found.found) == 4
