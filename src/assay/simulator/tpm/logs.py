@@ -22,6 +22,12 @@ def variable(name: str, data: bytes) -> bytes:
     return GLOBAL_VARIABLE + struct.pack("<QQ", len(name), len(data)) + name.encode("utf-16-le") + data
 
 
+def image_load() -> bytes:
+    """Return a UEFI_IMAGE_LOAD_EVENT: where an image was loaded, and a device path that ends at once."""
+    path = bytes.fromhex("7fff0400")
+    return struct.pack("<QQQQ", 0x7E000000, 0x1000, 0, len(path)) + path
+
+
 @dataclass(slots=True)
 class LoggedEvent:
     """One event of a firmware's log.
@@ -74,7 +80,7 @@ class FirmwareLog:
         self.measure(tpm, 1, EventType.EFI_VARIABLE_BOOT, variable("BootOrder", b"\0\0"))
         for register in range(8):
             self.measure(tpm, register, EventType.SEPARATOR, bytes(4))
-        self.measure(tpm, 4, EventType.EFI_BOOT_SERVICES_APPLICATION, b"device path", b"a loader")
+        self.measure(tpm, 4, EventType.EFI_BOOT_SERVICES_APPLICATION, image_load(), b"a loader")
         command = b"linux /vmlinuz root=/dev/mapper/root"
         self.measure(tpm, 8, EventType.IPL, b"grub_cmd: " + command + b"\0", command)
         self.measure(tpm, 9, EventType.IPL, b"/vmlinuz\0", b"a kernel")
