@@ -155,7 +155,8 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
     """
     path = list(proof)
     try:
-        proven = 0 <= index < size and _climb(leaf, index, size, path) == root and not path
+        proven = len(leaf) == HASH_BYTES and 0 <= index < size
+        proven = proven and _climb(leaf, index, size, path) == root and not path
     except IndexError:
         proven = False
     if not proven:
@@ -173,7 +174,8 @@ def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, pro
     path = list(proof)
     try:
         if old == 0:
-            proven = new >= 0 and old_root == EMPTY_ROOT
+            # The empty tree is a prefix of every tree, and two empty trees have one root.
+            proven = new >= 0 and old_root == EMPTY_ROOT and (new > 0 or new_root == EMPTY_ROOT)
         else:
             rebuilt = _rebuild(old, new, old_root, path) if 0 < old <= new else None
             proven = rebuilt == (old_root, new_root)
