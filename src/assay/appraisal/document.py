@@ -380,6 +380,20 @@ class Document:
         Any, Key(Table("assay.appraisal.tables.vtpm:Google"), "A VM of Google Compute Engine.")
     ] = None
     tpm: Annotated[Any, Key(Table("assay.appraisal.tables.vtpm:Tpm"), "A TPM that stands alone.")] = None
+    confidential_space: Annotated[
+        Any,
+        Key(Table("assay.appraisal.tables.tokens:ConfidentialSpace"), "A workload in Confidential Space."),
+    ] = None
+    maa: Annotated[
+        Any, Key(Table("assay.appraisal.tables.tokens:Maa"), "A token of Microsoft Azure Attestation.")
+    ] = None
+    trust_authority: Annotated[
+        Any,
+        Key(Table("assay.appraisal.tables.tokens:TrustAuthority"), "A token of Intel Trust Authority."),
+    ] = None
+    nvidia: Annotated[
+        Any, Key(Table("assay.appraisal.tables.nvidia:Nvidia"), "NVIDIA GPUs and switches.")
+    ] = None
     dstack: Annotated[
         Dstack | None, Key(Table(Dstack), "Identity of a dstack guest; an event log is then required.")
     ] = None

@@ -40,6 +40,11 @@ _MODULES: Final = {
     "gcp-tdx": "vtpm",
     "gcp-vtpm": "vtpm",
     "tpm": "vtpm",
+    "confidential-space": "tokens",
+    "maa": "tokens",
+    "trust-authority": "tokens",
+    "nvidia-gpu": "nvidia",
+    "nras": "nvidia",
 }
 
 

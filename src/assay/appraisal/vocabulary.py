@@ -24,15 +24,21 @@ PLATFORMS: Final = (
     "gcp-tdx",
     "gcp-vtpm",
     "tpm",
+    "confidential-space",
+    "maa",
+    "trust-authority",
+    "nvidia-gpu",
+    "nras",
 )
 
-TOKENS: Final[tuple[str, ...]] = ()
+TOKENS: Final = ("confidential-space", "maa", "trust-authority", "nras")
 """Platforms whose evidence is a token that somebody else issued."""
 
 _TDX: Final = ("tdx", "azure-tdx", "gcp-tdx")
 _SNP: Final = ("snp", "azure-snp")
 _BITS: Final = (*_TDX, *_SNP)
 _DCAP: Final = (*_TDX, "sgx")
+_JUDGED: Final = (*_DCAP, "confidential-space", "trust-authority")
 _NITRO: Final = ("nitro", "nitro-tpm")
 _AZURE: Final = ("azure-snp", "azure-tdx")
 _GOOGLE: Final = ("gcp-tdx", "gcp-vtpm")
@@ -48,6 +54,10 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "azure": _AZURE,
         "google": _GOOGLE,
         "tpm": ("tpm",),
+        "confidential_space": ("confidential-space",),
+        "maa": ("maa",),
+        "trust_authority": ("trust-authority",),
+        "nvidia": ("nvidia-gpu", "nras"),
         "tcb": _DCAP,
     }
 )
@@ -110,19 +120,19 @@ _WEAKNESSES: Final = (
     Weakness(
         "sw-hardening-needed",
         "The platform needs mitigations in the software of the TEE, and nothing shows that they are there.",
-        _DCAP,
+        _JUDGED,
         _HARDWARE,
     ),
     Weakness(
         "configuration-needed",
         "The platform is configured in a way that exposes known vulnerabilities, such as hyper-threading.",
-        _DCAP,
+        _JUDGED,
         _HARDWARE | _CONFIGURATION,
     ),
     Weakness(
         "out-of-date-platform",
         "The platform's microcode or firmware has known, published vulnerabilities.",
-        _DCAP,
+        _JUDGED,
         _HARDWARE,
     ),
     Weakness("out-of-date-module", "The TDX module has known, published vulnerabilities.", _TDX, _HARDWARE),
@@ -201,6 +211,30 @@ _WEAKNESSES: Final = (
         "The report was asked for by software that is not the most privileged one in the guest.",
         _SNP,
         _CONFIGURATION,
+    ),
+    Weakness(
+        "no-tee",
+        "The machine is no TEE: its host can read and change its memory.",
+        ("confidential-space",),
+        _HARDWARE,
+    ),
+    Weakness(
+        "operator-overrides",
+        "The operator of the machine set arguments or environment of the workload, which no digest covers.",
+        ("confidential-space",),
+        _CONFIGURATION,
+    ),
+    Weakness(
+        "certificate-hold",
+        "A certificate of the vendor is on hold: revoked, perhaps not for good.",
+        ("nvidia-gpu",),
+        _HARDWARE,
+    ),
+    Weakness(
+        "service-warning",
+        "The service that appraised the devices warns of something.",
+        ("nras",),
+        _HARDWARE,
     ),
     Weakness(
         "host-tpm",
