@@ -127,7 +127,7 @@ def parse_hcl(data: bytes, platform: AzurePlatform) -> HclReport:
     _demand_type(report_type, platform)
     end = RUNTIME_AT + runtime_size
     used = _HARDWARE_AT + (_SNP_REPORT_BYTES if platform == "azure-snp" else _TDREPORT_BYTES)
-    if any(data[used:_REQUEST_AT]) or any(data[end:]):
+    if data.count(0, used, _REQUEST_AT) != _REQUEST_AT - used or data.count(0, end) != len(data) - end:
         raise AzureError(
             checks.HCL_TRAILING, checks.HCL_TRAILING.id, "Room that the HCL report does not use is not zero."
         )

@@ -12,6 +12,7 @@ what counts is the report data of the TD quote.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from assay.errors import EvidenceError
 from assay.evidence.azure import checks
 from assay.evidence.azure.ak import certified
 from assay.evidence.azure.claims import AzureClaims
+from assay.evidence.azure.decoded import DecodedAzure
 from assay.evidence.azure.forms import AzureEvidence, read_container
 from assay.evidence.azure.hcl import AzureError, HclReport, parse_hcl
 from assay.evidence.azure.runtime import Runtime, parse_runtime
@@ -32,7 +34,7 @@ from assay.evidence.dcap import verify_quote as verify_dcap
 from assay.evidence.decoding.strictjson import raw_members
 from assay.evidence.eventlog.algorithms import Algorithm
 from assay.evidence.facts import Window
-from assay.evidence.ledger import CheckFailedError, LedgerBuilder, Outcome
+from assay.evidence.ledger import Check, CheckFailedError, LedgerBuilder, Outcome
 from assay.evidence.snp import SnpEndorsements, verify_snp
 from assay.evidence.snp import checks as snp
 from assay.evidence.tpm.attest import Attest, AttestError
@@ -62,6 +64,10 @@ _BINDING_NEED: Final = Need(
 _BINDINGS: Final = (Expected, Unchecked)
 _ALL_PCRS: Final = 24
 _SCHEME: Final = (int(Scheme.RSASSA), int(Algorithm.SHA256))
+_NO_CERTIFICATE: Final = tuple(
+    Check(spec, Outcome.NOT_APPLICABLE, "", "no certificate of the attestation key came along")
+    for spec in checks.AK_CHECKS
+)
 _VMPL_AT: Final = 0x30
 _TDREPORT: Final = (32, 32 + 1024)
 _ALWAYS: Final = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
@@ -148,6 +154,7 @@ class _Work:
         "_hardware",
         "_hcl",
         "_key",
+        "_new",
         "_parts",
         "_quote",
         "_runtime",
@@ -191,6 +198,7 @@ class _Work:
         self._quote: QuoteOutcome | None = None
         self._ak: AkCertificate | None = None
         self._key: AttestationKey | None = None
+        self._new = False
         self._user_data_bound = False
 
     def verify(self, evidence: bytes | AzureEvidence) -> None:
@@ -213,6 +221,7 @@ class _Work:
         shelf = self.facts.shelf("azure.runtime")
         digest = hashlib.sha256(raw).digest()
         known: tuple[Runtime, AttestationKey] | None = shelf.get(digest, self.now)
+        self._new = known is None
         if known is not None:
             return known
         runtime = parse_runtime(raw)
@@ -254,17 +263,16 @@ class _Work:
 
     def _take(self, found: EvidenceResult[Any], binding: CheckSpec) -> None:
         """Record the hardware's checks; its binding is how the runtime claims hang on it."""
-        for check in found.ledger:
-            if check.spec is not binding:
-                self.ledger.extend((check,))
-            elif check.outcome is Outcome.PASSED:
-                self.ledger.passed(checks.RUNTIME_BOUND)
-            elif check.outcome is Outcome.FAILED:
-                self.ledger.failed(
-                    checks.RUNTIME_BOUND,
-                    checks.RUNTIME_BOUND.id,
-                    "The hardware's report data are not the hash of these runtime claims.",
-                )
+        self.ledger.extend([check for check in found.ledger.checks if check.spec is not binding])
+        outcome = found.ledger[binding.id].outcome
+        if outcome is Outcome.PASSED:
+            self.ledger.passed(checks.RUNTIME_BOUND)
+        elif outcome is Outcome.FAILED:
+            self.ledger.failed(
+                checks.RUNTIME_BOUND,
+                checks.RUNTIME_BOUND.id,
+                "The hardware's report data are not the hash of these runtime claims.",
+            )
 
     def _verify_quote(self, quote: VtpmQuote, key: AttestationKey) -> None:
         found = self._quote = verify_quote(
@@ -293,8 +301,7 @@ class _Work:
 
     def _verify_certificate(self, parts: AzureEvidence, key: AttestationKey) -> None:
         if parts.ak_certificate is None:
-            for spec in checks.AK_CHECKS:
-                self.ledger.not_applicable(spec, "no certificate of the attestation key came along")
+            self.ledger.extend(_NO_CERTIFICATE)
             return
         outcomes, self._ak = certified(
             parts.ak_certificate,
@@ -315,16 +322,11 @@ class _Work:
         """Close the ledger and return the result."""
         hardware, quote, runtime = self._hardware, self._quote, self._runtime
         claims: AzureClaims | None = None
-        if (
-            hardware is not None
-            and quote is not None
-            and runtime is not None
-            and hardware.authentic
-            and quote.claims is not None
-        ):
-            claims = AzureClaims(
-                hardware.claims, runtime.claims, quote.claims, self._ak, self._user_data_bound
-            )
+        if hardware is not None and quote is not None and runtime is not None and quote.claims is not None:
+            with contextlib.suppress(EvidenceError):  # the ledger says why the hardware's Claims are closed
+                claims = AzureClaims(
+                    hardware.claims, runtime.claims, quote.claims, self._ak, self._user_data_bound
+                )
         if isinstance(self.binding, Unchecked):
             self.needs.append(_BINDING_NEED)
         found = EvidenceResult(
@@ -335,10 +337,15 @@ class _Work:
             signed_digest=self._digest(evidence),
             unsigned=self._unsigned(evidence),
             needs=tuple(self.needs),
-            decoded=self._decoded(),
+            decoded=DecodedAzure(
+                self._hcl,
+                runtime.claims if runtime is not None else None,
+                hardware.decoded if hardware is not None else None,
+                quote.decoded if quote is not None else None,
+            ),
             _claims=claims,
         )
-        if found.authentic:
+        if self._new and found.authentic:
             self._remember()
         return found
 
@@ -376,30 +383,6 @@ class _Work:
             members += ["ak_certificate_pem", "ak_intermediate_certificates_pem"]
         found.extend(_member_regions(evidence, members))
         return tuple(found)
-
-    def _decoded(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        if self._hcl is not None:
-            found["hcl_version"] = self._hcl.version
-            found["hash"] = self._hcl.hash_name
-        if self._runtime is not None:
-            claims = self._runtime.claims
-            found["keys"] = list(claims.key_ids)
-            found["vm_configuration"] = dict(claims.vm_configuration)
-            found["user_data"] = None if claims.user_data is None else claims.user_data.hex()
-        if self._hardware is not None:
-            found["hardware"] = self._hardware.decoded
-        if self._quote is not None and self._quote.decoded is not None:
-            quote = self._quote.decoded
-            found["quote"] = {
-                "extra_data": quote.extra_data.hex(),
-                "clock": quote.clock,
-                "reset_count": quote.reset_count,
-                "restart_count": quote.restart_count,
-                "safe": quote.safe,
-                "firmware_version": f"{quote.firmware_version:016x}",
-            }
-        return found
 
 
 def _label(quote: VtpmQuote) -> dict[int, bytes]:

@@ -194,24 +194,22 @@ def certified(
     Returns:
         The outcomes of ``AK_LAYOUT`` to ``AK_REVOKED``, and what was established; None when a check failed.
     """
-    try:
-        leaf = GeneralCertificate.parse(certificate)
-        others = [GeneralCertificate.parse(der) for der in given]
-        more = [GeneralCertificate.parse(der) for der in known]
-    except DerError as error:
-        return (_failed(checks.AK_LAYOUT, checks.AK_LAYOUT.id, error.message),), None
     seal = hashlib.sha256(roots.digest)
     for part in (certificate, b"", *given, b"", *known, b"", *crls):
         seal.update(hashlib.sha256(part).digest())
     shelf, key = facts.shelf("google_vm.ak"), seal.digest()
     found: Certified | None = shelf.get(key, now)
-    outcomes: tuple[Check, ...] = ()
     if found is None:
+        try:
+            leaf = GeneralCertificate.parse(certificate)
+            others = [GeneralCertificate.parse(der) for der in given]
+            more = [GeneralCertificate.parse(der) for der in known]
+        except DerError as error:
+            return (_failed(checks.AK_LAYOUT, checks.AK_LAYOUT.id, error.message),), None
         outcomes, found, window = _fresh(leaf, others, more, crls, roots, now)
-        if found is not None and window is not None:
-            shelf.put(key, window, found)
-    if found is None:
-        return (checks.AK_LAYOUT.passed, *outcomes), None
+        if found is None or window is None:
+            return (checks.AK_LAYOUT.passed, *outcomes), None
+        shelf.put(key, window, found)
     chain, instance, revoked = found.checks
     return (checks.AK_LAYOUT.passed, chain, instance, _agree(found.claims.instance, stated), revoked), found
 

@@ -63,6 +63,8 @@ def read_message(data: bytes, kinds: Mapping[int, type[Field]]) -> dict[int, lis
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
+    if at < len(data) and data[at] < 0x80:  # nearly all of them
+        return data[at], at + 1
     value = shift = 0
     for end in range(at, min(len(data), at + _MOST_VARINT)):
         byte = data[end]

@@ -7,9 +7,9 @@ layers belong together only because both carry the binding of this session, and 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from assay.errors import EvidenceError
@@ -17,6 +17,7 @@ from assay.evidence.dcap import checks as dcap
 from assay.evidence.dcap import verify_quote as verify_dcap
 from assay.evidence.eventlog.algorithms import Algorithm
 from assay.evidence.eventlog.boot import verify_boot_log
+from assay.evidence.facts import Window
 from assay.evidence.google_vm import checks
 from assay.evidence.google_vm.ak import Certified, certified
 from assay.evidence.google_vm.claims import GoogleVmClaims
@@ -28,8 +29,6 @@ from assay.evidence.tpm.quote import STRONG, QuoteSpecs, verify_quote
 from assay.evidence.verification import EvidenceResult, Expected, Need, Unchecked, UnsignedRegion
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from assay.evidence.dcap import Collateral
     from assay.evidence.eventlog.boot import BootLogClaims
     from assay.evidence.facts import FactCache
@@ -48,6 +47,7 @@ REPORT_DATA_BYTES: Final = 64
 _BINDINGS: Final = (Expected, Unchecked)
 _OTHERS: Final = QuoteSpecs.of("google_vm.further_quote")
 _BANKS: Final = {int(one): one for one in Algorithm}
+_ALWAYS: Final = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _BINDING_NEED: Final = Need(
     "binding", {}, "The nonce of the virtual TPM's quote was not compared with anything."
 )
@@ -148,6 +148,7 @@ class _Work:
         "_anchor",
         "_binding",
         "_endorsements",
+        "_event_log",
         "_facts",
         "_ledger",
         "_log",
@@ -180,6 +181,7 @@ class _Work:
         self._anchor: Anchor | None = None
         self._quote: QuoteOutcome | None = None
         self._log: BootLogClaims | None = None
+        self._event_log = b""
         self._regions: tuple[UnsignedRegion, ...] = ()
         self._td: EvidenceResult[TdxClaims] | None = None
         self._td_bound = False
@@ -190,9 +192,7 @@ class _Work:
         own, others = _choose(parts)
         ledger.passed(checks.CONTAINER)
         self._verify_certificate(parts)
-        key: bytes | AttestationKey = parts.ak_public
-        with contextlib.suppress(EvidenceError):  # the quote's own check of the key says what is wrong
-            key = AttestationKey.parse(parts.ak_public)
+        key = self._key(parts.ak_public)
         if isinstance(key, AttestationKey) and self._ak is not None:
             self._compare_key(key, self._ak)
         self._quote = verify_quote(
@@ -208,6 +208,20 @@ class _Work:
         ledger.extend(check for check in self._quote.checks if check.spec is not checks.QUOTE.bank)
         self._verify_others(others, key)
         self._verify_logs(parts, explained)
+
+    def _key(self, public: bytes) -> bytes | AttestationKey:
+        """Read the attestation key, or recall it: the same bytes are always read the same way."""
+        if self._ak is None:
+            return _read_key(public)
+        shelf = self._facts.shelf("google_vm.key")
+        mark = (hashlib.sha256(public).digest(), self._ak.spki)
+        known: AttestationKey | None = shelf.get(mark, self._now)
+        if known is not None:
+            return known
+        found = _read_key(public)
+        if isinstance(found, AttestationKey) and found.spki == self._ak.spki:
+            shelf.put(mark, _ALWAYS, found)
+        return found
 
     def _verify_certificate(self, parts: GoogleVmEvidence) -> None:
         certificate = parts.ak_certificate or self._endorsements.ak_certificate
@@ -281,7 +295,7 @@ class _Work:
             explained=explained,
         )
         self._ledger.extend(found.checks)
-        self._log, self._regions = found.claims, found.unsigned
+        self._log, self._regions, self._event_log = found.claims, found.unsigned, parts.event_log
 
     def verify_td(self, parts: GoogleVmEvidence, report_data: Binding) -> None:
         """Make every check of the TD quote."""
@@ -358,8 +372,7 @@ class _Work:
             return (UnsignedRegion(0, size, "all of it: the evidence cannot be read"),)
         if isinstance(evidence, GoogleVmEvidence):
             return self._regions
-        log = read_container(evidence).event_log if self._regions else b""
-        base = evidence.find(log)
+        base = evidence.find(self._event_log) if self._regions else 0
         return tuple([UnsignedRegion(base + one.start, base + one.end, one.name) for one in self._regions])
 
     def _decoded(self) -> dict[str, Any]:
@@ -377,6 +390,14 @@ class _Work:
         if self._td is not None:
             found["td"] = self._td.decoded
         return found
+
+
+def _read_key(public: bytes) -> bytes | AttestationKey:
+    """Return the key, or the bytes for the quote's own check of the key, which says what is wrong."""
+    try:
+        return AttestationKey.parse(public)
+    except EvidenceError:
+        return public
 
 
 def _choose(parts: GoogleVmEvidence) -> tuple[BankQuote, list[BankQuote]]:

@@ -1,0 +1,84 @@
+"""Azure evidence for the eye: fields as decoded, unauthenticated, made only when somebody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from assay.evidence.azure.hcl import HclReport
+    from assay.evidence.azure.runtime import RuntimeClaims
+    from assay.evidence.tpm.attest import Attest
+
+
+class DecodedAzure(Mapping[str, Any]):
+    """Names to JSON-ready values: bytes as lower-case hexadecimal.
+
+    Args:
+        hcl: The HCL report; None when it cannot be read.
+        claims: Its runtime claims.
+        hardware: What the hardware's report says.
+        quote: The quote.
+    """
+
+    __slots__ = ("_parts", "_values")
+
+    def __init__(
+        self,
+        hcl: HclReport | None,
+        claims: RuntimeClaims | None,
+        hardware: Mapping[str, Any] | None,
+        quote: Attest | None,
+    ) -> None:
+        self._parts = (hcl, claims, hardware, quote)
+        self._values: dict[str, Any] | None = None
+
+    def _decoded(self) -> dict[str, Any]:
+        if self._values is None:
+            self._values = _decode(*self._parts)
+        return self._values
+
+    def __getitem__(self, name: str) -> Any:
+        return self._decoded()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._decoded())
+
+    def __len__(self) -> int:
+        return len(self._decoded())
+
+    def __repr__(self) -> str:
+        return f"DecodedAzure({self._decoded()!r})"
+
+
+def _decode(
+    hcl: HclReport | None,
+    claims: RuntimeClaims | None,
+    hardware: Mapping[str, Any] | None,
+    quote: Attest | None,
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if hcl is not None:
+        found["hcl_version"] = hcl.version
+        found["hash"] = hcl.hash_name
+    if claims is not None:
+        found["keys"] = list(claims.key_ids)
+        found["vm_configuration"] = dict(claims.vm_configuration)
+        found["user_data"] = None if claims.user_data is None else claims.user_data.hex()
+    if hardware is not None:
+        found["hardware"] = hardware
+    if quote is not None:
+        found["quote"] = quote_fields(quote)
+    return found
+
+
+def quote_fields(quote: Attest) -> dict[str, Any]:
+    """Return what a quote says of itself, JSON-ready."""
+    return {
+        "extra_data": quote.extra_data.hex(),
+        "clock": quote.clock,
+        "reset_count": quote.reset_count,
+        "restart_count": quote.restart_count,
+        "safe": quote.safe,
+        "firmware_version": f"{quote.firmware_version:016x}",
+    }
