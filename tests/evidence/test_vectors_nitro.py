@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from assay.errors import EvidenceError
 from assay.evidence.decoding.der import DerError
 from assay.evidence.decoding.pem import certificates
+from assay.evidence.dstack.nitro import compare, parse_nitro_attestation
 from assay.evidence.facts import FactCache
 from assay.evidence.nitro import checks
 from assay.evidence.nitro.verify import verify_nitro
@@ -182,30 +183,24 @@ def check_certificate(entry):
         assert refused.value.code == "roots.published_test_root"
 
 
-def inner_document(wrapper: bytes) -> bytes:
-    """Cut a document out of what stands around it."""
-    start = wrapper.index(bytes.fromhex("8444a1013822a0"))
-    size = int.from_bytes(wrapper[start + 8 : start + 10], "big")
-    assert wrapper[start + 7] == 0x59
-    return wrapper[start : start + 10 + size + 2 + 96]
-
-
 def check_wrapped(entry):
-    """dstack's attestation: SCALE version 0, platform 2, one document, runtime events, report data."""
+    """dstack's attestation: a document with runtime events, report data and a configuration beside it."""
     assert entry["expected"] == {
         "valid_at": None,
         "result": "data (not independently verified)",
         "key_fields": {},
     }
     wrapper = vectors.read(entry["file"])
-    document = inner_document(wrapper)
-    assert wrapper[:2] == b"\0\2"
-    assert int.from_bytes(wrapper[2:4], "little") == len(document) << 2 | 1  # SCALE, two-byte mode
-    result = judge(document, datetime.now(UTC), validity="document")
+    found = parse_nitro_attestation(wrapper)
+    assert found.platform == "nitro"
+    result = judge(found.document, datetime.now(UTC), validity="document")
     assert result.authentic, result.ledger.unmet()
     assert result.claims.debug is (entry["notes"] == "debug-mode enclave")
-    assert result.claims.user_data in wrapper[4 + len(document) :]
-    assert judge(document, datetime.now(UTC)).ledger[checks.CHAIN_VALIDITY.id].code == "nitro.chain.validity"
+    assert not compare(found, result.claims).unmet()
+    assert (
+        judge(found.document, datetime.now(UTC)).ledger[checks.CHAIN_VALIDITY.id].code
+        == "nitro.chain.validity"
+    )
 
 
 def check_in_san(entry):

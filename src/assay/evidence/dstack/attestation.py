@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 MAX_ATTESTATION_BYTES = 1024 * 1024
 """Largest attestation; dstack allows ten times that, real ones have less than 20 KiB."""
-_VARIANTS = ("tdx", "gcp-tdx", "nitro-enclave", "sev-snp", "aws-nitro-tpm")
-_V1_STACKS = ("dstack", "dstack-pod")
+VARIANTS = ("tdx", "gcp-tdx", "nitro-enclave", "sev-snp", "aws-nitro-tpm")
+V1_STACKS = ("dstack", "dstack-pod")
 _EVENT_MEMBERS = frozenset({"imr", "event_type", "digest", "event", "event_payload"})
 _EVENT_OPTIONS = frozenset({"version", "preimage"})
 
@@ -69,12 +69,12 @@ def parse_attestation(data: bytes) -> TdxAttestation:
 def _version_0(reader: ScaleReader) -> TdxAttestation:
     reader.byte()
     variant = reader.byte()
-    if variant >= len(_VARIANTS):
+    if variant >= len(VARIANTS):
         refuse("attestation.variant", f"The attestation is of an unknown platform ({variant}).")
-    _only_tdx(_VARIANTS[variant])
+    _only_tdx(VARIANTS[variant])
     quote = reader.vector()
-    events = tuple([_scale_event(reader) for _ in range(_bounded(reader.compact()))])
-    runtime = [(reader.text(), reader.vector()) for _ in range(_bounded(reader.compact()))]
+    events = tuple([_scale_event(reader) for _ in range(bounded(reader.compact()))])
+    runtime = [(reader.text(), reader.vector()) for _ in range(bounded(reader.compact()))]
     report_data = reader.take(REPORT_DATA_BYTES)
     config = reader.text()
     reader.finish()
@@ -89,26 +89,26 @@ def _scale_event(reader: ScaleReader) -> DstackEvent:
 
 
 def _version_1(value: Any) -> TdxAttestation:
-    top = _members(value, {"version", "platform", "stack"})
+    top = members(value, {"version", "platform", "stack"})
     if type(top["version"]) is not int or top["version"] != 1:
         refuse("attestation.version", "The attestation is of a version after 1.")
-    platform = _members(top["platform"], {"kind", "data"})
+    platform = members(top["platform"], {"kind", "data"})
     _only_tdx(platform["kind"])
-    evidence = _members(platform["data"], {"quote", "event_log"})
-    stack = _members(top["stack"], {"kind", "data"})
-    if stack["kind"] not in _V1_STACKS:
+    evidence = members(platform["data"], {"quote", "event_log"})
+    stack = members(top["stack"], {"kind", "data"})
+    if stack["kind"] not in V1_STACKS:
         refuse("attestation.stack", "The attestation is of an unknown stack.")
     names = {"report_data", "runtime_events", "config"}
     pod = stack["kind"] == "dstack-pod"
-    said = _members(stack["data"], names | {"report_data_payload"} if pod else names)
-    events = tuple([_packed_event(event) for event in _array(evidence["event_log"])])
-    _same_events(events, [_packed_runtime(event) for event in _array(said["runtime_events"])])
-    report_data = _bytes(said["report_data"])
+    said = members(stack["data"], names | {"report_data_payload"} if pod else names)
+    events = tuple([_packed_event(event) for event in sequence(evidence["event_log"])])
+    _same_events(events, [runtime_event(event) for event in sequence(said["runtime_events"])])
+    report_data = byte_string(said["report_data"])
     if len(report_data) != REPORT_DATA_BYTES:
         refuse("attestation.report_data", "The attestation's report data does not have 64 bytes.")
-    if pod and tagged(Tag.APP_DATA, _text(said["report_data_payload"]).encode()) != report_data:
+    if pod and tagged(Tag.APP_DATA, text(said["report_data_payload"]).encode()) != report_data:
         refuse("attestation.report_data", "The attestation's report data is not the hash of its payload.")
-    return TdxAttestation(_bytes(evidence["quote"]), events, report_data, _text(said["config"]))
+    return TdxAttestation(byte_string(evidence["quote"]), events, report_data, text(said["config"]))
 
 
 def _packed_event(value: Any) -> DstackEvent:
@@ -118,18 +118,19 @@ def _packed_event(value: Any) -> DstackEvent:
     return DstackEvent(
         register=_number(value["imr"]),
         kind=_number(value["event_type"]),
-        name=_text(value["event"]),
-        payload=_bytes(value["event_payload"]),
-        digest=_bytes(value["digest"]),
+        name=text(value["event"]),
+        payload=byte_string(value["event_payload"]),
+        digest=byte_string(value["digest"]),
         version=_number(value.get("version", 1)),
         preimage=None if preimage is None else unhex(preimage, "A preimage", "log.preimage"),
     )
 
 
-def _packed_runtime(value: Any) -> tuple[str, bytes]:
+def runtime_event(value: Any) -> tuple[str, bytes]:
+    """Return name and payload of one event of the list beside the log, as version 1 writes it."""
     if type(value) is not dict or not {"event", "payload"} <= value.keys() <= {"event", "payload", "version"}:
         refuse("log.member", "A runtime event does not have the members of dstack's events.")
-    return _text(value["event"]), _bytes(value["payload"])
+    return text(value["event"]), byte_string(value["payload"])
 
 
 def _same_events(events: Sequence[DstackEvent], runtime: Sequence[tuple[str, bytes]]) -> None:
@@ -139,30 +140,33 @@ def _same_events(events: Sequence[DstackEvent], runtime: Sequence[tuple[str, byt
 
 def _only_tdx(variant: Any) -> None:
     if variant != "tdx":
-        known = variant if variant in _VARIANTS else "unknown"
+        known = variant if variant in VARIANTS else "unknown"
         refuse("attestation.variant", f"The attestation is of the platform {known}; only tdx is read here.")
 
 
-def _bounded(count: int) -> int:
+def bounded(count: int) -> int:
+    """Return a number of events that an attestation may have."""
     if count > MAX_EVENTS:
         refuse("log.events", f"The event log has more than {MAX_EVENTS} events.")
     return count
 
 
-def _members(value: Any, names: set[str]) -> dict[str, Any]:
+def members(value: Any, names: set[str]) -> dict[str, Any]:
+    """Return an object that has exactly these members."""
     if type(value) is not dict or value.keys() != names:
         refuse("attestation.member", "The attestation does not have the members of its version.")
     return value
 
 
-def _array(value: Any) -> list[Any]:
+def sequence(value: Any) -> list[Any]:
+    """Return an array of as many entries as there may be events."""
     if type(value) is not list:
         refuse("attestation.member", "A member of the attestation is not an array.")
-    _bounded(len(value))
+    bounded(len(value))
     return value
 
 
-def _bytes(value: Any) -> bytes:
+def byte_string(value: Any) -> bytes:
     """Return bytes, which the encoder writes as a byte string or as an array of small numbers."""
     if type(value) is bytes:
         return value
@@ -171,7 +175,8 @@ def _bytes(value: Any) -> bytes:
     return bytes(value)
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """Return a string."""
     if type(value) is not str:
         refuse("attestation.member", "A member of the attestation is not a string.")
     return value
