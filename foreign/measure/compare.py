@@ -4,8 +4,8 @@
     python foreign/measure/compare.py --firmware OVMF.fd [--kernel FILE] [--initrd FILE] [--uki FILE]
 
 Compared is with whatever is there: sev-snp-measure (PyPI), Google's verifier (built by ``go run`` in
-``foreign/go-measure``), systemd-measure and pesign. The exit code is 1 when one of them says something else, 2
-when none is there.
+``foreign/go-measure``), systemd-measure and pesign. The exit code is 1 when one of them says something else,
+2 when none is there.
 """
 
 from __future__ import annotations

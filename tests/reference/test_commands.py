@@ -108,6 +108,15 @@ def test_a_unified_kernel_image_is_measured(here, capsys):
     assert after["registers"]["pcr4"] != found["registers"]["pcr4"]
 
 
+def test_a_kernel_and_an_enclave_image_are_measured(here, capsys):
+    (here / "linux.efi").write_bytes(uki())
+    words = ("measure", "boot", "--kernel", "linux.efi", "--initrd", "kernel", "--append", "quiet")
+    found = json.loads(answered(capsys, *words, "--after", "linux.efi", "--json").out)
+    assert found["registers"].keys() == {"pcr4", "pcr9"}
+    assert [each["role"] for each in found["artefacts"]] == ["efi", "kernel", "initrd"]
+    refused(capsys, "reference.eif.header", "measure", "eif", "kernel")
+
+
 def test_a_compose_file_is_measured(here, capsys):
     (here / "app-compose.json").write_bytes(b'{"a": 1}')
     found = json.loads(answered(capsys, "measure", "compose", "app-compose.json", "--json").out)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from assay.errors import ReferenceValueError
 from assay.reference.artefact import Artefact
 from assay.reference.pe import authenticode
-from assay.reference.uki import PHASES, measure, pcr4, pcr9, pcr11, section_digests
+from assay.reference.uki import PHASES, measure, measure_boot, pcr4, pcr9, pcr11, section_digests
 from support.reference_pe import pe, uki
 
 SYSTEMD_MEASURE = Path("/usr/lib/systemd/systemd-measure")
@@ -117,6 +117,28 @@ def test_images_that_cannot_be_measured():
     cut = pe([(".linux", b"k"), (".cmdline", b"quiet", 513, 0x600, 512)])
     assert code(lambda: measure(Artefact.of(cut))) == "reference.uki.section"
     assert measure(Artefact.of(uki(command_line=b"x" * (64 * 1024)))).registers["pcr9"]
+
+
+def test_a_kernel_that_firmware_starts_by_itself():
+    kernel, manager = Artefact.of(KERNEL, "vmlinuz"), Artefact.of(pe([(".text", b"boot")]))
+    found = measure_boot(
+        kernel, initrd=Artefact.of(b"initrd"), command_line="quiet", started_before=[manager]
+    )
+    started = [authenticode(each, "sha256") for each in (manager, kernel)]
+    assert found.registers == {
+        "pcr4": {pcr4(started, "sha256")},
+        "pcr9": {pcr9("quiet", Artefact.of(b"initrd"), "sha256")},
+    }
+    assert [each.role for each in found.artefacts] == ["efi", "kernel", "initrd"]
+    alone = measure_boot(kernel, initrd=None, command_line="x" * 65536, algorithm="sha384")
+    assert {len(value) for values in alone.registers.values() for value in values} == {48}
+    for line in ("a\0b", "x" * 65537):
+        assert code(lambda line=line: measure_boot(kernel, initrd=None, command_line=line)) == (
+            "reference.uki.command_line"
+        )
+    assert code(lambda: measure_boot(kernel, initrd=None, command_line="", algorithm="md5")) == (
+        "reference.uki.algorithm"
+    )
 
 
 @given(st.binary(max_size=64), st.integers(0, 1500))

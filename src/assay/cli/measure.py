@@ -155,6 +155,37 @@ def uki(
 
 
 @measure.command()
+@click.option("--kernel", type=FILE, required=True, metavar="FILE", help="Kernel with an EFI stub.")
+@click.option("--initrd", type=FILE, metavar="FILE", help="Its initrd.")
+@click.option("--append", "cmdline", default="", metavar="TEXT", help="Its command line.")
+@click.option("--bank", type=click.Choice(["sha256", "sha384"]), default="sha256", show_default=True)
+@click.option("--after", type=FILE, multiple=True, metavar="FILE", help="EFI image started before it.")
+@_output_options
+def boot(
+    kernel: Path,
+    initrd: Path | None,
+    cmdline: str,
+    bank: str,
+    after: tuple[Path, ...],
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """PCR 4 and 9 of a machine whose firmware starts a kernel."""
+    from assay.reference.uki import measure_boot
+
+    with ExitStack() as stack:
+        found = measure_boot(
+            _open(stack, kernel),
+            initrd=_open(stack, initrd) if initrd else None,
+            command_line=cmdline,
+            algorithm=bank,
+            started_before=[_open(stack, path) for path in after],
+        )
+    _show(found, out, as_json=as_json)
+
+
+@measure.command()
 @click.argument("image", type=FILE)
 @_output_options
 def eif(image: Path, out: Path | None, *, as_json: bool) -> None:

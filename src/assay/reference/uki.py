@@ -177,8 +177,56 @@ def measure(
     )
 
 
+def measure_boot(
+    kernel: Artefact,
+    *,
+    initrd: Artefact | None,
+    command_line: str,
+    algorithm: str = "sha256",
+    started_before: Sequence[Artefact] = (),
+) -> Measured:
+    """Measure a kernel that firmware starts by its own EFI stub; the registers are ``pcr4`` and ``pcr9``.
+
+    Args:
+        kernel: The kernel, a PE image.
+        initrd: What it is given as initrd, in one piece.
+        command_line: What it is given, as the boot manager hands it over.
+        algorithm: ``sha256`` or ``sha384``: the bank.
+        started_before: EFI images that firmware starts before it: shim, a boot manager.
+
+    Raises:
+        ReferenceValueError: ``reference.artefact.*``, ``reference.pe.*``, ``reference.uki.algorithm``,
+            ``reference.uki.command_line``.
+    """
+    if algorithm not in ALGORITHMS:
+        raise ReferenceValueError("reference.uki.algorithm", f"A bank is one of {', '.join(ALGORITHMS)}.")
+    if "\0" in command_line or len(command_line) > LARGEST_COMMAND_LINE:
+        raise ReferenceValueError(
+            "reference.uki.command_line",
+            f"A command line has no zero character and at most {LARGEST_COMMAND_LINE}.",
+        )
+    started = [authenticode(each, algorithm) for each in (*started_before, kernel)]
+    registers = {
+        "pcr4": frozenset({pcr4(started, algorithm)}),
+        "pcr9": frozenset({pcr9(command_line, initrd, algorithm)}),
+    }
+    described = [each.describe("efi") for each in started_before]
+    described.append(kernel.describe("kernel"))
+    if initrd is not None:
+        described.append(initrd.describe("initrd"))
+    parameters = {"bank": algorithm, "cmdline": command_line}
+    return Measured("tpm", registers, tuple(described), parameters, _BOOT_NOTES)
+
+
+_MACHINE_NOTE = (
+    "PCR 0 to 3 and 7 hold firmware, its settings and its keys: they are the machine's, not the image's."
+)
+_BOOT_NOTES = (
+    _MACHINE_NOTE,
+    "A boot manager that measures into PCR 4 or 9 itself, as GRUB does, makes other values.",
+)
 _NOTES = (
-    "PCR 0 to 3 and 7 hold firmware, its settings and its keys: they are the machine's, not the image's.",
+    _MACHINE_NOTE,
     "PCR 4 has two values: newer stubs start the kernel without firmware, which then does not measure it.",
     "PCR 11 is that of stubs of systemd 254 and newer; older ones do not measure every section.",
     "PCR 9 holds for an image that is given neither addons, nor credentials, nor another command line.",
