@@ -12,6 +12,8 @@ That own token says nothing and is declared unsigned.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 MAX_BUNDLE_BYTES: Final = 262144
 MAX_DEVICES: Final = 32
 MAX_NAME: Final = 64
+_HASHES: Final = {"SHA-256": "sha256", "SHA256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,31 @@ def parse_bundle(data: bytes) -> Bundle:
     if not 0 < len(devices) <= MAX_DEVICES:
         raise JoseError("jose.shape", f"An answer has no tokens of devices, or more than {MAX_DEVICES}.")
     return Bundle(overall, {_name(name): _token(token) for name, token in devices.items()}, unsigned)
+
+
+def submods_defect(claims: Mapping[str, Any], bundle: Bundle) -> tuple[str, str] | None:
+    """Return why an overall token is not about exactly the devices' tokens beside it; None when it is.
+
+    Args:
+        claims: The overall token's claims; ``submods`` holds ``["DIGEST", [algorithm, hexadecimal]]`` over
+            the compact text of each token.
+        bundle: The answer.
+
+    Returns:
+        The last part of a code, and a sentence.
+    """
+    stated = claims.get("submods")
+    if type(stated) is not dict or stated.keys() != bundle.devices.keys():
+        return "names", "The overall token is not about exactly these devices."
+    for name, token in bundle.devices.items():
+        match stated[name]:
+            case ["DIGEST", [str(algorithm), str(digest)]] if algorithm in _HASHES:
+                own = hashlib.new(_HASHES[algorithm], token).hexdigest()
+                if not hmac.compare_digest(own.encode(), digest.lower().encode("utf-8", "replace")):
+                    return "mismatch", f"The digest of {name}'s token is another."
+            case _:
+                return "type", f"There is no digest of {name}'s token."
+    return None
 
 
 def _pair(found: Any) -> tuple[bytes, dict[str, Any]]:

@@ -18,7 +18,7 @@ from assay.evidence.jose.outcome import accepted, bind, demand_call, refused
 from assay.evidence.jose.token import Given, Opened, TokenProfile, open_token, stated_limits
 from assay.evidence.ledger import Check, CheckFailedError, LedgerBuilder
 from assay.evidence.nras import checks
-from assay.evidence.nras.bundle import Bundle, parse_bundle
+from assay.evidence.nras.bundle import Bundle, parse_bundle, submods_defect
 from assay.evidence.nras.claims import DeviceClaims, NrasClaims
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ PLATFORM: Final = "nras"
 ISSUER: Final = "https://nras.attestation.nvidia.com"
 MAX_TOKEN_BYTES: Final = 65536
 MEASURED: Final = frozenset({"success"})
-_HASHES: Final = {"SHA-256": "sha256", "SHA256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
 
 _OVERALL: Final = TokenProfile(
     name="nras",
@@ -105,21 +104,10 @@ def _bundle(ledger: LedgerBuilder, evidence: bytes) -> Bundle:
 
 
 def _digests(ledger: LedgerBuilder, claims: Mapping[str, Any], bundle: Bundle) -> None:
-    """Compare the overall token's digests with the devices' tokens: the same names, and each digest."""
-    spec = checks.SUBMODS
-    stated = claims.get("submods")
-    if type(stated) is not dict or stated.keys() != bundle.devices.keys():
-        raise ledger.fail(spec, f"{spec.id}.names", "The overall token is not about exactly these devices.")
-    for name, token in bundle.devices.items():
-        match stated[name]:
-            case ["DIGEST", [str(algorithm), str(digest)]] if algorithm in _HASHES:
-                own = hashlib.new(_HASHES[algorithm], token).hexdigest()
-                if hmac.compare_digest(own.encode(), digest.lower().encode("utf-8", "replace")):
-                    continue
-                raise ledger.fail(spec, f"{spec.id}.mismatch", f"The digest of {name}'s token is another.")
-            case _:
-                raise ledger.fail(spec, f"{spec.id}.type", f"There is no digest of {name}'s token.")
-    ledger.passed(spec)
+    defect = submods_defect(claims, bundle)
+    if defect is not None:
+        raise ledger.fail(checks.SUBMODS, f"{checks.SUBMODS.id}.{defect[0]}", defect[1])
+    ledger.passed(checks.SUBMODS)
 
 
 def _devices(ledger: LedgerBuilder, bundle: Bundle, given: Given) -> dict[str, Opened]:
