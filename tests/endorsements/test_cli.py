@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -90,6 +93,23 @@ def test_fetch_then_bundle_then_verify_without_a_network(capsys, files, service,
         "passed"
     ]
     assert result["missing"] == [] or all("collateral" not in each["what"] for each in result["missing"])
+
+
+def test_a_bundle_is_enough_where_there_is_no_network(capsys, files, tmp_path):
+    """A process in a network namespace of its own, without so much as a loopback that is up."""
+    alone = ["unshare", "--user", "--map-root-user", "--net"]
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], check=False).returncode:
+        pytest.skip("no network namespace can be made here")
+    quote, options = files
+    assert said(capsys, "endorsements", "bundle", tmp_path / "bundle.tar", quote, *options)[0] == 0
+    words = ["verify", quote, "--endorsements", tmp_path / "bundle.tar", "--report-data", REPORT_DATA.hex()]
+    words += ["--roots", tmp_path / "root.pem", "--json"]
+    done = subprocess.run(
+        [*alone, sys.executable, "-m", "assay", *map(str, words)], capture_output=True, text=True, check=False
+    )
+    (result,) = json.loads(done.stdout)["results"]
+    unmet = [check["id"] for check in result["checks"] if check["outcome"] in ("failed", "not_checked")]
+    assert [name for name in unmet if name.startswith("dcap.")] == []
 
 
 def test_what_is_at_hand_is_not_asked_for_again_unless_told(capsys, files, service):

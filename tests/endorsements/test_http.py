@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import socketserver
+import threading
 import time
+from typing import ClassVar
 
 import pytest
 
 from assay.endorsements.http import Client, Limits, tls_context
-from assay.endorsements.services import Place, Services, authority, maa_place
+from assay.endorsements.services import Place, Services, authority, maa_place, proxy_address
 from assay.errors import EndorsementError
 from support.endorsement_services import (
     FakeService,
@@ -250,6 +255,66 @@ def test_no_proxy_is_taken_from_the_environment(service, monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     service.routes["/x"] = Reply(200, b"body")
     assert client().get(place(service), max_bytes=LIMIT).body == b"body"
+
+
+class Proxy(socketserver.BaseRequestHandler):
+    """An HTTP proxy that knows CONNECT; ``answer`` is its first line."""
+
+    answer = b"200 OK"
+    asked: ClassVar[list] = []
+
+    def handle(self):
+        line = self.request.recv(4096).split(b"\r\n")[0].decode()
+        self.asked.append(line)
+        self.request.sendall(b"HTTP/1.1 " + self.answer + b"\r\n\r\n")
+        if self.answer != b"200 OK":
+            return
+        host, _, port = line.split()[1].rpartition(":")
+        with socket.create_connection((host, int(port))) as target:
+            threading.Thread(target=_copy, args=(target, self.request), daemon=True).start()
+            _copy(self.request, target)
+
+
+def _copy(source, target):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+
+
+@pytest.mark.parametrize("answer", [b"200 OK", b"403 Forbidden"])
+def test_a_proxy_is_used_when_it_is_named(service, answer):
+    handler = type("Handler", (Proxy,), {"answer": answer, "asked": []})
+    service.routes["/x"] = Reply(200, b"body")
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as proxy:
+        proxy.daemon_threads = True
+        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        one = client()
+        one.proxy = proxy_address(f"http://127.0.0.1:{proxy.server_address[1]}")
+        try:
+            if answer == b"200 OK":
+                assert one.get(place(service), max_bytes=LIMIT).body == b"body"
+            else:
+                fails("endorsements.http.proxy", one.get, place(service), max_bytes=LIMIT)
+        finally:
+            proxy.shutdown()
+            thread.join()
+    assert handler.asked == [f"CONNECT localhost:{service.port} HTTP/1.1"]
+
+
+def test_this_machines_metadata_is_not_asked_through_a_proxy():
+    with running(tls=False) as service:
+        service.routes["/x"] = Reply(200, b"body")
+        one = client()
+        one.proxy = f"http://127.0.0.1:{closed_port()}"
+        assert one.get(place(service), max_bytes=LIMIT).body == b"body"
+
+
+@pytest.mark.parametrize(
+    "text", ["proxy:80", "https://p:80", "http://p", "http://u:x@p:80", "http://p:80/x", "socks5://p:1"]
+)
+def test_a_proxy_is_named_in_one_way(text):
+    fails("endorsements.service.proxy", proxy_address, text)
 
 
 def test_a_host_is_asked_no_faster_than_its_pace(service):

@@ -60,6 +60,12 @@ def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Certificate authorities that TLS is verified with, instead of the public ones.",
         ),
         click.option(
+            "--proxy",
+            default="",
+            metavar="URL",
+            help="Go through this proxy: http://HOST:PORT. None is taken from the environment.",
+        ),
+        click.option(
             "--roots",
             "roots_file",
             type=click.Path(path_type=Path),
@@ -197,6 +203,7 @@ def _errand(
     imds: bool,
     services: tuple[str, ...],
     tls_ca: Path | None,
+    proxy: str,
     roots_file: Path | None,
     fresh: bool,
     offline: bool,
@@ -219,6 +226,7 @@ def _errand(
         choices=Choices(update or "", str(evaluation_number or ""), imds),
         services=services,
         authorities=None if tls_ca is None else read_file(tls_ca, limit=MAX_CA_BYTES),
+        proxy=proxy,
         fresh=fresh,
         offline=offline,
     )

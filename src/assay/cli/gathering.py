@@ -19,7 +19,7 @@ from assay.endorsements.gathering import gather
 from assay.endorsements.http import Client, tls_context
 from assay.endorsements.needs import by_kind
 from assay.endorsements.record import Basis
-from assay.endorsements.services import Services
+from assay.endorsements.services import Services, proxy_address
 from assay.endorsements.source import Access
 from assay.endorsements.surroundings import Surroundings
 from assay.errors import AssayError
@@ -119,6 +119,7 @@ def run_errand(
     choices: Choices,
     services: Iterable[str],
     authorities: bytes | None,
+    proxy: str,
     fresh: bool,
     offline: bool,
 ) -> Errand:
@@ -131,6 +132,7 @@ def run_errand(
         choices: What the caller decides where evidence leaves it open.
         services: ``NAME=URL`` for services at another address.
         authorities: Certificate authorities of TLS, PEM; None for the public ones.
+        proxy: ``http://HOST:PORT`` to go through; empty for none.
         fresh: Ask even for what is at hand and holds.
         offline: Ask nobody.
 
@@ -140,7 +142,7 @@ def run_errand(
     """
     surroundings = Surroundings.real()
     access = Access(
-        client=Client(tls_context(authorities), surroundings),
+        client=Client(tls_context(authorities), surroundings, proxy=proxy and proxy_address(proxy)),
         services=Services.published(services),
         roots=roots,
         authorities="" if authorities is None else hashlib.sha256(authorities).hexdigest(),

@@ -39,7 +39,8 @@ class Limits:
     """How long a request may take, and how often it is tried.
 
     Attributes:
-        seconds: For one try, from the first packet to the last byte.
+        seconds: For one try, from the first packet to the last byte. Looking up the host's address comes
+            before, and takes as long as the system's resolver lets it.
         total_seconds: For all tries and the waiting between them.
         tries: How many tries.
         first_wait: Upper bound of the first wait, seconds; each further one is twice as long.
@@ -59,7 +60,7 @@ class Answer:
 
     Attributes:
         url: Where it came from, after redirects on the same host.
-        headers: By lower-case name; of equal names the first.
+        headers: By lower-case name; the values of equal names are joined by a comma.
         body: The whole body.
     """
 
@@ -105,11 +106,14 @@ class Client:
         tls: What server certificates are verified with.
         surroundings: Clocks, waiting, chance.
         limits: Bounds of each request.
+        proxy: An HTTP proxy to go through, as the caller named it; it sees host names, and no content. What
+            is asked in plain HTTP, of this very machine, never goes through it.
     """
 
     tls: ssl.SSLContext
     surroundings: Surroundings
     limits: Limits = field(default_factory=Limits)
+    proxy: str = ""
     _free: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
@@ -203,7 +207,8 @@ class Client:
         deadline: float,
     ) -> Answer | str:
         """Send one request; return its answer, or where it redirects to."""
-        transport = _Transport(self.tls, _Deadline(self.surroundings, deadline))
+        proxy = "" if place.plain else self.proxy
+        transport = _Transport(self.tls, _Deadline(self.surroundings, deadline), proxy)
         ours = {"Accept-Encoding": "identity", "User-Agent": _AGENT, "Connection": "close", **headers}
         try:
             with (
@@ -227,6 +232,8 @@ class Client:
             ) from None
         except httpcore.NetworkError as error:
             raise _network(error, place) from None
+        except httpcore.ProxyError:
+            raise _error("proxy", place, f"The proxy does not lead to {place.authority}.") from None
         except (httpx.InvalidURL, httpx.HTTPError, httpcore.UnsupportedProtocol, ValueError):
             raise _error(
                 "protocol", place, f"{place.authority} answered with something else than HTTP."
@@ -389,9 +396,12 @@ class _Body(httpx.SyncByteStream):
 class _Transport(httpx.BaseTransport):
     """httpx over connections that end at a deadline: one request each, none is kept."""
 
-    def __init__(self, tls: ssl.SSLContext, deadline: _Deadline) -> None:
+    def __init__(self, tls: ssl.SSLContext, deadline: _Deadline, proxy: str) -> None:
         self._pool = httpcore.ConnectionPool(
-            ssl_context=tls, max_keepalive_connections=0, network_backend=_Backend(deadline)
+            ssl_context=tls,
+            proxy=httpcore.Proxy(proxy) if proxy else None,
+            max_keepalive_connections=0,
+            network_backend=_Backend(deadline),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

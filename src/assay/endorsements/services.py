@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 LINK_LOCAL: Final = "169.254.169.254"
 """Azure's instance metadata: plain HTTP by design, reachable from the machine itself only."""
 _BASE: Final = re.compile(r"https?://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]{0,200})?")
+_PROXY: Final = re.compile(r"http://[A-Za-z0-9.-]{1,253}:[0-9]{1,5}")
 _MAA_HOST: Final = re.compile(r"[a-z0-9]{3,24}\.[a-z0-9]{2,16}\.attest\.azure\.net")
 
 
@@ -119,6 +120,17 @@ class Services:
         """Return where a path of a service is; ``path`` begins with a slash and may hold a query."""
         service = self.known[name]
         return Place(service.base + path, authority(service.base), service.pace)
+
+
+def proxy_address(text: str) -> str:
+    """Return the address of an HTTP proxy.
+
+    Raises:
+        EndorsementError: ``endorsements.service.proxy`` for anything but ``http://host:port``.
+    """
+    if not _PROXY.fullmatch(text):
+        raise EndorsementError("endorsements.service.proxy", "A proxy is named as http://HOST:PORT.")
+    return text
 
 
 def maa_place(issuer: str) -> Place:
