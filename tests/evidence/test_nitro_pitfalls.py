@@ -44,9 +44,9 @@ def test_no_signature_is_judged_under_a_chain_that_failed():
     found = draft()
     reissue(found, 3, authority=False, path_length=None)
     ledger = judge(found.encode()).ledger
-    assert ledger[checks.CHAIN_ROLES.id].outcome is Outcome.FAILED
-    assert ledger[checks.COSE_SIGNATURE.id].outcome is Outcome.NOT_CHECKED
-    assert ledger[checks.BINDING.id].outcome is Outcome.NOT_CHECKED
+    assert ledger[checks.NITRO_CHAIN_ROLES.id].outcome is Outcome.FAILED
+    assert ledger[checks.NITRO_COSE_SIGNATURE.id].outcome is Outcome.NOT_CHECKED
+    assert ledger[checks.NITRO_BINDING.id].outcome is Outcome.NOT_CHECKED
 
 
 def test_the_hash_is_the_headers_and_not_the_curves():

@@ -131,7 +131,10 @@ def check_document(entry):
     for name in ("public_key", "user_data", "nonce"):
         stated = fields[name]
         assert decoded[name] == stated or (stated and decoded[name].startswith(stated)), name
-    outcomes = {"cose_signature_ok": checks.COSE_SIGNATURE, "chain_signatures_ok": checks.CHAIN_SIGNATURES}
+    outcomes = {
+        "cose_signature_ok": checks.NITRO_COSE_SIGNATURE,
+        "chain_signatures_ok": checks.NITRO_CHAIN_SIGNATURES,
+    }
     for name, spec in outcomes.items():
         assert (result.ledger[spec.id].outcome == "passed") is fields[name]
     assert result.anchor.fingerprint.hex() == fields["root_sha256"]
@@ -150,10 +153,10 @@ def check_document(entry):
         assert claims.module_id.startswith(f"{claims.instance_id}-enc")
     for text, inside in ((fields["chain_valid_from"], True), (fields["chain_valid_to"], True)):
         found = judge(document, moment(text))
-        assert (found.ledger[checks.CHAIN_VALIDITY.id].outcome == "passed") is inside
+        assert (found.ledger[checks.NITRO_CHAIN_VALIDITY.id].outcome == "passed") is inside
     for second, text in ((-1, fields["chain_valid_from"]), (1, fields["chain_valid_to"])):
         at = datetime.fromtimestamp(moment(text).timestamp() + second, UTC)
-        assert checks.CHAIN_VALIDITY.id in codes(judge(document, at))
+        assert checks.NITRO_CHAIN_VALIDITY.id in codes(judge(document, at))
 
 
 def check_certificate(entry):
@@ -198,7 +201,7 @@ def check_wrapped(entry):
     assert result.claims.debug is (entry["notes"] == "debug-mode enclave")
     assert not compare(found, result.claims).unmet()
     assert (
-        judge(found.document, datetime.now(UTC)).ledger[checks.CHAIN_VALIDITY.id].code
+        judge(found.document, datetime.now(UTC)).ledger[checks.NITRO_CHAIN_VALIDITY.id].code
         == "nitro.chain.validity"
     )
 

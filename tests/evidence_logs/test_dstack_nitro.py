@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from assay.errors import EvidenceError
 from assay.evidence.dstack.nitro import (
-    IMAGE,
-    REPORT_DATA,
+    NITRO_IMAGE,
+    NITRO_REPORT_DATA,
     NitroAttestation,
     compare,
     os_image_hash,
@@ -73,7 +73,7 @@ def test_both_versions_hold_the_document(platform):
         ledger = compare(found, result.claims)
         assert not ledger.unmet()
         image = Outcome.PASSED if platform == "nitro" else Outcome.NOT_APPLICABLE
-        assert ledger[IMAGE.id].outcome is image
+        assert ledger[NITRO_IMAGE.id].outcome is image
 
 
 def test_the_image_is_named_by_the_first_three_registers():
@@ -100,7 +100,7 @@ def test_what_disagrees_with_the_document_is_refused(changes, refused):
     found = parse_nitro_attestation(old("nitro", document, **changes))
     failed = compare(found, judge(document).claims).failed()
     assert [check.code for check in failed] == [refused]
-    assert refused in (REPORT_DATA.id, IMAGE.id)
+    assert refused in (NITRO_REPORT_DATA.id, NITRO_IMAGE.id)
 
 
 def test_malformed_attestations_are_refused_by_their_defect():

@@ -44,12 +44,12 @@ _PLATFORMS: Final[dict[str, tuple[Platform, str]]] = {
 }
 _MAX_CONFIG_BYTES: Final = 64 * 1024
 
-REPORT_DATA = CheckSpec(
+NITRO_REPORT_DATA = CheckSpec(
     "dstack.nitro.report_data",
     "the report data beside the document are the ones that it signs",
     "dstack 0.6.0, dstack-attest: report data are the document's user_data",
 )
-IMAGE = CheckSpec(
+NITRO_IMAGE = CheckSpec(
     "dstack.nitro.image",
     "the image that the configuration names is the one that the document's registers show",
     "dstack 0.6.0, dstack-attest: os_image_hash is SHA-256 of PCR 0, 1 and 2",
@@ -144,12 +144,12 @@ def compare(attestation: NitroAttestation, claims: NitroClaims) -> Ledger:
         attestation: The attestation.
         claims: The Claims of its document, verified.
     """
-    ledger = LedgerBuilder((REPORT_DATA, IMAGE))
+    ledger = LedgerBuilder((NITRO_REPORT_DATA, NITRO_IMAGE))
     if claims.user_data == attestation.report_data:
-        ledger.passed(REPORT_DATA)
+        ledger.passed(NITRO_REPORT_DATA)
     else:
         ledger.failed(
-            REPORT_DATA, "dstack.nitro.report_data", "The report data are not the document's user data."
+            NITRO_REPORT_DATA, "dstack.nitro.report_data", "The report data are not the document's user data."
         )
     _judge_image(ledger, attestation, claims)
     return ledger.close()
@@ -162,15 +162,15 @@ def os_image_hash(claims: NitroClaims) -> bytes:
 
 def _judge_image(ledger: LedgerBuilder, attestation: NitroAttestation, claims: NitroClaims) -> None:
     if attestation.platform != "nitro":
-        ledger.not_applicable(IMAGE, "the registers of a NitroTPM name no image")
+        ledger.not_applicable(NITRO_IMAGE, "the registers of a NitroTPM name no image")
         return
     try:
         config = strictjson.parse_object(attestation.config.encode(), max_bytes=4 * _MAX_CONFIG_BYTES)
         stated = unhex(config.get("os_image_hash"), "The image hash", "nitro.image")
     except EvidenceError as error:
-        ledger.failed(IMAGE, "dstack.nitro.image", f"The configuration names no image: {error.message}")
+        ledger.failed(NITRO_IMAGE, "dstack.nitro.image", f"The configuration names no image: {error.message}")
         return
     if stated == os_image_hash(claims):
-        ledger.passed(IMAGE)
+        ledger.passed(NITRO_IMAGE)
     else:
-        ledger.failed(IMAGE, "dstack.nitro.image", "The registers show another image.")
+        ledger.failed(NITRO_IMAGE, "dstack.nitro.image", "The registers show another image.")

@@ -106,9 +106,9 @@ POSITIONS: Final = (
 """What stands where, leaf first."""
 
 _CHECK_OF: Final = {
-    DefectKind.KEY: checks.CHAIN_KEYS,
-    DefectKind.ROLE: checks.CHAIN_ROLES,
-    DefectKind.NAME: checks.CHAIN_NAMES,
+    DefectKind.KEY: checks.NITRO_CHAIN_KEYS,
+    DefectKind.ROLE: checks.NITRO_CHAIN_ROLES,
+    DefectKind.NAME: checks.NITRO_CHAIN_NAMES,
 }
 
 
@@ -135,9 +135,9 @@ def verify_chain(
         if at in chain.window:
             shelf.put(key, chain.window, chain)
         return chain
-    ledger.passed(checks.ROOT_PINNED, checks.CHAIN_LAYOUT, checks.CHAIN_KEYS)
+    ledger.passed(checks.NITRO_ROOT_PINNED, checks.NITRO_CHAIN_LAYOUT, checks.NITRO_CHAIN_KEYS)
     _judge_module(ledger, document, chain.module_id)
-    ledger.passed(checks.CHAIN_ROLES, checks.CHAIN_SIGNATURES)
+    ledger.passed(checks.NITRO_CHAIN_ROLES, checks.NITRO_CHAIN_SIGNATURES)
     return chain
 
 
@@ -151,26 +151,26 @@ def _fresh(ledger: LedgerBuilder, document: Document, roots: Roots) -> NitroChai
     if root is None:
         mark = hashlib.sha256(document.cabundle[0]).hexdigest()
         raise ledger.fail(
-            checks.ROOT_PINNED,
+            checks.NITRO_ROOT_PINNED,
             "nitro.root.not_pinned",
             f"The first certificate of the CA bundle, SHA-256 {mark}, is none of the roots given.",
         )
-    ledger.passed(checks.ROOT_PINNED)
+    ledger.passed(checks.NITRO_ROOT_PINNED)
     certificates = _decoded(ledger, document, root)
     defects = _defects(certificates)
-    _settle(ledger, checks.CHAIN_KEYS, defects)
+    _settle(ledger, checks.NITRO_CHAIN_KEYS, defects)
     instance_id, region, module_id = _names(ledger, certificates, defects)
     _judge_module(ledger, document, module_id)
-    _settle(ledger, checks.CHAIN_ROLES, defects)
+    _settle(ledger, checks.NITRO_CHAIN_ROLES, defects)
     for place, child in enumerate(certificates[:-1]):
         defect = issue_defect(child, certificates[place + 1], POSITIONS[place].title)
         if defect is not None:
-            raise ledger.fail(checks.CHAIN_SIGNATURES, checks.CHAIN_SIGNATURES.id, defect.reason)
+            raise ledger.fail(checks.NITRO_CHAIN_SIGNATURES, checks.NITRO_CHAIN_SIGNATURES.id, defect.reason)
     try:
         key = certificates[0].key()
     except DerError as error:
-        raise ledger.fail(checks.CHAIN_SIGNATURES, "nitro.chain.leaf_key", error.message) from None
-    ledger.passed(checks.CHAIN_SIGNATURES)
+        raise ledger.fail(checks.NITRO_CHAIN_SIGNATURES, "nitro.chain.leaf_key", error.message) from None
+    ledger.passed(checks.NITRO_CHAIN_SIGNATURES)
     window = root.general.window
     for certificate in certificates[:-1]:
         window &= certificate.window
@@ -181,7 +181,7 @@ def _decoded(ledger: LedgerBuilder, document: Document, root: Root) -> tuple[Gen
     """Return the chain, leaf first; record ``CHAIN_LAYOUT``."""
     if len(document.cabundle) != _LENGTH - 1:
         raise ledger.fail(
-            checks.CHAIN_LAYOUT,
+            checks.NITRO_CHAIN_LAYOUT,
             "nitro.chain.length",
             f"The CA bundle holds {len(document.cabundle)} certificates, not {_LENGTH - 1}.",
         )
@@ -190,8 +190,8 @@ def _decoded(ledger: LedgerBuilder, document: Document, root: Root) -> tuple[Gen
             GeneralCertificate.parse(der) for der in (document.certificate, *reversed(document.cabundle[1:]))
         ]
     except DerError as error:
-        raise ledger.fail(checks.CHAIN_LAYOUT, "nitro.chain.malformed", error.message) from None
-    ledger.passed(checks.CHAIN_LAYOUT)
+        raise ledger.fail(checks.NITRO_CHAIN_LAYOUT, "nitro.chain.malformed", error.message) from None
+    ledger.passed(checks.NITRO_CHAIN_LAYOUT)
     return (*found, root.general)
 
 
@@ -217,10 +217,10 @@ def _settle(ledger: LedgerBuilder, spec: CheckSpec, defects: dict[CheckSpec, Pat
 
 def _judge_module(ledger: LedgerBuilder, document: Document, module_id: str) -> None:
     if module_id == document.module_id:
-        ledger.passed(checks.CHAIN_NAMES)
+        ledger.passed(checks.NITRO_CHAIN_NAMES)
     else:
         ledger.failed(
-            checks.CHAIN_NAMES,
+            checks.NITRO_CHAIN_NAMES,
             "nitro.chain.module",
             "The leaf certificate is of another module than the document.",
         )
@@ -232,7 +232,7 @@ def _names(
     defects: dict[CheckSpec, PathDefect],
 ) -> tuple[str, str, str]:
     """Return instance, region and module that all names agree on."""
-    spec = checks.CHAIN_NAMES
+    spec = checks.NITRO_CHAIN_NAMES
     if spec in defects:
         raise ledger.fail(spec, spec.id, defects[spec].reason)
     patterns = (_LEAF_NAME, _INSTANCE_NAME, _ZONAL_NAME, _REGIONAL_NAME)

@@ -107,7 +107,9 @@ def parse_document(data: bytes, platform: Platform) -> Document:
     payload = _payload(message.payload or b"")
     register = next((name for name in _REGISTERS if name in payload), "")
     if _REGISTERS[register] != platform:
-        _refuse(checks.PAYLOAD_PLATFORM, f"The document is of {_REGISTERS[register]}, not of {platform}.")
+        _refuse(
+            checks.NITRO_PAYLOAD_PLATFORM, f"The document is of {_REGISTERS[register]}, not of {platform}."
+        )
     return Document(
         message=message,
         platform=platform,
@@ -130,32 +132,32 @@ def _refuse(spec: CheckSpec, message: str, code: str = "") -> NoReturn:
 def _message(data: bytes) -> Sign1:
     if len(data) > MAX_DOCUMENT_BYTES:
         _refuse(
-            checks.COSE_LAYOUT,
+            checks.NITRO_COSE_LAYOUT,
             f"The document is longer than {MAX_DOCUMENT_BYTES} bytes.",
             "nitro.cose.oversized",
         )
     try:
         message = Sign1.parse(data, max_bytes=MAX_DOCUMENT_BYTES)
     except CoseError as error:
-        spec = checks.COSE_HEADERS if error.code == "cose.headers" else checks.COSE_LAYOUT
+        spec = checks.NITRO_COSE_HEADERS if error.code == "cose.headers" else checks.NITRO_COSE_LAYOUT
         raise DocumentError(spec, spec.id, error.message) from None
     if not message.payload:
-        _refuse(checks.COSE_LAYOUT, "The document has no payload.", "nitro.cose.payload")
+        _refuse(checks.NITRO_COSE_LAYOUT, "The document has no payload.", "nitro.cose.payload")
     if len(message.signature) != SIGNATURE_BYTES:
         _refuse(
-            checks.COSE_LAYOUT,
+            checks.NITRO_COSE_LAYOUT,
             f"The signature has {len(message.signature)} bytes, not {SIGNATURE_BYTES}.",
             "nitro.cose.signature_length",
         )
     if message.headers.get(ALGORITHM) != Algorithm.ES384:
-        _refuse(checks.COSE_HEADERS, "The algorithm is not ES384.", "nitro.cose.algorithm")
+        _refuse(checks.NITRO_COSE_HEADERS, "The algorithm is not ES384.", "nitro.cose.algorithm")
     if len(message.headers) != 1 or message.unprotected:
-        _refuse(checks.COSE_HEADERS, "The headers hold more than the algorithm.")
+        _refuse(checks.NITRO_COSE_HEADERS, "The headers hold more than the algorithm.")
     return message
 
 
 def _payload(data: bytes) -> dict[str, Any]:
-    spec = checks.PAYLOAD_LAYOUT
+    spec = checks.NITRO_PAYLOAD_LAYOUT
     try:
         payload = decode(
             data,
@@ -179,42 +181,44 @@ def _payload(data: bytes) -> dict[str, Any]:
 
 def _module_id(value: Any) -> str:
     if type(value) is not str or not 0 < len(value) <= MAX_MODULE_ID or not value.isprintable():
-        _refuse(checks.MODULE_ID, f"The module id is no text of 1 to {MAX_MODULE_ID} printable characters.")
+        _refuse(
+            checks.NITRO_MODULE_ID, f"The module id is no text of 1 to {MAX_MODULE_ID} printable characters."
+        )
     return value
 
 
 def _digest(value: Any) -> str:
     if type(value) is not str or value != "SHA384":
-        _refuse(checks.DIGEST, "The registers are not of SHA384.")
+        _refuse(checks.NITRO_DIGEST, "The registers are not of SHA384.")
     return value
 
 
 def _timestamp(value: Any) -> datetime:
     if type(value) is not int or not 0 < value <= _LAST_MILLISECOND:
-        _refuse(checks.TIMESTAMP, "The timestamp is no number of milliseconds after 1970.")
+        _refuse(checks.NITRO_TIMESTAMP, "The timestamp is no number of milliseconds after 1970.")
     return _EPOCH + timedelta(milliseconds=value)
 
 
 def _pcrs(value: Any) -> dict[int, bytes]:
     if type(value) is not dict or not 0 < len(value) <= MAX_PCRS:
-        _refuse(checks.PCRS, f"The registers are no map of 1 to {MAX_PCRS}.")
+        _refuse(checks.NITRO_PCRS, f"The registers are no map of 1 to {MAX_PCRS}.")
     for index, register in value.items():
         if type(index) is not int or not 0 <= index < MAX_PCRS:
-            _refuse(checks.PCRS, f"The index of a register is not 0 to {MAX_PCRS - 1}.")
+            _refuse(checks.NITRO_PCRS, f"The index of a register is not 0 to {MAX_PCRS - 1}.")
         if type(register) is not bytes or len(register) not in _PCR_BYTES:
-            _refuse(checks.PCRS, "A register has not 32, 48 or 64 bytes.")
+            _refuse(checks.NITRO_PCRS, "A register has not 32, 48 or 64 bytes.")
     return value
 
 
 def _certificate(value: Any) -> bytes:
     if type(value) is not bytes or not 0 < len(value) <= MAX_CERTIFICATE_BYTES:
-        _refuse(checks.CERTIFICATES, f"A certificate is not 1 to {MAX_CERTIFICATE_BYTES} bytes.")
+        _refuse(checks.NITRO_CERTIFICATES, f"A certificate is not 1 to {MAX_CERTIFICATE_BYTES} bytes.")
     return value
 
 
 def _cabundle(value: Any) -> tuple[bytes, ...]:
     if type(value) is not list or not 0 < len(value) <= MAX_CABUNDLE:
-        _refuse(checks.CERTIFICATES, f"The CA bundle is no list of 1 to {MAX_CABUNDLE} certificates.")
+        _refuse(checks.NITRO_CERTIFICATES, f"The CA bundle is no list of 1 to {MAX_CABUNDLE} certificates.")
     return tuple([_certificate(item) for item in value])
 
 
@@ -223,5 +227,5 @@ def _optional(payload: Mapping[str, Any], name: str) -> bytes | None:
     if value is None:
         return None
     if type(value) is not bytes or len(value) > MAX_OPTIONAL_BYTES:
-        _refuse(checks.OPTIONAL, f"The {name} is not at most {MAX_OPTIONAL_BYTES} bytes.")
+        _refuse(checks.NITRO_OPTIONAL, f"The {name} is not at most {MAX_OPTIONAL_BYTES} bytes.")
     return value

@@ -111,7 +111,7 @@ def verify_nitro(
     return EvidenceResult(
         platform=platform,
         ledger=ledger.close(),
-        binding_check=checks.BINDING.id,
+        binding_check=checks.NITRO_BINDING.id,
         anchor=chain.root.anchor if chain is not None else None,
         signed_digest=hashlib.sha256(signed).digest(),
         unsigned=(),
@@ -126,7 +126,7 @@ def _unreadable(data: bytes, platform: Platform, ledger: LedgerBuilder) -> Evide
     return EvidenceResult(
         platform=platform,
         ledger=ledger.close(),
-        binding_check=checks.BINDING.id,
+        binding_check=checks.NITRO_BINDING.id,
         anchor=None,
         signed_digest=hashlib.sha256(data).digest(),
         unsigned=(UnsignedRegion(0, len(data), "all of it: the document cannot be read"),),
@@ -140,11 +140,11 @@ def _judge_time(
     ledger: LedgerBuilder, document: Document, window: Window, now: datetime, validity: Validity
 ) -> None:
     if validity == "now":
-        ledger.not_applicable(checks.CHAIN_ARCHIVED, _AT_NOW)
-        spec, at = checks.CHAIN_VALIDITY, now
+        ledger.not_applicable(checks.NITRO_CHAIN_ARCHIVED, _AT_NOW)
+        spec, at = checks.NITRO_CHAIN_VALIDITY, now
     else:
-        ledger.not_applicable(checks.CHAIN_VALIDITY, _AT_DOCUMENT)
-        spec, at = checks.CHAIN_ARCHIVED, document.timestamp
+        ledger.not_applicable(checks.NITRO_CHAIN_VALIDITY, _AT_DOCUMENT)
+        spec, at = checks.NITRO_CHAIN_ARCHIVED, document.timestamp
     if at > now:
         ledger.failed(spec, "nitro.chain.future", "The document says that it was made in the future.")
     elif at in window:
@@ -165,12 +165,14 @@ def _judge_signature(ledger: LedgerBuilder, document: Document, chain: NitroChai
     try:
         document.message.verify(chain.key, algorithms=_ALGORITHMS)
     except CoseError as error:
-        raise ledger.fail(checks.COSE_SIGNATURE, checks.COSE_SIGNATURE.id, error.message) from None
-    ledger.passed(checks.COSE_SIGNATURE)
+        raise ledger.fail(
+            checks.NITRO_COSE_SIGNATURE, checks.NITRO_COSE_SIGNATURE.id, error.message
+        ) from None
+    ledger.passed(checks.NITRO_COSE_SIGNATURE)
 
 
 def _bind(document: Document, carrier: Carrier, binding: Binding) -> Check:
-    spec = checks.BINDING
+    spec = checks.NITRO_BINDING
     if isinstance(binding, Unchecked):
         return Check(spec, Outcome.NOT_CHECKED, "nitro.binding.unchecked", f"not checked: {binding.reason}")
     found = document.user_data if carrier == "user_data" else document.nonce
