@@ -45,6 +45,7 @@ ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 # SubjectPublicKeyInfo of an uncompressed P-256 point, up to and including the bit string's header.
 _P256_SPKI_PREFIX = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
 _VERSION_3 = bytes.fromhex("a003020102")
+_TRUE = bytes.fromhex("0101ff")
 _ECDSA = ec.ECDSA(SHA256())
 _CURVE = ec.SECP256R1()
 
@@ -189,19 +190,41 @@ def read_extensions(wrapper: DerReader) -> dict[bytes, tuple[bool, bytes]]:
     wrapper.finish()
     item = DerReader(items.data)
     while items.more():
-        item.pos, item.end = items.span(SEQUENCE)
-        oid = item.value(OBJECT_IDENTIFIER)
-        critical = False
-        if item.peek() == BOOLEAN:
-            critical = item.boolean()
-            if not critical:
-                raise DerError("A default value is written out.")
-        value = item.value(OCTET_STRING)
-        item.finish()
+        short = _short_extension(items.data, items.pos, items.end)
+        if short is not None:
+            oid, critical, value, items.pos = short
+        else:
+            item.pos, item.end = items.span(SEQUENCE)
+            oid = item.value(OBJECT_IDENTIFIER)
+            critical = False
+            if item.peek() == BOOLEAN:
+                critical = item.boolean()
+                if not critical:
+                    raise DerError("A default value is written out.")
+            value = item.value(OCTET_STRING)
+            item.finish()
         if oid in found or len(found) == _MAX_EXTENSIONS:
             raise DerError("An extension stands twice, or there are too many.")
         found[oid] = (critical, value)
     return found
+
+
+def _short_extension(data: bytes, pos: int, end: int) -> tuple[bytes, bool, bytes, int] | None:
+    """Read ``SEQUENCE { OID, [TRUE], OCTET STRING }`` in place, where all of it is shorter than 128 bytes.
+
+    A chain has dozens of them. None leaves anything else to the reader, which knows what is wrong.
+    """
+    if pos + 6 > end or data[pos + 1] >= 0x80:
+        return None
+    stop = pos + 2 + data[pos + 1]
+    at = pos + 4 + data[pos + 3]
+    if stop > end or at + 2 > stop or data[pos] != SEQUENCE or data[pos + 2] != OBJECT_IDENTIFIER:
+        return None
+    critical = data.startswith(_TRUE, at)
+    value = at + len(_TRUE) if critical else at
+    if value + 2 > stop or data[value] != OCTET_STRING or data[value + 1] != stop - value - 2:
+        return None
+    return data[pos + 4 : at], critical, data[value + 2 : stop], stop
 
 
 def key_usage(extension: bytes) -> int:

@@ -243,23 +243,46 @@ def read_name(name: bytes) -> tuple[tuple[bytes, str], ...]:
     reader = DerReader(name)
     sets = reader.enter()
     reader.finish()
+    pos, end = sets.pos, sets.end
     found: list[tuple[bytes, str]] = []
-    while sets.more():
+    while pos < end:
+        # SET { SEQUENCE { OID, string } }, all of it shorter than 128 bytes, is read in place: a certificate
+        # has a dozen of them. What is anything else goes to the reader, which knows what is wrong.
+        size = name[pos + 1] if pos + 8 <= end else 0
+        stop = pos + 2 + size
+        at = pos + 6 + name[pos + 5] if size else end
+        if (
+            at + 2 <= stop <= end
+            and size < 0x80
+            and name[pos] == SET
+            and name[pos + 2] == SEQUENCE
+            and name[pos + 3] == size - 2
+            and name[pos + 4] == OBJECT_IDENTIFIER
+            and name[at + 1] == stop - at - 2
+        ):
+            _append(found, name[pos + 6 : at], name[at], name[at + 2 : stop])
+            pos = stop
+            continue
+        sets.pos = pos
         items = sets.enter(SET)
+        pos = sets.pos
         while items.more():
             item = items.enter()
             oid = item.value(OBJECT_IDENTIFIER)
             tag = item.peek()
-            encoding = _STRINGS.get(tag)
-            if encoding is None or len(found) == _MAX_NAME_ATTRIBUTES:
-                raise DerError("A name holds something that is no text, or too much.")
-            value = item.value(tag)
+            _append(found, oid, tag, item.value(tag) if tag in _STRINGS else b"")
             item.finish()
-            try:
-                found.append((oid, value.decode(encoding)))
-            except UnicodeDecodeError:
-                raise DerError("A name holds text that is not in its encoding.") from None
     return tuple(found)
+
+
+def _append(found: list[tuple[bytes, str]], oid: bytes, tag: int, value: bytes) -> None:
+    encoding = _STRINGS.get(tag)
+    if encoding is None or len(found) == _MAX_NAME_ATTRIBUTES:
+        raise DerError("A name holds something that is no text, or too much.")
+    try:
+        found.append((oid, value.decode(encoding)))
+    except UnicodeDecodeError:
+        raise DerError("A name holds text that is not in its encoding.") from None
 
 
 def usage_bits(extension: bytes) -> int:
