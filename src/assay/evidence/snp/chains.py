@@ -15,10 +15,10 @@ from assay.evidence.roots import AMD
 from assay.evidence.snp import checks
 from assay.evidence.snp.vek import (
     AUTHORITIES,
+    AUTHORITY_POSITIONS,
+    ROOT_POSITIONS,
+    VEK_POSITIONS,
     VekExtensions,
-    authority_position,
-    root_position,
-    vek_position,
 )
 from assay.evidence.x509.general import GeneralCertificate
 from assay.evidence.x509.path import DefectKind, issue_defect
@@ -125,9 +125,9 @@ def verify_chain(
     _demand(ledger, issue_defect(leaf, issuer, kind.upper()))
     ledger.passed(checks.CHAIN_SIGNATURES)
     if known is None:
-        _demand_role(ledger, root_position(product).defect(root.general, 1))
-        _demand_role(ledger, authority_position(product, kind).defect(issuer, 0))
-    _demand_role(ledger, vek_position(kind).defect(leaf, 0))
+        _demand_role(ledger, ROOT_POSITIONS[product].defect(root.general, 1))
+        _demand_role(ledger, AUTHORITY_POSITIONS[issuer.common_name].defect(issuer, 0))
+    _demand_role(ledger, VEK_POSITIONS[kind].defect(leaf, 0))
     ledger.passed(checks.CHAIN_ROLES)
     window = leaf.window & issuer.window & root.general.window
     if now in window:
@@ -249,7 +249,7 @@ def _verify_crl(
         return None
     ledger.passed(checks.CRL_LAYOUT)
     authority = root.general
-    revoked = not crl.revoked.isdisjoint((issuer.serial, authority.serial))
+    valid = now in crl.window
     outcomes: tuple[tuple[CheckSpec, bool, str], ...] = (
         (checks.CRL_ISSUER, crl.names(authority), "The CRL is of another issuer than the chain's root."),
         (
@@ -257,8 +257,12 @@ def _verify_crl(
             crl.algorithm is SignatureAlgorithm.RSA_PSS_SHA384 and crl.signed_by(authority),
             "The signature of the CRL is not the root's.",
         ),
-        (checks.CRL_TIME, now in crl.window, f"The CRL is {_describe(crl.window, now)}."),
-        (checks.CRL_REVOKED, not revoked, "AMD revoked the ASK or ASVK of this chain."),
+        (checks.CRL_TIME, valid, "" if valid else f"The CRL is {_describe(crl.window, now)}."),
+        (
+            checks.CRL_REVOKED,
+            crl.revoked.isdisjoint((issuer.serial, authority.serial)),
+            "The root revoked the ASK or ASVK of this chain, or itself.",
+        ),
     )
     for spec, passed, reason in outcomes:
         if passed:

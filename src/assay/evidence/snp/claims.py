@@ -17,7 +17,7 @@ _KNOWN_PLATFORM = 0b1011_1111
 
 
 def _bits(value: int) -> tuple[int, ...]:
-    return tuple(bit for bit in range(64) if value >> bit & 1)
+    return tuple(bit for bit in range(64) if value >> bit & 1) if value else ()
 
 
 @dataclass(frozen=True, slots=True)

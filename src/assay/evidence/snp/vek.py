@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from assay.evidence.decoding.der import OCTET_STRING, DerError, DerReader
+from assay.evidence.decoding.der import INTEGER, OCTET_STRING, DerError, DerReader
 from assay.evidence.snp.products import LAYOUTS, Product, product_of_name
 from assay.evidence.x509.general import KeyKind, SignatureAlgorithm
 from assay.evidence.x509.path import KEY_CERT_SIGN, PathLength, Position
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Kind = Literal["vcek", "vlek"]
+KINDS: Final[tuple[Kind, ...]] = ("vcek", "vlek")
 
 _ARC: Final = bytes.fromhex("2b060104019c7801")  # 1.3.6.1.4.1.3704.1
 _STRUCT_VERSION: Final = _ARC + b"\x01"
@@ -29,10 +30,13 @@ _IA5_STRING: Final = 0x16
 _MAX_CSP_ID: Final = 128
 _WRAPPED_HWID: Final = tuple(2 + layout.hwid_bytes for layout in LAYOUTS.values())
 
-# The last arc of the component at each byte of a TCB_VERSION, by structVersion.
+# Identifier and name of the component at each byte of a TCB_VERSION, by structVersion.
 _COMPONENTS: Final = {
-    0: (1, 2, 4, 5, 6, 7, 3, 8),  # bl, tee, four reserved, snp, ucode
-    1: (9, 1, 2, 3, 5, 6, 7, 8),  # fmc, bl, tee, snp, three reserved, ucode
+    version: tuple((_ARC + bytes([3, arc]), f"component 3.{arc}") for arc in arcs)
+    for version, arcs in (
+        (0, (1, 2, 4, 5, 6, 7, 3, 8)),  # bl, tee, four reserved, snp, ucode
+        (1, (9, 1, 2, 3, 5, 6, 7, 8)),  # fmc, bl, tee, snp, three reserved, ucode
+    )
 }
 
 _PSS: Final = frozenset({SignatureAlgorithm.RSA_PSS_SHA384})
@@ -73,7 +77,7 @@ class VekExtensions:
         if arcs is None:
             raise DerError(f"The structVersion of a {kind.upper()} is {version}, not 0 or 1.")
         name = _text(found, _PRODUCT_NAME, "productName")
-        tcb = bytes([_integer(found, _ARC + bytes([3, arc]), f"component 3.{arc}") for arc in arcs])
+        tcb = bytes([_integer(found, oid, name_of) for oid, name_of in arcs])
         hwid: bytes | None = None
         csp_id: str | None = None
         if kind == "vcek":
@@ -98,6 +102,10 @@ def _take(found: dict[bytes, bytes], oid: bytes, name: str) -> DerReader:
 
 
 def _integer(found: dict[bytes, bytes], oid: bytes, name: str) -> int:
+    value = found.get(oid, b"")
+    if len(value) == 3 and value[0] == INTEGER and value[1] == 1 and value[2] < 0x80:
+        del found[oid]
+        return value[2]
     reader = _take(found, oid, name)
     number = reader.integer()
     reader.finish()
@@ -127,9 +135,18 @@ def _hwid(found: dict[bytes, bytes]) -> bytes:
     return content
 
 
-def vek_position(kind: Kind) -> Position:
-    """Return what a VCEK or VLEK certificate must be: a P-384 key that issues nothing."""
-    return Position(
+def authority_name(product: Product, kind: Kind) -> str:
+    """Return the common name of the issuer of VCEKs or VLEKs of a product."""
+    return f"SEV-{product}" if kind == "vcek" else f"SEV-VLEK-{product}"
+
+
+AUTHORITIES: Final[Mapping[str, tuple[Product, Kind]]] = {
+    authority_name(product, kind): (product, kind) for product in Product for kind in KINDS
+}
+"""Which product and kind of key the authority of a name issues for."""
+
+VEK_POSITIONS: Final[Mapping[Kind, Position]] = {
+    kind: Position(
         title=kind.upper(),
         authority=False,
         names=frozenset({f"SEV-{kind.upper()}"}),
@@ -138,24 +155,26 @@ def vek_position(kind: Kind) -> Position:
         usage_required=False,
         constraints_required=False,
     )
+    for kind in KINDS
+}
+"""What a VCEK or VLEK certificate must be: a P-384 key that issues nothing."""
 
-
-def authority_position(product: Product, kind: Kind) -> Position:
-    """Return what the ASK (for VCEKs) or ASVK (for VLEKs) of a product must be."""
-    return Position(
+AUTHORITY_POSITIONS: Final[Mapping[str, Position]] = {
+    name: Position(
         title="ASK" if kind == "vcek" else "ASVK",
         authority=True,
-        names=frozenset({authority_name(product, kind)}),
+        names=frozenset({name}),
         keys=_RSA,
         algorithms=_PSS,
         path_length=0,
         usage=KEY_CERT_SIGN,
     )
+    for name, (_, kind) in AUTHORITIES.items()
+}
+"""What the ASK (for VCEKs) or ASVK (for VLEKs) of this name must be."""
 
-
-def root_position(product: Product) -> Position:
-    """Return what the ARK of a product must be."""
-    return Position(
+ROOT_POSITIONS: Final[Mapping[Product, Position]] = {
+    product: Position(
         title="ARK",
         authority=True,
         names=frozenset({f"ARK-{product}"}),
@@ -164,14 +183,6 @@ def root_position(product: Product) -> Position:
         path_length=PathLength.ANY,
         usage=KEY_CERT_SIGN,
     )
-
-
-def authority_name(product: Product, kind: Kind) -> str:
-    """Return the common name of the issuer of VCEKs or VLEKs of a product."""
-    return f"SEV-{product}" if kind == "vcek" else f"SEV-VLEK-{product}"
-
-
-AUTHORITIES: Final[Mapping[str, tuple[Product, Kind]]] = {
-    authority_name(product, kind): (product, kind) for product in Product for kind in ("vcek", "vlek")
+    for product in Product
 }
-"""Which product and kind of key the authority of a name issues for."""
+"""What the ARK of a product must be."""

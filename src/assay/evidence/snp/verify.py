@@ -244,7 +244,7 @@ def _match(ledger: LedgerBuilder, report: SnpReport, vek: Vek) -> None:
             checks.TCB_VEK, "snp.tcb.vek", "The certificate is for another TCB version than the reported one."
         )
     _match_chip(ledger, report, vek)
-    _order(ledger, report, vek.product)
+    _order(ledger, report)
 
 
 def _match_chip(ledger: LedgerBuilder, report: SnpReport, vek: Vek) -> None:
@@ -265,15 +265,14 @@ def _match_chip(ledger: LedgerBuilder, report: SnpReport, vek: Vek) -> None:
         ledger.failed(checks.CHIP_ID, "snp.chip_id.mismatch", "The certificate is for another chip.")
 
 
-def _order(ledger: LedgerBuilder, report: SnpReport, product: Product) -> None:
-    current = TcbVersion(product, report.current_tcb)
-    if current.at_least(TcbVersion(product, report.reported_tcb)):
+def _order(ledger: LedgerBuilder, report: SnpReport) -> None:
+    if _covers(report.current_tcb, report.reported_tcb):
         ledger.passed(checks.TCB_REPORTED)
     else:
         ledger.failed(
             checks.TCB_REPORTED, "snp.tcb.reported", "A component of the reported TCB is above what runs."
         )
-    committed = current.at_least(TcbVersion(product, report.committed_tcb))
+    committed = _covers(report.current_tcb, report.committed_tcb)
     if committed and report.committed_version <= report.current_version:
         ledger.passed(checks.TCB_COMMITTED)
     else:
@@ -282,6 +281,11 @@ def _order(ledger: LedgerBuilder, report: SnpReport, product: Product) -> None:
             "snp.tcb.committed" if not committed else "snp.version.committed",
             "A component of the committed TCB, or the committed version, is above what runs.",
         )
+
+
+def _covers(current: bytes, other: bytes) -> bool:
+    """Return whether no component of a TCB_VERSION is above another's; each is one byte in every product."""
+    return current == other or all(own >= least for own, least in zip(current, other, strict=True))
 
 
 def _demand_signature(ledger: LedgerBuilder, report: SnpReport, vek: Vek) -> None:
