@@ -114,6 +114,7 @@ class DeviceChain:
         fwid: Digest of the firmware, 48 bytes; empty when its certificate does not state one as it must.
         fwid_defect: Why it does not; empty when it does.
         window: When the whole chain is valid.
+        digest: SHA-256 over all of them but the firmware's, 32 bytes.
     """
 
     root: Root
@@ -126,6 +127,7 @@ class DeviceChain:
     fwid: bytes
     fwid_defect: str
     window: Window
+    digest: bytes
 
 
 def verify_device_chain(
@@ -197,6 +199,7 @@ def _chain(ledger: LedgerBuilder, text: bytes, roots: Roots, now: datetime) -> D
         fwid,
         fwid_defect,
         window,
+        hashlib.sha256(b"".join(hashlib.sha256(found.der).digest() for found in chain[1:])).digest(),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
+from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 from assay.evidence.nvidia import checks
@@ -120,6 +120,8 @@ def _fits(subject: Subject, golden: GoldenMeasurements) -> bool:
 
 def same_chip(one: str, other: str) -> bool:
     """Return whether two names are of one chip: ``LS_10`` is ``LS10``, an ``X`` stands for any character."""
+    if one == other:
+        return bool(one)
     first, second = (name.replace("_", "").upper() for name in (one, other))
     if not first or len(first) != len(second):
         return False
@@ -148,13 +150,12 @@ def _time(manifests: Sequence[GoldenMeasurements], now: datetime) -> tuple[str, 
 
 
 def _active(manifests: Sequence[GoldenMeasurements]) -> tuple[str, str] | None:
-    seen: set[int] = set()
     for golden in manifests:
-        if not golden.active or not any(golden.active.values()):
+        if not golden.active:
             return "nvidia.golden.empty", f"The manifest {golden.version!a} has no active value."
-        if seen & golden.active.keys():
+    for one, other in combinations(manifests, 2):
+        if not one.active.keys().isdisjoint(other.active):
             return "nvidia.golden.conflict", "Two manifests have active values at one index."
-        seen |= golden.active.keys()
     return None
 
 
@@ -167,12 +168,13 @@ def _measurements(subject: Subject, manifests: Sequence[GoldenMeasurements]) -> 
             found = measured.get(index)
             if found is None:
                 return "nvidia.measurement.missing", f"Measurement {index} is active and was not measured."
-            if not any(hmac.compare_digest(found, value) for value in values):
+            if found not in values:
                 return "nvidia.measurement.mismatch", f"Measurement {index} is none of its golden values."
-    listed = frozenset[int]().union(*(golden.listed for golden in manifests))
-    extra = sorted(measured.keys() - listed)
+    extra = measured.keys() - manifests[0].listed
+    for golden in manifests[1:]:
+        extra -= golden.listed
     if extra:
-        return "nvidia.measurement.extra", f"Measurement {extra[0]} is listed in no manifest."
+        return "nvidia.measurement.extra", f"Measurement {min(extra)} is listed in no manifest."
     return None
 
 

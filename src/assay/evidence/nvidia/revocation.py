@@ -6,7 +6,6 @@ certificate on hold is refused: the tolerance that policies may have is for the 
 
 from __future__ import annotations
 
-import hashlib
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -102,11 +101,8 @@ def verify_revocation(
     Returns:
         The outcomes of ``OCSP_CHECKS``; what they establish and until when, unless one failed.
     """
-    # The root stands in the key through the issuers, every one of which is a certificate of this chain.
-    key = (
-        b"".join(hashlib.sha256(found.der).digest() for found in chain.certificates[1:]),
-        answers.digest,
-    )
+    # The root stands in the key through the chain's digest.
+    key = (chain.digest, answers.digest)
     shelf = facts.shelf(SHELF)
     known: tuple[Ledger, Revocation, Window] | None = shelf.get(key, now)
     if known is not None:

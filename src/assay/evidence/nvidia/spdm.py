@@ -16,7 +16,6 @@ signature covers everything before it, the request included.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from assay.errors import EvidenceError
@@ -32,13 +31,21 @@ SIGNATURE_BYTES: Final = 96
 NONCE_BYTES: Final = 32
 DIGEST_BYTES: Final = 48
 _HEAD_BYTES: Final = 45
-_BLOCK: Final = Struct("<BBHBH")
+_BLOCK_BYTES: Final = 7 + DIGEST_BYTES
+# Offset of a byte in a block -> what the size of block and digest make it.
+_SIZES: Final = (
+    (2, bytes([3 + DIGEST_BYTES])),
+    (3, b"\0"),
+    (5, bytes([DIGEST_BYTES])),
+    (6, b"\0"),
+)
+_NUMBERS: Final = bytes(range(1, 256))
 _VERSION, _GET_MEASUREMENTS, _MEASUREMENTS = 0x11, 0xE0, 0x60
 _SIGNED, _ALL = 0x01, 0xFF
-_DMTF: Final = 1
+_DMTF: Final = b"\1"
 _SLOTS: Final = 0x0F
 # DSP0274 1.1 table 22: a digest (bit 7 clear) of one of the four kinds of firmware and configuration.
-_DIGEST_KINDS: Final = frozenset(range(4))
+_DIGEST_KINDS: Final = bytes(range(4))
 
 
 class SpdmError(EvidenceError):
@@ -132,22 +139,25 @@ def _demand_messages(data: bytes) -> None:
 
 
 def _blocks(data: bytes, end: int) -> dict[int, bytes]:
-    """Return the digests of the record, whose blocks must stand in ascending order without gaps."""
+    """Return the digests of the record, whose blocks must stand in ascending order without gaps.
+
+    Every block has one size, so that each field of all blocks is one slice with a stride.
+    """
     spec, code = checks.REPORT_BLOCKS, "nvidia.report.blocks"
-    found: dict[int, bytes] = {}
-    pos, unpack = _HEAD_BYTES, _BLOCK.unpack_from
-    last = end - _BLOCK.size - DIGEST_BYTES
-    while pos < end:
-        if pos > last:
-            raise SpdmError(spec, code, "The measurement record ends inside a block.")
-        index, specification, size, kind, width = unpack(data, pos)
-        if index != len(found) + 1 or specification != _DMTF:
-            raise SpdmError(spec, code, "A measurement is out of order, doubled, or of another kind.")
-        if size != DIGEST_BYTES + 3 or width != DIGEST_BYTES or kind not in _DIGEST_KINDS:
-            raise SpdmError(spec, code, f"Measurement {index} is no SHA-384 digest.")
-        pos += _BLOCK.size
-        found[index] = data[pos : pos + DIGEST_BYTES]
-        pos += DIGEST_BYTES
-    if not found or data[41] != len(found):
-        raise SpdmError(spec, code, f"The report says {data[41]} measurements and has {len(found)}.")
-    return found
+    record = data[_HEAD_BYTES:end]
+    count, rest = divmod(len(record), _BLOCK_BYTES)
+    if rest or not count or data[41] != count:
+        raise SpdmError(
+            spec, code, f"The report says {data[41]} measurements, which are not what its record holds."
+        )
+    numbers, specifications = record[0::_BLOCK_BYTES], record[1::_BLOCK_BYTES]
+    if numbers != _NUMBERS[:count] or specifications != _DMTF * count:
+        raise SpdmError(spec, code, "A measurement is out of order, doubled, or of another kind.")
+    for place, value in _SIZES:
+        if record[place::_BLOCK_BYTES] != value * count:
+            raise SpdmError(spec, code, f"A measurement does not have {DIGEST_BYTES} bytes.")
+    if record[4::_BLOCK_BYTES].translate(None, _DIGEST_KINDS):
+        raise SpdmError(spec, code, "A measurement is no digest.")
+    last = _BLOCK_BYTES * count
+    starts = range(_BLOCK_BYTES - DIGEST_BYTES, last, _BLOCK_BYTES)
+    return {number: record[at : at + DIGEST_BYTES] for number, at in enumerate(starts, 1)}

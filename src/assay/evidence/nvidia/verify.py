@@ -191,6 +191,8 @@ _WITHOUT_MANIFEST: Final = frozenset(
 
 
 def _needs(found: Sequence[VerifiedDevice], ledger: Ledger, terms: Terms) -> tuple[Need, ...]:
+    if not ledger.unmet():
+        return ()
     needs: list[Need] = []
     codes = {check.code for check in ledger}
     stale = ledger[checks.OCSP_TIME.id].outcome is Outcome.FAILED
