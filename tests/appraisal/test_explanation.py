@@ -16,7 +16,7 @@ AGE = "How old the collateral is, as long as it is valid."
 
 def test_demands_are_the_titles_of_the_checks() -> None:
     found = explain(Policy.shipped("strict"))
-    assert set(found.demands) == {"tdx", "sgx"}
+    assert set(found.demands) == {"tdx", "sgx", "snp", "nitro"}
     assert "mr_td holds a value that the Relying Party named" in found.demands["tdx"]
     assert "mr_enclave holds a value that the Relying Party named" in found.demands["sgx"]
     assert found.gate

@@ -285,7 +285,7 @@ def test_the_binding_has_to_be_said_and_the_error_says_how(capsys):
         ([*UNCHECKED, "--roots", PHALA_COLLATERAL + "/x"], "cli.file.unreadable"),
         ([*UNCHECKED, "--roots", NO_ROOTS], "cli.verify.roots"),
         ([*UNCHECKED, "--reference", "mr_td=00"], "cli.verify.reference"),
-        ([*UNCHECKED, "--reference", "mrtd=" + "00" * 48], "cli.verify.reference"),
+        ([*UNCHECKED, "--reference", "mrtdd=" + "00" * 48], "cli.verify.reference"),
         ([*UNCHECKED, "--reference", "mr_td"], "cli.verify.reference"),
     ],
 )
