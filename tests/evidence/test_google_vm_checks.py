@@ -131,7 +131,7 @@ def value_of_a_pcr_that_does_not_exist(stage):
 
 @proves(checks.CONTAINER, "google_vm.container.tee_report")
 def hardware_report_taken_apart(stage):
-    stage.after = lambda found: found + protobuf.content(9, b"\x28\x00")
+    stage.after = lambda found: found + protobuf.content(8, b"\x08\x01")
 
 
 @proves(checks.CONTAINER, "google_vm.container.bank")

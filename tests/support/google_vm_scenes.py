@@ -50,11 +50,11 @@ def judge(
     at=None,
     endorsements=...,
 ):
-    """Verify evidence: the container, or with TDX the parts; what is given replaces what belongs to it."""
+    """Verify evidence; what is given replaces what belongs to it."""
     tdx = scenario.report_data is not None
     own = Expected(scenario.report_data) if tdx else Unchecked("there is no TD")
     return verify_google_vm(
-        (scenario.parts if tdx else scenario.container) if evidence is None else evidence,
+        scenario.container if evidence is None else evidence,
         tee=tee or ("tdx" if tdx else "none"),
         endorsements=scenario.endorsements if endorsements is ... else endorsements,
         roots=roots or roots_of(scenario),

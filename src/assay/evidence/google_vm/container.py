@@ -3,7 +3,7 @@
     1  attestation key, TPMT_PUBLIC         5  canonical event log
     2  quotes, one for each bank            6  certificate of the attestation key, DER
     3  event log of the firmware            7  certificates between it and the root, DER
-    4  instance information                 8, 9  the hardware's report, taken apart into fields
+    4  instance information                 8  an SNP report, 9  a TD quote, both taken apart into fields
 
 A quote is message (1), TPMT_SIGNATURE (2) and PCR values (3): the bank's algorithm (1) and a map of index to
 value (2). Nothing in a container is signed as such.
@@ -26,6 +26,7 @@ from assay.evidence.google_vm.protobuf import (
     one_int,
     read_message,
 )
+from assay.evidence.google_vm.td_quote import td_quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,8 +38,8 @@ MAX_INTERMEDIATES: Final = 4
 MAX_PCRS: Final = 24
 _MAX_TEXT: Final = 128
 
-_ATTESTATION: Final = {1: bytes, 2: bytes, 3: bytes, 4: bytes, 5: bytes, 6: bytes, 7: bytes}
-_TEE_REPORTS: Final = {8: bytes, 9: bytes}
+_ATTESTATION: Final = dict.fromkeys(range(1, 10), bytes)
+_SNP_REPORT: Final = 8
 _QUOTE: Final = {1: bytes, 2: bytes, 3: bytes}
 _PCRS: Final = {1: int, 2: bytes}
 _ENTRY: Final = {1: int, 2: bytes}
@@ -105,22 +106,22 @@ def read_container(data: bytes) -> GoogleVmEvidence:
         data: The message, at most 8 MiB.
 
     Raises:
-        GoogleVmError: ``google_vm.container.layout``; ``google_vm.container.tee_report`` for a hardware
-            report taken apart into fields: what the hardware signed is not among its bytes.
+        GoogleVmError: ``google_vm.container.layout``; ``google_vm.container.tee_report`` for an SNP report,
+            which is not looked at here: it says nothing about the virtual TPM.
     """
     try:
         if len(data) > MAX_CONTAINER_BYTES:
             raise ProtobufError(  # noqa: TRY301 - one way out for all that is wrong with a container
                 "protobuf.oversized", f"It has more than {MAX_CONTAINER_BYTES} bytes."
             )
-        found = read_message(data, _ATTESTATION | _TEE_REPORTS)
-        if not _TEE_REPORTS.keys().isdisjoint(found):
+        found = read_message(data, _ATTESTATION)
+        if _SNP_REPORT in found:
             raise GoogleVmError(
                 checks.CONTAINER,
                 "google_vm.container.tee_report",
-                "The container holds fields of a hardware report instead of the report that was signed.",
+                "The container holds fields of an SNP report, which this verifier does not judge with a TPM.",
             )
-        stated = one_bytes(found, 4)
+        stated, quoted = one_bytes(found, 4), one_bytes(found, 9)
         return GoogleVmEvidence(
             ak_public=one_bytes(found, 1),
             quotes=tuple([_quote(item) for item in many_bytes(found, 2, MAX_QUOTES)]),
@@ -129,6 +130,7 @@ def read_container(data: bytes) -> GoogleVmEvidence:
             ak_certificate=one_bytes(found, 6) or None,
             ak_intermediates=many_bytes(found, 7, MAX_INTERMEDIATES),
             instance=_instance(stated) if stated else None,
+            td_quote=td_quote(quoted) if quoted else None,
         )
     except ProtobufError as error:
         raise GoogleVmError(

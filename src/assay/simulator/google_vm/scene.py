@@ -127,7 +127,7 @@ class GoogleVmScenario:
 
     Attributes:
         parts: The evidence in its parts.
-        container: The evidence as it travels; a TD quote has no place in it.
+        container: The evidence as it travels.
         endorsements: What vouches for it.
         anchors: Roots to trust: family and DER.
         nonce: The nonce of the quotes.

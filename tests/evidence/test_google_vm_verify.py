@@ -1,0 +1,236 @@
+"""How the verification of a Google Cloud VM behaves as a whole: arguments, layers, memory, decoders."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.errors import EvidenceError
+from assay.evidence.decoding.der import DerError
+from assay.evidence.eventlog.algorithms import Algorithm
+from assay.evidence.facts import FactCache
+from assay.evidence.google_vm import GoogleVmEndorsements, checks, read_container
+from assay.evidence.google_vm.ak import read_instance
+from assay.evidence.google_vm.errors import GoogleVmError
+from assay.evidence.google_vm.protobuf import ProtobufError, read_message
+from assay.evidence.google_vm.td_quote import td_quote
+from assay.evidence.ledger import Outcome
+from assay.evidence.roots import Roots
+from assay.evidence.verification import Expected, Unchecked
+from assay.simulator.google_vm import protobuf
+from assay.simulator.google_vm.scene import INSTANCE, instance_extension
+from assay.simulator.tpm.device import spki
+from support import vectors
+from support.google_vm_scenes import NONCE, NOW, REPORT_DATA, TEES, judge, scene
+
+
+@pytest.mark.parametrize("tee", TEES)
+def test_container_and_parts_are_the_same_evidence(tee):
+    scenario = scene(tee).finish()
+    assert read_container(scenario.container) == scenario.parts
+    whole, parts = judge(scenario), judge(scenario, evidence=scenario.parts)
+    assert whole.bound
+    assert parts.bound
+    assert whole.claims == parts.claims
+    assert whole.signed_digest == parts.signed_digest
+    assert whole.platform == ("gcp-tdx" if tee == "tdx" else "gcp-vtpm")
+
+
+def test_a_quote_in_fields_is_the_quote():
+    quote = scene("tdx").finish().parts.td_quote
+    assert td_quote(protobuf.td_quote(quote)) == quote
+    assert td_quote(protobuf.td_quote(quote + bytes(70))) == quote + bytes(70)
+
+
+def test_genuine_quotes_in_fields_are_the_same_quotes():
+    count = 0
+    for entry in vectors.entries("tdx"):
+        if entry["kind"] == "quote" or entry["file"].endswith(".quote.bin"):
+            data = vectors.read(entry["file"])
+            if data[:2] == b"\x04\x00":
+                assert td_quote(protobuf.td_quote(data)) == data
+                count += 1
+    if vectors.present():
+        assert count > 10
+
+
+@pytest.mark.parametrize("number", [1, 2, 4, 6])
+def test_a_field_of_another_size_is_refused(number):
+    header = {1: protobuf.number(1, 4), 2: protobuf.number(2, 2), 3: protobuf.number(3, 0x81)}
+    header |= {4: protobuf.content(4, bytes(2)), 5: protobuf.content(5, bytes(2))}
+    header |= {6: protobuf.content(6, bytes(16)), 7: protobuf.content(7, bytes(20))}
+    wrong = protobuf.number(number, 1 << 16) if number < 4 else protobuf.content(number, bytes(17))
+    message = protobuf.content(1, b"".join((header | {number: wrong}).values()))
+    with pytest.raises(ProtobufError):
+        td_quote(message)
+
+
+def test_a_virtual_tpm_alone_is_no_tdx_vm():
+    scenario = scene().finish()
+    result = judge(scenario, tee="tdx", report_data=Expected(REPORT_DATA))
+    assert not result.authentic
+    assert result.ledger["dcap.quote.layout"].code == "dcap.quote.truncated"
+
+
+def test_a_td_quote_that_nobody_asked_for_changes_nothing():
+    result = judge(scene("tdx").finish(), tee="none", report_data=Unchecked("no TD is asked for"))
+    assert result.bound
+    assert result.claims.td is None
+    assert result.platform == "gcp-vtpm"
+
+
+def test_report_data_that_are_not_compared_stand_in_the_claims():
+    result = judge(scene("tdx").finish(), report_data=Unchecked("an archived container"))
+    assert result.bound
+    assert result.claims.td is not None
+    assert result.claims.td_bound is False
+    assert result.ledger[checks.TD_BOUND.id].outcome is Outcome.NOT_APPLICABLE
+
+
+def test_without_a_session_evidence_is_authentic_and_not_bound():
+    result = judge(scene().finish(), binding=Unchecked("an archived container"))
+    assert result.authentic
+    assert not result.bound
+    assert [need.kind for need in result.needs] == ["binding"]
+
+
+def test_without_lists_revocation_is_not_proven():
+    scenario = scene().finish()
+    result = judge(scenario, endorsements=None)
+    assert result.bound
+    assert result.claims.ak.revocation_checked is False
+    assert result.ledger[checks.AK_REVOKED.id].outcome is Outcome.NOT_APPLICABLE
+
+
+def test_without_a_certificate_nothing_vouches_for_the_key():
+    stage = scene()
+    certificate, authority = stage.certificate.sign(), stage.authority.sign()
+    stage.certificate = None
+    scenario = stage.finish()
+    result = judge(scenario)
+    assert not result.authentic
+    assert not result.ledger.failed()
+    assert [need.kind for need in result.needs] == ["ak-certificate"]
+    given = GoogleVmEndorsements(ak_certificate=certificate, ak_intermediates=(authority,))
+    assert judge(scenario, endorsements=given).bound
+
+
+def test_without_logs_the_pcrs_stand_unexplained():
+    scenario = scene().finish()
+    evidence = replace(scenario.parts, event_log=b"", canonical_log=b"")
+    result = judge(scenario, evidence=evidence)
+    assert result.bound
+    assert result.claims.log is None
+
+
+def test_a_quote_of_one_bank_is_enough():
+    scenario = scene().finish()
+    own = tuple(one for one in scenario.parts.quotes if one.bank == Algorithm.SHA256)
+    result = judge(scenario, evidence=replace(scenario.parts, quotes=own))
+    assert result.bound
+    assert result.ledger[checks.OTHER_QUOTES.id].outcome is Outcome.NOT_APPLICABLE
+
+
+def test_under_the_vendors_roots_alone_a_simulated_vm_is_refused():
+    result = judge(scene().finish(), roots=Roots.vendor())
+    assert not result.authentic
+    assert [check.code for check in result.ledger.failed()] == ["google_vm.ak.chain.root"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"at": NOW.replace(tzinfo=None)}, "evidence.call.time"),
+        ({"tee": "snp"}, "evidence.call.platform"),
+        ({"binding": NONCE}, "evidence.call.type"),
+        ({"report_data": NONCE}, "evidence.call.type"),
+        ({"evidence": bytearray(b"")}, "evidence.call.type"),
+        ({"binding": Expected(b"")}, "evidence.call.nonce"),
+        ({"binding": Expected(bytes(65))}, "evidence.call.nonce"),
+        ({"report_data": Expected(bytes(63))}, "evidence.call.nonce"),
+        ({"explained": frozenset()}, "evidence.call.registers"),
+    ],
+)
+def test_errors_of_the_caller_are_exceptions(changes, code):
+    with pytest.raises(EvidenceError) as caught:
+        judge(scene().finish(), **changes)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("tee", TEES)
+def test_remembered_facts_change_no_outcome(tee):
+    facts = FactCache()
+    scenario = scene(tee).finish()
+    cold, warm = judge(scenario, facts=facts), judge(scenario, facts=facts)
+    assert warm.ledger == cold.ledger
+    assert warm.claims == cold.claims
+    assert not judge(scenario, facts=facts, at=NOW + timedelta(days=4000)).authentic
+    stage = scene(tee)
+    stage.stated = replace(INSTANCE, zone="europe-west1-b")
+    refused = judge(stage.finish(), facts=facts)
+    assert [check.code for check in refused.ledger.failed()] == ["google_vm.ak.stated"]
+
+
+def test_the_key_may_be_given_as_a_plain_public_key():
+    """Then nothing but its certificate says that it is restricted; the check does not apply."""
+    scenario = scene().finish()
+    ak = judge(scenario).claims
+    assert ak.tpm.ak_name is not None
+    evidence = replace(scenario.parts, ak_public=spki(scene().key))
+    result = judge(scenario, evidence=evidence)
+    assert result.bound
+    assert result.claims.tpm.ak_name is None
+
+
+# --- Decoders, from outside
+
+
+def test_an_instance_is_read_as_it_was_written():
+    found = read_instance(instance_extension(INSTANCE))
+    assert found.instance_id == INSTANCE.instance_id
+    assert found.security_version == 0
+    assert found.production is True
+    assert dict(found.flags) == {2: True, 3: False, 4: False, 5: False}
+
+
+def test_an_instance_may_say_nothing_of_its_platform():
+    found = read_instance(instance_extension(INSTANCE, properties=b"\x30\x00"))
+    assert found.security_version is None
+    assert found.production is None
+    assert not found.flags
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_reader_of_instances(data):
+    with contextlib.suppress(DerError):
+        read_instance(data)
+
+
+@given(st.binary(max_size=400))
+def test_no_bytes_break_the_reader_of_containers(data):
+    with contextlib.suppress(GoogleVmError):
+        read_container(data)
+
+
+@given(st.integers(0, (1 << 64) - 1))
+def test_numbers_are_read_as_they_were_written(value):
+    assert read_message(protobuf.number(3, value, always=True), {3: int}) == {3: [value]}
+
+
+@given(st.integers(0, (1 << 63) - 1))
+def test_a_number_has_one_spelling(value):
+    spelt = protobuf.varint(value)
+    longer = spelt[:-1] + bytes([spelt[-1] | 0x80, 0])
+    with pytest.raises(ProtobufError):
+        read_message(protobuf.varint(3 << 3) + longer, {3: int})
+
+
+@given(st.lists(st.binary(max_size=40), max_size=8))
+def test_repeated_bytes_are_read_as_they_were_written(values):
+    data = b"".join(protobuf.content(2, value, always=True) for value in values)
+    assert read_message(data, {2: bytes}).get(2, []) == values
