@@ -27,7 +27,13 @@ from assay.evidence.decoding.der import DerError
 from assay.evidence.roots import AMD
 from assay.evidence.snp.endorsements import SnpEndorsements
 from assay.evidence.snp.products import LAYOUTS, Product
-from assay.evidence.snp.vek import VekExtensions, authority_position, root_position, vek_position
+from assay.evidence.snp.vek import (
+    AUTHORITY_POSITIONS,
+    ROOT_POSITIONS,
+    VEK_POSITIONS,
+    VekExtensions,
+    authority_name,
+)
 from assay.evidence.x509.general import GeneralCertificate
 from assay.evidence.x509.path import PathDefect, verify_path
 from assay.evidence.x509.revocation import GeneralRevocationList
@@ -120,10 +126,11 @@ class ChainSource:
             raise malformed("The answer is not a chain of an ASK or ASVK and an ARK.")
         root = _pinned(chain.root, access)
         authority = _parse(chain.authority)
-        if authority.common_name not in authority_position(product, kind).names:  # type: ignore[operator]  # a set
+        name = authority_name(product, kind)
+        if authority.common_name != name:
             raise swapped(f"The chain is that of {authority.common_name[:40]!r}.")
         found = verify_path(
-            (authority, root.general), (authority_position(product, kind), root_position(product)), now
+            (authority, root.general), (AUTHORITY_POSITIONS[name], ROOT_POSITIONS[product]), now
         )
         return _judged(found, root)
 
@@ -188,7 +195,8 @@ def judge_vek(wanted: Wanted, found: SnpEndorsements, access: Access, now: datet
         raise malformed("The answer is not a certificate with its chain.")
     root = _pinned(found.root, access)
     leaf = _parse(found.vek)
-    positions = (vek_position(kind), authority_position(product, kind), root_position(product))
+    above = AUTHORITY_POSITIONS[authority_name(product, kind)]
+    positions = (VEK_POSITIONS[kind], above, ROOT_POSITIONS[product])
     judged = _judged(verify_path((leaf, _parse(found.authority), root.general), positions, now), root)
     try:
         stated = VekExtensions.parse(leaf.extensions, kind)
