@@ -13,6 +13,7 @@ import pytest
 
 from assay.endorsements.http import Client, Limits, tls_context
 from assay.endorsements.services import Place, Services, authority, maa_place, proxy_address
+from assay.endorsements.turns import LONGEST_SECONDS, Turns
 from assay.errors import EndorsementError
 from support.endorsement_services import (
     FakeService,
@@ -34,7 +35,8 @@ def service():
 
 
 def client(world=None, **limits):
-    return Client(tls_context(authority_pem()), (world or World()).surroundings(), Limits(**limits))
+    surroundings = (world or World()).surroundings()
+    return Client(tls_context(authority_pem()), surroundings, Turns(surroundings, None), Limits(**limits))
 
 
 def place(service, path="/x"):
@@ -134,7 +136,7 @@ def test_a_longer_retry_after_than_the_time_for_all_is_an_error(service):
     # The host is left alone until then, whoever asks next.
     fails("endorsements.http.rate_limited", one.get, place(service), max_bytes=LIMIT)
     assert len(service.requests) == 1
-    world.seconds += 3600
+    world.pass_by(3600)
     service.routes["/x"] = Reply(200, b"body")
     assert one.get(place(service), max_bytes=LIMIT).body == b"body"
 
@@ -229,7 +231,7 @@ def test_a_certificate_for_another_name_is_refused():
 
 def test_an_authority_that_was_not_given_is_refused(service):
     world = World()
-    one = Client(tls_context(), world.surroundings())
+    one = Client(tls_context(), world.surroundings(), Turns(world.surroundings(), None))
     fails("endorsements.http.tls", one.get, place(service), max_bytes=LIMIT)
     assert service.requests == []
     assert world.waits == []
@@ -325,6 +327,46 @@ def test_a_host_is_asked_no_faster_than_its_pace(service):
     for _ in range(3):
         one.get(where, max_bytes=LIMIT)
     assert world.waits == [2.0, 2.0]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_turns_are_those_of_all_who_share_them(tmp_path, shared):
+    world = World()
+    directory = tmp_path / "hosts" if shared else None
+    one = Turns(world.surroundings(), directory)
+    other = Turns(world.surroundings(), directory) if shared else one
+    waits = [each.take("a.example", pace=2.0, patience=60) for each in (one, other, one, other)]
+    assert waits == [0.0, 2.0, 4.0, 6.0]
+    assert other.take("b.example", pace=2.0, patience=60) == 0.0
+    other.hold("a.example", 30)
+    fails("endorsements.http.rate_limited", one.take, "a.example", pace=2.0, patience=29)
+    assert one.take("a.example", pace=0.0, patience=30) == 30.0
+    one.hold("a.example", 10**9)
+    world.pass_by(LONGEST_SECONDS)
+    assert other.take("a.example", pace=0.0, patience=0) == 0.0
+
+
+@pytest.mark.parametrize("text", [b"", b"soon", b"9" * 20, b"9" * 400, b"-5", b"\xff"])
+def test_a_turn_that_cannot_be_believed_is_now(tmp_path, text):
+    one = Turns(World().surroundings(), tmp_path / "hosts")
+    one.take("a.example", pace=9.0, patience=0)
+    (file,) = (tmp_path / "hosts").iterdir()
+    file.write_bytes(text)
+    assert one.take("a.example", pace=9.0, patience=0) == 0.0
+    assert one.take("a.example", pace=9.0, patience=60) == 9.0
+
+
+def test_turns_are_kept_in_a_directory_of_ours_alone(tmp_path):
+    (tmp_path / "hosts").mkdir(mode=0o755)
+    fails("endorsements.cache.exposed", Turns, World().surroundings(), tmp_path / "hosts")
+    (tmp_path / "hosts").chmod(0o700)
+    one = Turns(World().surroundings(), tmp_path / "hosts")
+    one.take("a.example", pace=9.0, patience=0)
+    (file,) = (tmp_path / "hosts").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.unlink()
+    file.symlink_to(tmp_path / "elsewhere")
+    fails("endorsements.cache.unusable", one.take, "a.example", pace=9.0, patience=0)
 
 
 def test_authorities_must_be_certificates():

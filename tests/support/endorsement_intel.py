@@ -13,6 +13,7 @@ from assay.endorsements.needs import by_kind
 from assay.endorsements.record import Wanted
 from assay.endorsements.services import Services
 from assay.endorsements.source import Access
+from assay.endorsements.turns import Turns
 from assay.evidence.roots import Roots
 from assay.simulator.intel import FMSPC, Installation
 from support.endorsement_services import NOW, Reply, World, authority_pem
@@ -92,7 +93,9 @@ def fetcher(
     replaced = [f"{name}={service.url}" for name in (names or ("pcs", "intel-crl"))] if service else []
     surroundings = world.surroundings()
     access = Access(
-        client=Client(tls_context(authority_pem()), surroundings, Limits(**limits)),
+        client=Client(
+            tls_context(authority_pem()), surroundings, Turns(surroundings, None), Limits(**limits)
+        ),
         services=Services.published(replaced),
         roots=roots,
         authorities="of a test",

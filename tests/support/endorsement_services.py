@@ -225,7 +225,11 @@ class World:
 
     def sleep(self, seconds):
         self.waits.append(seconds)
+        self.pass_by(seconds)
+
+    def pass_by(self, seconds):
         self.seconds += seconds
+        self.moment += timedelta(seconds=seconds)
 
     def surroundings(self):
         from assay.endorsements.surroundings import Surroundings

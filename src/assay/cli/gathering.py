@@ -22,6 +22,7 @@ from assay.endorsements.record import Basis
 from assay.endorsements.services import Services, proxy_address
 from assay.endorsements.source import Access
 from assay.endorsements.surroundings import Surroundings
+from assay.endorsements.turns import Turns
 from assay.errors import AssayError
 from assay.evidence.facts import FactCache
 from assay.evidence.roots import VENDOR_ROOTS
@@ -141,8 +142,14 @@ def run_errand(
             ``endorsements.http.authorities``.
     """
     surroundings = Surroundings.real()
+    cache = Cache(state, surroundings)
     access = Access(
-        client=Client(tls_context(authorities), surroundings, proxy=proxy and proxy_address(proxy)),
+        client=Client(
+            tls_context(authorities),
+            surroundings,
+            Turns(surroundings, state / "hosts"),
+            proxy=proxy and proxy_address(proxy),
+        ),
         services=Services.published(services),
         roots=roots,
         authorities="" if authorities is None else hashlib.sha256(authorities).hexdigest(),
@@ -152,7 +159,7 @@ def run_errand(
     fetcher = Fetcher(
         sources=by_kind(),
         access=access,
-        cache=Cache(state, surroundings),
+        cache=cache,
         offline=offline,
         fresh_for=timedelta(0) if fresh else FRESH_FOR,
         watch=_watch,

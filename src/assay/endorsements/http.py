@@ -9,7 +9,6 @@ environment: no proxy, no credentials, no certificates.
 from __future__ import annotations
 
 import ssl
-import threading
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from assay.endorsements.services import Place
     from assay.endorsements.surroundings import Surroundings
+    from assay.endorsements.turns import Turns
 
 MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -105,6 +105,7 @@ class Client:
     Attributes:
         tls: What server certificates are verified with.
         surroundings: Clocks, waiting, chance.
+        turns: When a host may be asked.
         limits: Bounds of each request.
         proxy: An HTTP proxy to go through, as the caller named it; it sees host names, and no content. What
             is asked in plain HTTP, of this very machine, never goes through it.
@@ -112,10 +113,9 @@ class Client:
 
     tls: ssl.SSLContext
     surroundings: Surroundings
+    turns: Turns
     limits: Limits = field(default_factory=Limits)
     proxy: str = ""
-    _free: dict[str, float] = field(default_factory=dict, init=False, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def get(self, place: Place, *, max_bytes: int, headers: Mapping[str, str] | None = None) -> Answer:
         """Ask for a document.
@@ -150,31 +150,17 @@ class Client:
                 bound = min(self.limits.longest_wait, self.limits.first_wait * 2.0 ** (attempt - 1))
                 wait = max(bound * world.chance(), failed.after or 0.0)
                 if failed.after is not None:
-                    self._hold(place.authority, failed.after)
+                    self.turns.hold(place.authority, failed.after)
                 if attempt >= self.limits.tries or world.monotonic() + wait >= end:
                     raise failed.error from None
                 world.sleep(wait)
 
     def _wait_for_turn(self, place: Place, end: float) -> None:
-        """Wait until the host may be asked again; turns are taken in the order of asking."""
-        now = self.surroundings.monotonic()
-        with self._lock:
-            turn = max(now, self._free.get(place.authority, now))
-            if turn >= end:
-                raise EndorsementError(
-                    "endorsements.http.rate_limited",
-                    f"{place.authority} asked to be left alone for {turn - now:.0f} more seconds.",
-                    action="Try again later.",
-                    host=place.authority,
-                )
-            self._free[place.authority] = turn + place.pace
-        if turn > now:
-            self.surroundings.sleep(turn - now)
-
-    def _hold(self, host: str, seconds: float) -> None:
-        with self._lock:
-            free = self.surroundings.monotonic() + seconds
-            self._free[host] = max(free, self._free.get(host, free))
+        """Wait until the host may be asked again."""
+        patience = end - self.surroundings.monotonic()
+        wait = self.turns.take(place.authority, pace=place.pace, patience=patience)
+        if wait > 0:
+            self.surroundings.sleep(wait)
 
     def _follow(
         self, method: str, place: Place, headers: dict[str, str], body: bytes | None, max_bytes: int
