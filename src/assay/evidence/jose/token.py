@@ -237,8 +237,11 @@ def _establish(
             specs.algorithm, f"{specs.algorithm.id}.key", f"The key is not one for {name}: {key.kind}."
         )
     ledger.passed(specs.algorithm)
-    # What has an outcome by now was established by the header and what was given, not by this token.
-    outcomes = tuple(check for check in ledger.close() if check.spec in ledger)
+    # These were established by the header and what was given, not by this token.
+    own = {specs.layout, specs.header, specs.algorithm, specs.key}
+    if profile.chain is not None:
+        own.update(profile.chain.specs)
+    outcomes = tuple(check for check in ledger.close() if check.spec in own)
     via: Literal["jwks", "x5c"] = "x5c" if certified else "jwks"
     return Signer(algorithm, key.key, anchor, outcomes, MappingProxyType(header), via), window
 

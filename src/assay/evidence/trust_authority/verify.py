@@ -41,7 +41,7 @@ _ATTESTERS: Final = {"TDX": ("tdx_", "sha512"), "SGX": ("sgx_", "sha256")}
 _OFF: Final = frozenset({"disabled", "disabled-since-boot", "disabled-permanently"})
 _DEBUG: Final = ("is_debuggable", "td_attributes_debug")
 _REPORT_DATA: Final = 64
-_HEX: Final = re.compile(r"(?:[0-9a-f]{2})+")
+_HEX: Final = re.compile(r"[0-9a-f]+")
 
 
 def verify_trust_authority(
@@ -103,7 +103,7 @@ def _read(ledger: LedgerBuilder, opened: Opened, binding: Binding) -> TrustAutho
     measurements = {
         name.removeprefix(prefix): bytes.fromhex(value)
         for name, value in stated.items()
-        if name.startswith(prefix) and type(value) is str and _HEX.fullmatch(value)
+        if name.startswith(prefix) and type(value) is str and not len(value) & 1 and _HEX.fullmatch(value)
     }
     held = _bytes(stated, "attester_held_data")
     _report_data(ledger, stated, measurements.get("report_data", b""), held, digest)

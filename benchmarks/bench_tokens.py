@@ -1,0 +1,149 @@
+"""Tokens: against the bare work under them, in one run.
+
+The floors do nothing but what cannot be left out: take the token apart, decode its base64, read the JSON of
+header and payload, verify one signature with a key that is loaded already. No strictness, times, claims or
+ledger. The verifier remembers who signs tokens with a header, so each token costs it one signature as well.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
+from cryptography.x509 import load_der_x509_certificate
+
+from assay.evidence.confidential_space import verify_confidential_space
+from assay.evidence.facts import FactCache
+from assay.evidence.jose import TokenLimits
+from assay.evidence.maa import verify_maa
+from assay.evidence.nras import verify_nras
+from assay.evidence.roots import Roots
+from assay.evidence.trust_authority import verify_trust_authority
+from assay.evidence.verification import Expected
+from assay.simulator.tokens import ServiceKeys, TokenServices
+from table import Row, interleaved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+AT = datetime(2026, 11, 10, 9, 30, tzinfo=UTC)
+TOKENS = 64
+NONCE = b"n" * 43
+AUDIENCE = "https://assay.example"
+PKCS1, PSS = padding.PKCS1v15(), padding.PSS(padding.MGF1(SHA384()), 48)
+
+
+def decoded(text: bytes) -> bytes:
+    return base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+
+
+class Bench:
+    """Tokens of each service, and what is timed."""
+
+    def __init__(self) -> None:
+        self.services = services = TokenServices(ServiceKeys(bytes(32), None, 2048))
+        self.facts = FactCache()
+        self.roots = Roots.vendor().with_anchor(
+            "bench", services.root.der, vendor="google-confidential-space"
+        )
+        times = [AT - timedelta(seconds=n) for n in range(TOKENS)]
+        one = {"nonces": [NONCE.decode()], "audience": AUDIENCE}
+        self.oidc = itertools.cycle([services.confidential_space(at, **one).sign() for at in times])
+        self.pki = itertools.cycle(
+            [services.confidential_space(at, kind="pki", **one).sign() for at in times]
+        )
+        self.maa = itertools.cycle([services.maa(at, nonce=NONCE).sign() for at in times])
+        self.intel = itertools.cycle([services.trust_authority(at, held=NONCE).sign() for at in times])
+        self.nras = itertools.cycle([services.nras(at, nonce=NONCE).sign() for at in times])
+        self.keys: dict[str, Any] = {
+            "confidential-space": services.key("confidential-space").public_key(),
+            "maa": services.key("maa").public_key(),
+            "trust-authority": services.key("trust-authority").public_key(),
+            "nras": services.key("nras").public_key(),
+            "pki": services.leaf.key.public_key(),
+        }
+        self.endorsements = {name: services.endorsements(name) for name in self.keys if name != "pki"}  # type: ignore[arg-type]
+        self.given: dict[str, Any] = {
+            "roots": self.roots,
+            "limits": TokenLimits(timedelta(seconds=60), timedelta(hours=1)),
+            "now": AT,
+            "binding": Expected(NONCE),
+        }
+
+    def by_hand(self, tokens: itertools.cycle[bytes], key: str) -> None:
+        head, payload, signature = next(tokens).split(b".")
+        json.loads(decoded(head))
+        json.loads(decoded(payload))
+        signed, raw = head + b"." + payload, decoded(signature)
+        found = self.keys[key]
+        if key == "trust-authority":
+            found.verify(raw, signed, PSS, SHA384())
+        else:
+            assert isinstance(found, rsa.RSAPublicKey)
+            found.verify(raw, signed, PKCS1, SHA256())
+
+    def chain_by_hand(self) -> None:
+        """Verify two certificates and one token, and compare the root: no roles, no strictness."""
+        token = next(self.pki)
+        texts = json.loads(decoded(token.split(b".")[0]))["x5c"]
+        leaf, middle, root = (load_der_x509_certificate(base64.b64decode(text)) for text in texts)
+        assert hashlib.sha256(self.services.root.der).digest()
+        for child, issuer in ((leaf, middle), (middle, root)):
+            issuer.public_key().verify(child.signature, child.tbs_certificate_bytes, PKCS1, SHA256())  # type: ignore[union-attr,call-arg]
+        self.by_hand(itertools.cycle([token]), "pki")
+
+    def nras_by_hand(self) -> None:
+        overall, devices = json.loads(next(self.nras))
+        for text in (overall[1], *devices.values()):
+            head, payload, signature = text.encode().split(b".")
+            json.loads(decoded(head))
+            json.loads(decoded(payload))
+            raw = decoded(signature)
+            der = encode_dss_signature(int.from_bytes(raw[:48], "big"), int.from_bytes(raw[48:], "big"))
+            self.keys["nras"].verify(der, head + b"." + payload, ec.ECDSA(SHA384()))
+
+    def space(self, tokens: itertools.cycle[bytes], facts: FactCache) -> None:
+        published = self.endorsements["confidential-space"] if tokens is self.oidc else None
+        result = verify_confidential_space(
+            next(tokens), endorsements=published, audience=AUDIENCE, facts=facts, **self.given
+        )
+        assert result.bound
+
+    def verify(self, verifier: Callable[..., Any], tokens: itertools.cycle[bytes], service: str) -> None:
+        result = verifier(
+            next(tokens), endorsements=self.endorsements[service], facts=self.facts, **self.given
+        )
+        assert result.bound
+
+
+def rows() -> Iterable[Row]:
+    bench = Bench()
+    operations: dict[str, Callable[[], object]] = {
+        "RS256 token by hand": lambda: bench.by_hand(bench.oidc, "confidential-space"),
+        "Confidential Space token (OIDC), warm": lambda: bench.space(bench.oidc, bench.facts),
+        "RS256 token with its chain unread, by hand": lambda: bench.by_hand(bench.pki, "pki"),
+        "Confidential Space token (PKI), warm": lambda: bench.space(bench.pki, bench.facts),
+        "Azure token by hand": lambda: bench.by_hand(bench.maa, "maa"),
+        "Azure Attestation token, warm": lambda: bench.verify(verify_maa, bench.maa, "maa"),
+        "PS384 token by hand": lambda: bench.by_hand(bench.intel, "trust-authority"),
+        "Trust Authority token, warm": lambda: bench.verify(
+            verify_trust_authority, bench.intel, "trust-authority"
+        ),
+        "two ES384 tokens by hand": bench.nras_by_hand,
+        "NRAS answer about one GPU, warm": lambda: bench.verify(verify_nras, bench.nras, "nras"),
+        "chain and token by hand": bench.chain_by_hand,
+        "Confidential Space token (PKI), cold": lambda: bench.space(bench.pki, FactCache()),
+    }
+    found = interleaved(operations, rounds=41, inner=20)
+    names = list(operations)
+    bounds = {"NRAS answer about one GPU, warm": 1.3, "Confidential Space token (PKI), cold": 1.35}
+    for floor, name in zip(names[::2], names[1::2], strict=True):
+        yield Row(floor, *found[floor])
+        yield Row(name, *found[name], against=floor, at_most=bounds.get(name, 1.5))
