@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from assay.verification.materials import Materials
     from assay.verification.terms import Given
 
-_AUTHORITY_WORDS: Final = ("Azure Virtual TPM", "Global Virtual TPM")
+_AUTHORITY_WORDS: Final = ("Global Virtual TPM", "Azure Cloud Virtual TPM")  # two hierarchies at once
 
 
 def _verify(

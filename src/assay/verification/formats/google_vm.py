@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 BOOT_PCRS: Final = frozenset(range(8))
 """PCRs that firmware and boot loader fill: a log that comes along has to explain them."""
-_AUTHORITY: Final = "EK/AK CA Intermediate"
+_AUTHORITIES: Final = ("EK/AK CA Intermediate", "tpm_ek_v1_cloud_host-signer")
 _NO_TD: Final = Unchecked("no TD quote is looked at")
 
 
@@ -44,7 +44,7 @@ def _verify(
 
 def _endorse(materials: Materials, first: EvidenceResult[Any], given: Given) -> GoogleVmEndorsements | None:
     collateral = dcap.endorse(materials, first, given)
-    above = [found for found in materials.certificates if found.common_name == _AUTHORITY]
+    above = [found for found in materials.certificates if found.common_name.startswith(_AUTHORITIES)]
     lists = [crl for found in above if (crl := materials.crl_of(found)) is not None]
     if collateral is None and not above:
         return None
