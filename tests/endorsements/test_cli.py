@@ -119,7 +119,7 @@ def test_what_is_at_hand_is_not_asked_for_again_unless_told(capsys, files, servi
     code, out, _ = said(capsys, "endorsements", "fetch", quote, *options)
     assert (code, len(service.requests)) == (0, 4)
     assert "at hand" in out
-    assert said(capsys, "endorsements", "fetch", quote, "--fresh", *options)[0] == 0
+    assert said(capsys, "endorsements", "fetch", quote, quote, "--fresh", *options)[0] == 0
     assert len(service.requests) == 8
 
 

@@ -6,7 +6,7 @@ import hashlib
 import sys
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -166,13 +166,11 @@ def run_errand(
     )
     now = surroundings.now()
     outcomes: list[tuple[Path, Gathered | AssayError]] = []
-    for index, (path, data) in enumerate(files):
-        # What the first file had fetched is not asked for again by the next.
-        one = fetcher if index == 0 else replace(fetcher, fresh_for=FRESH_FOR)
+    for path, data in files:
         try:
             opened = open_evidence(data)
             verify = partial(_verified, opened, roots=roots, now=now, facts=FactCache(max_entries=32))
-            outcomes.append((path, gather(verify, one, choices)))
+            outcomes.append((path, gather(verify, fetcher, choices)))
         except AssayError as error:
             outcomes.append((path, error))
     return Errand(tuple(outcomes), now)

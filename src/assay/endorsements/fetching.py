@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -67,7 +67,7 @@ class Fetcher:
         access: What they may use.
         cache: Where verified answers are kept.
         offline: Ask nobody.
-        fresh_for: How old an entry may be that is used without asking; zero asks always.
+        fresh_for: How old an entry may be that is used without asking; zero asks for each thing once.
         watch: Entered around each request to a publisher, with what is asked for: for progress.
     """
 
@@ -77,6 +77,7 @@ class Fetcher:
     offline: bool
     fresh_for: timedelta
     watch: Callable[[Wanted], AbstractContextManager[None]]
+    _answered: set[Wanted] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def get_all(self, wanted: Iterable[Wanted]) -> list[Found]:
         """Return what became of each thing and of what it rests on, each once, in the order of wanting."""
@@ -113,6 +114,7 @@ class Fetcher:
                     return self._from_cache(wanted, newer, None)
                 made = self._fetch(wanted, source)
                 self.cache.put(made)
+                self._answered.add(wanted)
         except EndorsementError as error:
             return self._from_cache(wanted, held, error)
         return Found(wanted, made, Origin.NETWORK, stale=False, error=None)
@@ -163,7 +165,8 @@ class Fetcher:
 
     def _fresh(self, held: Endorsement) -> bool:
         now = self.access.surroundings.now()
-        return not held.stale(now) and timedelta(0) <= now - held.fetched < self.fresh_for
+        young = held.wanted in self._answered or timedelta(0) <= now - held.fetched < self.fresh_for
+        return young and not held.stale(now)
 
     def _from_cache(self, wanted: Wanted, held: Endorsement | None, error: EndorsementError | None) -> Found:
         if held is None:
