@@ -195,7 +195,7 @@ def _kind_confusion(scene: SnpScene) -> None:
 @attack(
     "product-confusion",
     "The ASK certified a key for another product.",
-    code="snp.vek.extensions",
+    code="snp.vek.product",
 )
 def _product_confusion(scene: SnpScene) -> None:
     other = Product.TURIN if scene.product is not Product.TURIN else Product.MILAN
