@@ -767,6 +767,13 @@ def test_devices_under_two_roots_are_no_set():
     only(result, checks.SET_ANCHOR)
 
 
+def test_devices_that_answered_to_several_nonces_are_no_set():
+    """nvidia.set.nonce: what is not compared with a binding must still be one answer to one question."""
+    stage = Scene(NVIDIA, NOW, NONCE, [SimulatedDevice(NVIDIA, "HOPPER", name) for name in "ab"])
+    nonce_of_another_session(stage)
+    only(judge(stage.finish(), binding=Unchecked("looking only")), checks.SET_NONCE)
+
+
 def test_gpus_in_several_modes_are_no_set():
     """nvidia.set.mode."""
     stage = Scene(NVIDIA, NOW, NONCE, [SimulatedDevice(NVIDIA, "HOPPER", name) for name in "ab"])
@@ -955,6 +962,32 @@ def test_warm_and_cold_say_the_same():
     assert len(facts.shelf("nvidia.chains")) == len(facts.shelf("nvidia.revocation")) == 1
     later = judge(evidence, facts=facts, given=given, now=NOW + 2 * DAY)
     assert {check.spec for check in later.ledger.failed()} >= {checks.OCSP_TIME}
+
+
+def test_a_known_state_spares_no_signature_and_no_nonce():
+    facts = FactCache()
+    stage = scene()
+    evidence = stage.finish()
+    given = endorsements(evidence)
+    assert judge(evidence, facts=facts, given=given).bound
+    assert len(facts.shelf("nvidia.states")) == 1
+    for spoil, code in (
+        (one_bit_of_the_signature, "nvidia.report.signature"),
+        (one_bit_of_the_nonce, "nvidia.report.signature"),
+        (nonce_of_another_session, "nvidia.binding.mismatch"),
+        (container_that_states_another_driver, "nvidia.statement"),
+        (measurement_of_something_else, "nvidia.measurement.mismatch"),
+        (unknown_mode, "nvidia.report.mode"),
+    ):
+        stage = scene()
+        spoil(stage)
+        found = judge(replace(evidence, evidence=stage.finish().evidence), facts=facts, given=given)
+        assert {check.code for check in found.ledger.failed()} == {code}
+        assert not found.authentic
+    # Another nonce is the same state, and a state that was refused is none.
+    assert len(facts.shelf("nvidia.states")) == 1
+    empty = replace(given, firmware=(replace(given.firmware[0], active={}),))
+    assert not judge(evidence, facts=facts, given=empty).authentic
 
 
 def test_a_refusal_is_not_remembered():

@@ -115,6 +115,7 @@ class DeviceChain:
         fwid_defect: Why it does not; empty when it does.
         window: When the whole chain is valid.
         digest: SHA-256 over all of them but the firmware's, 32 bytes.
+        leaf_digest: SHA-256 over all of them, 32 bytes.
     """
 
     root: Root
@@ -128,6 +129,7 @@ class DeviceChain:
     fwid_defect: str
     window: Window
     digest: bytes
+    leaf_digest: bytes
 
 
 def verify_device_chain(
@@ -199,8 +201,13 @@ def _chain(ledger: LedgerBuilder, text: bytes, roots: Roots, now: datetime) -> D
         fwid,
         fwid_defect,
         window,
-        hashlib.sha256(b"".join(hashlib.sha256(found.der).digest() for found in chain[1:])).digest(),
+        _digest(chain[1:]),
+        _digest(chain),
     )
+
+
+def _digest(chain: tuple[GeneralCertificate, ...]) -> bytes:
+    return hashlib.sha256(b"".join(hashlib.sha256(found.der).digest() for found in chain)).digest()
 
 
 _STEPS: Final[dict[DefectKind, tuple[CheckSpec, str]]] = {

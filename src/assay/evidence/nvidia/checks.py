@@ -166,6 +166,7 @@ SET_ANCHOR = CheckSpec(
 SET_DISTINCT = CheckSpec(
     "nvidia.set.distinct", "each device of the set is another chip", "SDK, multiple GPUs"
 )
+SET_NONCE = CheckSpec("nvidia.set.nonce", "all devices of the set answered to one nonce", "SPDM 10.11, nonce")
 SET_MODE = CheckSpec("nvidia.set.mode", "all GPUs of the set are in one mode", "SDK, feature flag")
 SET_SWITCHES = CheckSpec(
     "nvidia.set.switches",
@@ -211,7 +212,7 @@ GOLDEN_CHECKS = (
     GOLDEN_ACTIVE,
     MEASUREMENTS,
 )
-SET_CHECKS = (SET_ANCHOR, SET_DISTINCT, SET_MODE, SET_SWITCHES)
+SET_CHECKS = (SET_ANCHOR, SET_DISTINCT, SET_NONCE, SET_MODE, SET_SWITCHES)
 
 # Made for each device of a set.
 DEVICE_CHECKS = (

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from assay.evidence.facts import Window
+
 
 class DeviceKind(StrEnum):
     """What a device is."""
@@ -51,7 +53,7 @@ class ReferenceUse:
         anchor: Name of the root in which its chain ended.
         simulated: Whether that is no pinned root.
         held: Whether one of its certificates is on hold and was admitted all the same.
-        valid_until: When its chain ends to be valid.
+        window: When it can be relied on.
         compared: How many of its values were compared.
     """
 
@@ -61,7 +63,7 @@ class ReferenceUse:
     anchor: str
     simulated: bool
     held: bool
-    valid_until: datetime
+    window: Window
     compared: int
 
 

@@ -187,7 +187,7 @@ def _use(subject: Subject, component: Component, golden: GoldenMeasurements) -> 
         anchor=golden.anchor.name,
         simulated=golden.anchor.simulated,
         held=golden.held,
-        valid_until=golden.window.end,
+        window=golden.window,
         compared=len(golden.active) - skipped,
     )
 

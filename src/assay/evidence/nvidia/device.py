@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
 
-from assay.evidence.ledger import CheckFailedError, LedgerBuilder
+from assay.evidence.ledger import CheckFailedError, LedgerBuilder, Outcome
 from assay.evidence.nvidia import checks
 from assay.evidence.nvidia.chains import verify_device_chain
 from assay.evidence.nvidia.claims import Architecture, DeviceClaims, DeviceKind
@@ -22,10 +23,11 @@ from assay.evidence.nvidia.spdm import SpdmError, SpdmReport, parse_report
 from assay.evidence.verification import Unchecked
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
     from datetime import datetime
 
-    from assay.evidence.facts import FactCache
-    from assay.evidence.ledger import Ledger
+    from assay.evidence.facts import FactCache, Window
+    from assay.evidence.ledger import Check, Ledger
     from assay.evidence.nvidia.chains import DeviceChain
     from assay.evidence.nvidia.containers import PresentedDevice
     from assay.evidence.nvidia.endorsements import NvidiaEndorsements
@@ -35,6 +37,17 @@ if TYPE_CHECKING:
 
 _ECDSA: Final = ec.ECDSA(SHA384())
 _HALF: Final = 48
+SHELF: Final = "nvidia.states"
+_STATE_CHECKS: Final = frozenset(
+    {
+        *checks.OPAQUE_CHECKS,
+        checks.CHAIN_FWID,
+        checks.DEVICE_PDI,
+        *checks.OCSP_CHECKS,
+        *checks.GOLDEN_CHECKS,
+    }
+)
+_MET: Final = (Outcome.PASSED, Outcome.NOT_APPLICABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,31 +92,85 @@ class VerifiedDevice:
     claims: DeviceClaims | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What was established about a device in one state: everything but signature, statement and nonce.
+
+    Attributes:
+        outcomes: The outcomes of ``STATE_CHECKS``.
+        stated: What the opaque data say.
+        before: The fields of its Claims before the nonce.
+        after: Those after it.
+    """
+
+    outcomes: tuple[Check, ...]
+    stated: OpaqueFacts
+    before: tuple[Any, ...]
+    after: tuple[Any, ...]
+
+
 def verify_device(device: PresentedDevice, terms: Terms) -> VerifiedDevice:
-    """Verify one device; every check of ``DEVICE_CHECKS`` gets its outcome."""
+    """Verify one device; every check of ``DEVICE_CHECKS`` gets its outcome.
+
+    A device that reports the same state again, under the same chain, answers and manifests, is known but for
+    the signature, what the container states, and the nonce.
+    """
     ledger = LedgerBuilder(checks.DEVICE_CHECKS)
     report: SpdmReport | None = None
     chain: DeviceChain | None = None
-    opaque: OpaqueData | None = None
-    stated: OpaqueFacts | None = None
     try:
         report = _read(ledger, device.report)
         outcomes, chain = verify_device_chain(device.chain, terms.roots, terms.now, terms.facts)
         ledger.extend(outcomes)
-        if chain is not None:
-            opaque, stated = _stated(ledger, report, chain)
     except CheckFailedError:
         pass
-    if report is None or chain is None or opaque is None or stated is None:
-        return VerifiedDevice(ledger.close(), report, chain, stated)
+    if report is None or chain is None:
+        return VerifiedDevice(ledger.close(), report, chain)
+    given = terms.endorsements
+    content = hashlib.sha256(report.content).digest()
+    key = (content, chain.leaf_digest, given.digest, given.references, terms.roots.digest)
+    shelf = terms.facts.shelf(SHELF)
+    state: _State | None = shelf.get(key, terms.now)
+    if state is None:
+        return _fresh(ledger, device, report, chain, terms, key)
+    signed = _signed(ledger, report, chain)
+    ledger.extend(state.outcomes)
+    if not signed:
+        return VerifiedDevice(ledger.close(), report, chain, state.stated)
+    _statement(ledger, device, report, state.stated, chain)
+    _bind(ledger, report.nonce, terms.binding)
+    claims = DeviceClaims(*(*state.before, report.nonce, *state.after))
+    return VerifiedDevice(ledger.close(), report, chain, state.stated, signed=True, claims=claims)
+
+
+def _fresh(
+    ledger: LedgerBuilder,
+    device: PresentedDevice,
+    report: SpdmReport,
+    chain: DeviceChain,
+    terms: Terms,
+    key: Hashable,
+) -> VerifiedDevice:
+    """Establish everything; remember the state if, and only if, all of it passed."""
+    try:
+        opaque, stated = _stated(ledger, report, chain)
+    except CheckFailedError:
+        return VerifiedDevice(ledger.close(), report, chain)
     _firmware(ledger, stated, chain)
     if not _signed(ledger, report, chain):
         return VerifiedDevice(ledger.close(), report, chain, stated)
     _pdi(ledger, stated, chain)
     _statement(ledger, device, report, stated, chain)
-    claims = _claims(ledger, report, opaque, stated, chain, terms)
+    claims, window = _claims(ledger, report, opaque, stated, chain, terms)
     _bind(ledger, report.nonce, terms.binding)
-    return VerifiedDevice(ledger.close(), report, chain, stated, signed=True, claims=claims)
+    closed = ledger.close()
+    outcomes = tuple(check for check in closed if check.spec in _STATE_CHECKS)
+    if claims is not None and window is not None and all(check.outcome in _MET for check in outcomes):
+        fields = tuple(getattr(claims, name) for name in DeviceClaims.__slots__)
+        at = DeviceClaims.__slots__.index("nonce")
+        state = _State(outcomes, stated, fields[:at], fields[at + 1 :])
+        terms.facts.shelf(SHELF).put(key, window & chain.window, state)
+    return VerifiedDevice(closed, report, chain, stated, signed=True, claims=claims)
 
 
 def _read(ledger: LedgerBuilder, data: bytes) -> SpdmReport:
@@ -190,9 +257,9 @@ def _claims(
     stated: OpaqueFacts,
     chain: DeviceChain,
     terms: Terms,
-) -> DeviceClaims | None:
-    """Record ``OCSP_CHECKS`` and ``GOLDEN_CHECKS``; return the Claims when there is all that they need."""
-    outcomes, revocation, _ = verify_revocation(chain, terms.answers, terms.now, terms.facts)
+) -> tuple[DeviceClaims | None, Window | None]:
+    """Record ``OCSP_CHECKS`` and ``GOLDEN_CHECKS``; return the Claims and how long they hold, if they do."""
+    outcomes, revocation, window = verify_revocation(chain, terms.answers, terms.now, terms.facts)
     ledger.extend(outcomes)
     # Manifests count from 0, blocks of a report from 1.
     measurements = {index - 1: value for index, value in report.measurements.items()}
@@ -211,9 +278,11 @@ def _claims(
         terms.endorsements.firmware,
         terms.now,
     )
-    if revocation is None or not references:
-        return None
-    return DeviceClaims(
+    if revocation is None or window is None or not references:
+        return None, None
+    for reference in references:
+        window &= reference.window
+    claims = DeviceClaims(
         architecture=Architecture(chain.architecture),
         chip=chain.chip,
         revision=chain.revision,
@@ -238,6 +307,7 @@ def _claims(
         references=references,
         revocation=revocation,
     )
+    return claims, window
 
 
 def _bind(ledger: LedgerBuilder, nonce: bytes, binding: Binding) -> None:

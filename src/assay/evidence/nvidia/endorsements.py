@@ -29,6 +29,7 @@ class NvidiaEndorsements:
         drivers: Verified manifests of drivers. At most 64.
         firmware: Verified manifests of firmware (VBIOS, switch BIOS). At most 64.
         digest: SHA-256 over the answers and their nonces, 32 bytes: part of the key of remembered facts.
+        references: SHA-256 over what names the manifests, 32 bytes: likewise.
 
     Raises:
         EvidenceError: ``nvidia.endorsements.oversized``.
@@ -39,6 +40,7 @@ class NvidiaEndorsements:
     drivers: tuple[GoldenMeasurements, ...] = ()
     firmware: tuple[GoldenMeasurements, ...] = ()
     digest: bytes = field(init=False, repr=False)
+    references: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         manifests = max(len(self.drivers), len(self.firmware))
@@ -53,3 +55,9 @@ class NvidiaEndorsements:
             for part in (reply.response, nonce):
                 seal.update(len(part).to_bytes(4, "big") + part)
         object.__setattr__(self, "digest", seal.digest())
+        seal = hashlib.sha256()
+        for group in (self.drivers, self.firmware):
+            seal.update(len(group).to_bytes(4, "big"))
+            for golden in group:
+                seal.update(golden.name())
+        object.__setattr__(self, "references", seal.digest())

@@ -6,6 +6,7 @@ values: evidence knows neither XML nor where a manifest came from.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ class GoldenMeasurements:
         anchor: The root in which its chain ended.
         window: When it can be relied on: chain and revocation answers together.
         held: Whether one of its certificates is on hold and was admitted all the same.
-        digest: SHA-256 of the manifest's bytes that are signed, 32 bytes.
+        digest: SHA-256 of the manifest's bytes that are signed, 32 bytes: names the values.
     """
 
     product: str
@@ -49,3 +50,10 @@ class GoldenMeasurements:
     window: Window
     held: bool
     digest: bytes
+
+    def name(self) -> bytes:
+        """Return what tells it from every other, 32 bytes: its digest, and what is known beside its bytes."""
+        known = (
+            f"{self.anchor.simulated} {self.held} {self.window.start} {self.window.end} {len(self.active)}"
+        )
+        return hashlib.sha256(self.digest + self.anchor.fingerprint + known.encode()).digest()

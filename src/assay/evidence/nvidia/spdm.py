@@ -31,6 +31,7 @@ SIGNATURE_BYTES: Final = 96
 NONCE_BYTES: Final = 32
 DIGEST_BYTES: Final = 48
 _HEAD_BYTES: Final = 45
+_COUNT_AT: Final = 41
 _BLOCK_BYTES: Final = 7 + DIGEST_BYTES
 # Offset of a byte in a block -> what the size of block and digest make it.
 _SIZES: Final = (
@@ -87,6 +88,12 @@ class SpdmReport:
     def signed(self) -> bytes:
         """The bytes that the device signed: request and response, a slice of the input."""
         return self.data[: self.end - SIGNATURE_BYTES]
+
+    @property
+    def content(self) -> bytes:
+        """What is the same in each report of a device in one state: measurements and opaque data."""
+        start, end = self.opaque
+        return self.data[_COUNT_AT : start - NONCE_BYTES - 2] + self.data[start:end]
 
     @property
     def signature(self) -> bytes:

@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from assay.evidence.nvidia.opaque import OpaqueFacts
 
 
-def judge_set(ledger: LedgerBuilder, devices: Sequence[tuple[DeviceChain, OpaqueFacts]]) -> None:
-    """Record ``SET_CHECKS`` for the devices of one piece of evidence, all with signed reports."""
+def judge_set(ledger: LedgerBuilder, devices: Sequence[tuple[DeviceChain, OpaqueFacts]], nonces: int) -> None:
+    """Record ``SET_CHECKS`` for the devices of one piece of evidence, all with signed reports.
+
+    Args:
+        ledger: Where they are recorded.
+        devices: Chain and opaque data of each.
+        nonces: How many nonces they answered to.
+    """
     if len({chain.root.anchor for chain, _ in devices}) == 1:
         ledger.passed(checks.SET_ANCHOR)
     else:
@@ -28,6 +34,11 @@ def judge_set(ledger: LedgerBuilder, devices: Sequence[tuple[DeviceChain, Opaque
     else:
         reason = f"{len(devices)} devices are presented and they are {len(numbers)} chips."
         ledger.failed(checks.SET_DISTINCT, "nvidia.set.distinct", reason)
+    if nonces == 1:
+        ledger.passed(checks.SET_NONCE)
+    else:
+        reason = f"The devices answered to {nonces} nonces."
+        ledger.failed(checks.SET_NONCE, "nvidia.set.nonce", reason)
     gpus = [stated for chain, stated in devices if chain.architecture.kind is DeviceKind.GPU]
     switches = [stated for chain, stated in devices if chain.architecture.kind is DeviceKind.SWITCH]
     modes = {gpu.mode for gpu in gpus}

@@ -120,7 +120,8 @@ def _set(
     ledger.extend(_merged([device.ledger for device in found]))
     signed = [(device.chain, device.stated) for device in found if device.signed]
     if len(signed) == len(found):
-        judge_set(ledger, [(chain, stated) for chain, stated in signed if chain and stated])
+        nonces = len({device.report.nonce for device in found if device.report is not None})
+        judge_set(ledger, [(chain, stated) for chain, stated in signed if chain and stated], nonces)
     closed = ledger.close()
     reports = [device.report for device in found if device.report is not None]
     if len(devices) == 1 and reports and not regions and reports[0].end < len(evidence):
