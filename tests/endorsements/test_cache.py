@@ -164,6 +164,35 @@ def test_a_flight_that_does_not_end_is_not_waited_for_for_ever(tmp_path):
         pass
 
 
+def test_locks_do_not_pile_up(tmp_path):
+    cache = opened(tmp_path / "c")
+    for name in ("one", "two"):
+        cache.put(endorsement(name))
+        with cache.flight(Wanted.of("a-kind", name=name)):
+            assert len(list((tmp_path / "c" / "locks").iterdir())) == 1
+    assert list((tmp_path / "c" / "locks").iterdir()) == []
+
+
+def test_a_lock_that_was_taken_away_is_taken_again(tmp_path):
+    """Its last holder removed the file between our opening it and our locking it."""
+    cache = opened(tmp_path / "c")
+    path = tmp_path / "c" / "locks" / WANTED.digest
+    real, spoilt = cache._locked_file, []
+
+    def taken_away(where, end):
+        descriptor = real(where, end)
+        if not spoilt:
+            spoilt.append(where)
+            where.unlink()
+        return descriptor
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Cache, "_locked_file", lambda self, where, end: taken_away(where, end))
+        with cache.flight(WANTED):
+            assert path.exists()
+    assert spoilt == [path]
+
+
 # --- one fetch for all who ask
 
 

@@ -138,8 +138,27 @@ class Cache:
 
     @contextmanager
     def _process_turn(self, name: str) -> Iterator[None]:
-        """Take the file lock of a name; the kernel frees it when its holder dies."""
+        """Take the file lock of a name; the kernel frees it when its holder dies.
+
+        The file goes when the turn ends, so that they do not pile up; whoever got hold of one that is gone
+        by then tries again.
+        """
         path = self.directory / "locks" / name
+        end = self.surroundings.monotonic() + self.patience
+        while True:
+            descriptor = self._locked_file(path, end)
+            with suppress(OSError):
+                if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                    break
+            os.close(descriptor)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    def _locked_file(self, path: Path, end: float) -> int:
+        """Return the descriptor of a file, locked."""
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -147,15 +166,12 @@ class Cache:
                 "endorsements.cache.unusable",
                 f"{str(path)!r} cannot be used: {os.strerror(error.errno or 0)}.",
             ) from error
-        try:
-            end = self.surroundings.monotonic() + self.patience
-            while not _locked(descriptor):
-                if self.surroundings.monotonic() >= end:
-                    raise _busy()
-                self.surroundings.sleep(_POLL_SECONDS)
-            yield
-        finally:
-            os.close(descriptor)
+        while not _locked(descriptor):
+            if self.surroundings.monotonic() >= end:
+                os.close(descriptor)
+                raise _busy()
+            self.surroundings.sleep(_POLL_SECONDS)
+        return descriptor
 
     def _entry(self, wanted: Wanted) -> Path:
         return self.directory / "entries" / f"{wanted.digest}.json"

@@ -87,7 +87,7 @@ class Services:
         """Return the published services, some with an address of the caller's.
 
         Args:
-            replaced: ``NAME=URL``; https only, but for ``imds`` at its own address.
+            replaced: ``NAME=URL``; https only, but for ``imds`` at its own address or on this machine.
 
         Raises:
             EndorsementError: ``endorsements.service.unknown``, ``endorsements.service.address``.
