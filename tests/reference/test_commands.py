@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from datetime import UTC, datetime
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from assay.cli.main import main
+from assay.cli.reference import manifest_references
+from assay.errors import ReferenceValueError
 from assay.reference.ovmf import parse_firmware
 from assay.reference.snp_identity import IdentityBlock, sign_identity
 from assay.reference.tdvf import mrtd
@@ -152,6 +155,33 @@ def test_values_are_signed_kept_and_listed(here, capsys):
     changed = (here / "web2.json").read_bytes().replace(b'"sig":"', b'"sig":"AAAA')
     (here / "web3.json").write_bytes(changed)
     refused(capsys, "reference.manifest.signature", "reference", "put", "web3.json", "--trust", "key.pub")
+
+
+def test_a_signed_manifest_gives_references_and_is_remembered(here, capsys):
+    measured(capsys, "one.json")
+    for version in (1, 2):
+        signed(capsys, version, f"web{version}.json")
+    values = read_measured((here / "one.json").read_bytes()).registers
+    now = datetime.now(UTC)
+    trust = [here / "key.pub"]
+    assert manifest_references(here / "web2.json", trust, platform="snp", now=now) == values
+    for name, platform, expected in (("web1.json", "snp", "rollback"), ("web2.json", "tdx", "platform")):
+        with pytest.raises(ReferenceValueError) as caught:
+            manifest_references(here / name, trust, platform=platform, now=now)
+        assert caught.value.code == f"reference.manifest.{expected}"
+
+
+def test_a_manifest_that_cannot_be_read_stands_in_the_list(here, capsys):
+    measured(capsys, "one.json")
+    signed(capsys, 1)
+    answered(capsys, "reference", "put", "web.json", "--trust", "key.pub")
+    kept = here / "state" / "references"
+    (kept / "bad.json").write_bytes(b"{}")
+    (kept / "bad.json").chmod(0o600)
+    shown = answered(capsys, "reference", "list").out.splitlines()
+    assert [line.split()[0] for line in shown] == ["name", "bad", "web"]
+    listed = json.loads(answered(capsys, "reference", "list", "--json").out)
+    assert listed[0] == {"name": "bad", "error": "reference.manifest.envelope"}
 
 
 def test_a_damaged_memory_stops_everything(here, capsys):

@@ -241,6 +241,40 @@ def gcp(endorsement: Path, root: Path, platform: str, out: Path | None, *, as_js
     _show(replace(found, artefacts=(describe(data, endorsement.name),)), out, as_json=as_json)
 
 
+@measure.command("azure")
+@click.argument("endorsement", type=FILE)
+@click.option("--minimum-svn", type=int, required=True, metavar="N", help="Least security version accepted.")
+@click.option("--issuer", metavar="DID", help="Trusted issuer, a did:x509; Microsoft's own without.")
+@click.option("--feed", metavar="NAME", help="What it endorses; the VM of confidential containers without.")
+@_output_options
+def azure(
+    endorsement: Path,
+    minimum_svn: int,
+    issuer: str | None,
+    feed: str | None,
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Value that Microsoft signed for the VM of Azure's confidential containers."""
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
+    from assay.cli.reading import read_file
+    from assay.reference import azure as room
+    from assay.reference.gcp import describe
+
+    data = read_file(endorsement, limit=room.LARGEST)
+    found = room.verify_endorsement(
+        data,
+        issuer=issuer or room.ISSUER,
+        feed=feed or room.FEED,
+        minimum_svn=minimum_svn,
+        now=datetime.now(UTC),
+    )
+    _show(replace(found, artefacts=(describe(data, endorsement.name),)), out, as_json=as_json)
+
+
 def _open(stack: ExitStack, path: Path) -> Artefact:
     from assay.reference.artefact import open_artefact
 

@@ -13,7 +13,7 @@ import click
 from assay.cli.measure import FILE, write_new
 from assay.cli.output import emit, emit_json, escape, progress, table
 from assay.cli.reading import read_file
-from assay.errors import StoreError, UsageError
+from assay.errors import AssayError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -82,38 +82,41 @@ def put(file: Path, trust: tuple[Path, ...]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def list_kept(*, as_json: bool) -> None:
     """List the manifests that are kept. Their signatures are checked when they are used, not here."""
-    from assay.reference.manifest import LARGEST_ENVELOPE, read_unverified
-    from assay.store.files import read_private
     from assay.store.paths import state_directory
 
     directory = state_directory(os.environ) / DIRECTORY
-    paths = sorted(directory.glob("*.json"))[:MAX_KEPT]
-    kept = [read_unverified(read_private(path, limit=LARGEST_ENVELOPE)) for path in paths]
-    now = datetime.now(UTC)
+    kept = [_kept(path, datetime.now(UTC)) for path in sorted(directory.glob("*.json"))[:MAX_KEPT]]
     if as_json:
-        emit_json(
-            [
-                {
-                    "name": each.name,
-                    "version": each.version,
-                    "platform": each.values.platform,
-                    "expires": each.expires.isoformat(),
-                    "expired": now >= each.expires,
-                }
-                for each in kept
-            ]
-        )
+        emit_json(kept)
         return
     rows = [
         (
-            each.name,
-            str(each.version),
-            each.values.platform,
-            f"{each.expires:%Y-%m-%d}{' (expired)' if now >= each.expires else ''}",
+            str(each["name"]),
+            str(each.get("version", "")),
+            str(each.get("platform", "")),
+            f"{each.get('expires', each.get('error'))}{' (expired)' if each.get('expired') else ''}",
         )
         for each in kept
     ]
     emit(table(("name", "version", "platform", "expires"), rows))
+
+
+def _kept(path: Path, now: datetime) -> dict[str, str | int | bool]:
+    """Return what is said of a kept manifest; one that cannot be read does not hide the others."""
+    from assay.reference.manifest import LARGEST_ENVELOPE, read_unverified
+    from assay.store.files import read_private
+
+    try:
+        found = read_unverified(read_private(path, limit=LARGEST_ENVELOPE))
+    except AssayError as error:
+        return {"name": path.stem, "error": error.code}
+    return {
+        "name": found.name,
+        "version": found.version,
+        "platform": found.values.platform,
+        "expires": found.expires.isoformat(),
+        "expired": now >= found.expires,
+    }
 
 
 @reference.command()
@@ -226,6 +229,36 @@ def memory_of(state: Path) -> Mapping[str, Seen]:
         if error.code == "store.file.missing":
             return {}
         raise
+
+
+def manifest_references(
+    file: Path, trust: Sequence[Path], *, platform: str, now: datetime
+) -> Mapping[str, frozenset[bytes]]:
+    """Return what a signed manifest allows for each register, and remember its version first.
+
+    Args:
+        file: The manifest.
+        trust: Public keys one of which must have signed it.
+        platform: The platform that the policy names.
+        now: The moment of use.
+
+    Raises:
+        UsageError: ``cli.file.*``.
+        ReferenceValueError: ``reference.*``.
+        StoreError: ``store.*``.
+    """
+    from assay.reference.manifest import LARGEST_ENVELOPE, open_manifest
+    from assay.reference.memory import NAME, encode_memory, references
+    from assay.store.files import prepare_directory, write_private
+    from assay.store.paths import state_directory
+
+    signed = open_manifest(read_file(file, limit=LARGEST_ENVELOPE), trusted_keys(trust))
+    state = state_directory(os.environ)
+    prepare_directory(state)
+    with _locked(state):
+        found, after = references(signed, platform=platform, now=now, memory=memory_of(state))
+        write_private(state / NAME, encode_memory(after))
+    return found
 
 
 @contextmanager
