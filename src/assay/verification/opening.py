@@ -71,8 +71,8 @@ def open_evidence(data: bytes) -> Opened:
     """Return the evidence that a file holds.
 
     Args:
-        data: Evidence of any format, its hexadecimal text or base64, or a dstack guest's answer (GetQuote,
-            Info, attestation).
+        data: Evidence of any format, its hexadecimal text or base64, a dstack guest's answer (GetQuote, Info,
+            attestation), an SNP guest device's, or the JSON of a configfs-tsm report.
 
     Raises:
         EvidenceError: ``verification.evidence.oversized``, ``verification.evidence.unrecognised``, or the
@@ -166,6 +166,17 @@ def _from_base64(data: bytes) -> bytes | None:
         return None
 
 
+def _from_carrier(data: bytes) -> bytes | None:
+    """Take an SNP report out of its guest device's answer, or out of what configfs-tsm gives as JSON."""
+    from assay.evidence.snp.carriers import unwrap  # noqa: PLC0415 - where nothing simpler fits
+
+    try:
+        found = unwrap(data)
+    except EvidenceError:
+        return None  # it is something else, or nothing
+    return None if found is data else found
+
+
 def _as_it_is(data: bytes) -> bytes | None:
     return data
 
@@ -174,4 +185,5 @@ _TEXTS: Final = (
     (_as_it_is, ""),
     (_from_hex, ", from hexadecimal text"),
     (_from_base64, ", from base64"),
+    (_from_carrier, ", from a guest's answer"),
 )

@@ -1,0 +1,59 @@
+"""SEV-SNP reports in what carries them are found and verified; what only looks like a carrier is not."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+
+import pytest
+
+from assay.errors import EvidenceError
+from assay.evidence.snp.table import ARK, ASK, CRL, VCEK, encode_table
+from assay.verification.opening import open_evidence
+from support import vectors
+from support.snp_scenes import judge, scene
+
+
+def extended():
+    evidence = scene().finish()
+    own = evidence.endorsements
+    return evidence, encode_table({ARK: own.root, ASK: own.authority, VCEK: own.vek, CRL: own.crl})
+
+
+def tsm(report: bytes, table: bytes) -> bytes:
+    blobs = {"outblob": b64encode(report).decode(), "auxblob": b64encode(table).decode()}
+    return json.dumps({"provider": "sev_guest", "generation": 1, **blobs}).encode()
+
+
+def test_a_report_is_found_in_what_carries_it():
+    evidence, table = extended()
+    answer = bytes(4) + (1184).to_bytes(4, "little") + bytes(24) + evidence.report + bytes(2784)
+    for data, found in (
+        (evidence.report, evidence.report),
+        (evidence.report + table, evidence.report + table),
+        (answer, evidence.report),
+        (tsm(evidence.report, table), evidence.report + table),
+    ):
+        opened = open_evidence(data)
+        assert (opened.platform, opened.evidence) == ("snp", found)
+    assert judge(evidence, endorsements=None, report=opened.evidence).bound
+
+
+def test_what_is_no_carrier_is_not_one():
+    evidence, table = extended()
+    for data in (
+        tsm(evidence.report, table).replace(b"sev_guest", b"tdx_guest"),
+        tsm(b"", b""),
+        bytes(4) + (1184).to_bytes(4, "little") + bytes(24) + evidence.report + b"\1",
+    ):
+        with pytest.raises(EvidenceError):
+            open_evidence(data)
+
+
+@pytest.mark.parametrize(
+    "name", ["veraison-services/sevsnp-tsm-report.json", "lit-sev-snp-utils/snp_report_msg_resp.bin"]
+)
+def test_real_answers(name):
+    opened = open_evidence(vectors.read(f"snp/{name}"))
+    assert opened.platform == "snp"
+    assert "guest's answer" in opened.form
