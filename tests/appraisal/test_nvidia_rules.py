@@ -1,0 +1,158 @@
+"""Rules about NVIDIA devices by their own reports: for each, the evidence that it alone refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from assay.appraisal import AttestationResult, Policy, appraise
+from assay.appraisal.rules.subject import Context
+from assay.evidence.ledger import Ledger
+from assay.evidence.nvidia.claims import (
+    Architecture,
+    DeviceClaims,
+    Mode,
+    NvidiaClaims,
+    ReferenceUse,
+    Revocation,
+)
+from assay.evidence.verification import Anchor, EvidenceResult
+from support.appraisal_evidence import BINDING, NOW, OWN_ROOT, SIGNATURE
+
+NVIDIA = Anchor(bytes(32), "NVIDIA Device Identity CA", simulated=False)
+OWN = Anchor(OWN_ROOT, "assay simulator", simulated=True)
+USED = ReferenceUse(
+    "driver", "550.90.07", "a manifest", "a root", simulated=False, held=False, valid_until=NOW, compared=60
+)
+GPU = DeviceClaims(
+    architecture=Architecture.HOPPER,
+    chip="GH100",
+    revision="A01",
+    device_id="01",
+    nonce=b"n" * 32,
+    driver_version="550.90.07",
+    vbios_version="96.00.9F.00.01",
+    project="1010",
+    project_sku="0200",
+    chip_sku="882",
+    chip_info="",
+    fwid=b"f" * 48,
+    measurements={},
+    mode=Mode.SPT,
+    protected_pcie=None,
+    nvdec0_disabled=False,
+    pdi=None,
+    switch_pdis=frozenset(),
+    gpu_pdis=(),
+    switch_locked=None,
+    opaque={},
+    references=(USED,),
+    revocation=Revocation(NOW - timedelta(hours=2), NOW + timedelta(hours=1), fresh=True),
+)
+SWITCH = replace(
+    GPU,
+    architecture=Architecture.LS10,
+    device_id="02",
+    driver_version="",
+    mode=Mode.UNSTATED,
+    vbios_version="96.10",
+)
+CLAIMS = NvidiaClaims((GPU, SWITCH), b"n" * 32)
+
+
+def policy(body: str = "", *, accept: str = "[]", top: str = "") -> Policy:
+    text = f'version = 1\nplatforms = ["nvidia-gpu"]\naccept = {accept}\n{top}[nvidia]\n{body}\n'
+    return Policy.load(text.encode(), name="test")
+
+
+def judged(
+    by: Policy, *devices: DeviceClaims, anchor: Anchor = NVIDIA, context: Context | None = None
+) -> AttestationResult:
+    claims = NvidiaClaims(devices, b"n" * 32) if devices else CLAIMS
+    made: EvidenceResult[Any] = EvidenceResult(
+        "nvidia-gpu",
+        Ledger((SIGNATURE.passed, BINDING.passed)),
+        BINDING.id,
+        anchor,
+        bytes(32),
+        (),
+        (),
+        {},
+        claims,
+    )
+    return appraise(made, by, now=NOW, references={}, context=context or Context(), workload_log=None)
+
+
+def codes(result: AttestationResult) -> list[str]:
+    return [check.code for check in result.ledger.failed()]
+
+
+def used(**changed: Any) -> DeviceClaims:
+    return replace(GPU, references=(USED, replace(USED, **changed)))
+
+
+def test_what_meets_every_rule_is_accepted_and_opens_no_gate():
+    by = policy()
+    result = judged(by)
+    assert result.accepted
+    assert not by.gate
+    assert result.trust_vector["executables"] == 0
+    assert result.trust_vector["hardware"] == 2
+
+
+def test_a_certificate_on_hold_has_to_be_admitted():
+    assert codes(judged(policy(), used(held=True))) == ["policy.nvidia.hold.weak"]
+    admitted = judged(policy(accept='["certificate-hold"]'), used(held=True))
+    assert admitted.accepted
+    assert admitted.trust_vector["hardware"] == 32
+
+
+def test_manifests_are_of_the_vendor_as_the_device_is():
+    assert codes(judged(policy(), used(simulated=True))) == ["policy.nvidia.manifests.simulated"]
+    assert codes(judged(policy(), replace(GPU, references=()))) == ["policy.nvidia.manifests.missing"]
+    own = policy(top='simulated = "only"\n', accept='["simulated"]')
+    context = Context(installation_roots=frozenset({OWN_ROOT}))
+    assert judged(own, used(simulated=True), anchor=OWN, context=context).accepted
+
+
+@pytest.mark.parametrize(
+    ("body", "devices", "code"),
+    [
+        (
+            'architectures = ["HOPPER", "LS10"]',
+            [replace(GPU, architecture=Architecture.BLACKWELL)],
+            "architectures.not_listed",
+        ),
+        ('drivers = ["550.90.07"]', [GPU, replace(GPU, driver_version="1")], "drivers.not_listed"),
+        ('drivers = ["550.90.07"]', [SWITCH], "drivers.not_listed"),
+        (
+            'firmware = ["96.00.9F.00.01", "96.10"]',
+            [GPU, replace(SWITCH, vbios_version="1")],
+            "firmware.not_listed",
+        ),
+        ('modes = ["spt"]', [replace(GPU, mode=Mode.PPCIE)], "modes.not_listed"),
+        ('modes = ["spt"]', [replace(GPU, mode=Mode.UNSTATED)], "modes.not_listed"),
+        ('device_ids = ["01", "02"]', [replace(GPU, device_id="03")], "device_ids.not_listed"),
+        ("gpus = 1", [GPU, replace(GPU, device_id="03")], "gpus.count"),
+        ("gpus = 1", [SWITCH], "gpus.count"),
+        ("switches = 1", [GPU], "switches.count"),
+        (
+            "fresh_revocation = true",
+            [GPU, replace(SWITCH, revocation=replace(GPU.revocation, fresh=False))],
+            "fresh_revocation.mismatch",
+        ),
+    ],
+)
+def test_requirements(body, devices, code):
+    assert judged(policy(body)).accepted
+    assert codes(judged(policy(body), *devices)) == [f"policy.nvidia.{code}"]
+
+
+def test_the_oldest_status_tells_how_old_the_endorsements_are():
+    by = policy(top="[freshness]\ncollateral_max_age_hours = 2\n")
+    assert judged(by).accepted
+    older = replace(SWITCH, revocation=replace(GPU.revocation, this_update=NOW - timedelta(hours=3)))
+    assert codes(judged(by, GPU, older)) == ["policy.freshness.collateral_max_age_hours.too_old"]

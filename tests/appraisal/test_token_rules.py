@@ -1,0 +1,397 @@
+"""Rules about tokens: for each, the evidence that it alone refuses."""
+
+from __future__ import annotations
+
+from dataclasses import is_dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from assay.appraisal import AttestationResult, Policy, appraise
+from assay.appraisal.rules.subject import Context
+from assay.evidence.confidential_space.claims import ConfidentialSpaceClaims, ContainerClaims, GceClaims
+from assay.evidence.ledger import Ledger
+from assay.evidence.maa.claims import MaaClaims
+from assay.evidence.nras.claims import DeviceClaims, NrasClaims
+from assay.evidence.trust_authority.claims import TrustAuthorityClaims
+from assay.evidence.verification import Anchor, EvidenceResult
+from support.appraisal_evidence import BINDING, NOW, SIGNATURE
+
+
+def changed(claims: Any, **how: Any) -> Any:
+    """Return Claims with some of them changed, whether they are a dataclass or a named tuple."""
+    return replace(claims, **how) if is_dataclass(claims) else claims._replace(**how)
+
+
+PUBLISHED = Anchor(b"\x01" * 32, "published keys", simulated=True, published_keys=True)
+PINNED = Anchor(bytes(32), "Google Confidential Space Root CA", simulated=False)
+DIGEST = "sha256:" + "ab" * 32
+ISSUED = NOW - timedelta(minutes=5)
+DATES: dict[str, Any] = {"issued_at": ISSUED, "not_before": ISSUED, "expires_at": NOW + timedelta(hours=1)}
+CONTAINER = ContainerClaims("an image", DIGEST, DIGEST, "Never", (), {}, (), {}, ())
+SPACE = ConfidentialSpaceClaims(
+    **DATES,
+    kind="pki",
+    issuer="https://confidentialcomputing.googleapis.com",
+    audience="us",
+    subject="a machine",
+    nonces=("n",),
+    bound_nonce=0,
+    debug_status="disabled-since-boot",
+    debug=False,
+    software_name="CONFIDENTIAL_SPACE",
+    software_version=("250301",),
+    hardware="GCP_INTEL_TDX",
+    secure_boot=True,
+    oem=11129,
+    attester_tcb=("INTEL",),
+    profile="",
+    support_attributes=("LATEST", "STABLE", "USABLE"),
+    monitoring={"memory": False},
+    container=CONTAINER,
+    gce=GceClaims("us-central1-a", "a-project", "12", "a-name", "34"),
+    gpu=None,
+    gpu_mode="ON",
+    tcb_status="UpToDate",
+    tcb_date="",
+    service_accounts=("one@a-project",),
+    token={},
+)
+MAA = MaaClaims(
+    **DATES,
+    issuer="https://shared.attest.azure.net",
+    attestation_type="azurevm",
+    tee="sevsnpvm",
+    debug=False,
+    secure_boot=True,
+    compliance="azure-compliant-cvm",
+    policy_hash="hash",
+    measurement=b"m" * 48,
+    report_data=bytes(64),
+    client_nonce=b"n",
+    bound_slot=0,
+    isolation={},
+    runtime={},
+    token={},
+)
+TRUST = TrustAuthorityClaims(
+    **DATES,
+    issuer="https://portal.trustauthority.intel.com",
+    version="2.0.0",
+    attester="TDX",
+    debug=False,
+    debug_status="disabled",
+    tcb_status="UpToDate",
+    tcb_date="",
+    advisories=(),
+    measurements={
+        name: name.encode().ljust(48, b"\0") for name in ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")
+    }
+    | {name: name.encode().ljust(32, b"\0") for name in ("mrenclave", "mrsigner")},
+    held_data=None,
+    nonces=(),
+    bound_slot=0,
+    policies_matched=("one", "two"),
+    policies_unmatched=(),
+    token={},
+)
+DEVICE = DeviceClaims(
+    "GPU-0",
+    "GH100",
+    "ueid-0",
+    "550.90",
+    "96.00",
+    "disabled",
+    secure_boot=True,
+    flags={},
+    warning="",
+    token={},
+)
+NRAS = NrasClaims(
+    issuer="https://nras.attestation.nvidia.com",
+    version="3.0",
+    issued_at=ISSUED,
+    expires_at=NOW + timedelta(hours=1),
+    nonce=b"n" * 32,
+    devices=(DEVICE, changed(DEVICE, name="GPU-1", ueid="ueid-1")),
+    token={},
+)
+GOOD: dict[str, Any] = {
+    "confidential-space": SPACE,
+    "maa": MAA,
+    "trust-authority": TRUST,
+    "nras": NRAS,
+}
+
+
+def policy(platform: str, body: str = "", *, accept: tuple[str, ...] = (), keys: bool = True) -> Policy:
+    quoted = ", ".join(f'"{word}"' for word in (*accept, *(["published-keys"] if keys else [])))
+    text = f'version = 1\nplatforms = ["{platform}"]\naccept = [{quoted}]\n{body}\n'
+    return Policy.load(text.encode(), name="test")
+
+
+def judged(platform: str, by: Policy, claims: Any = None, anchor: Anchor = PUBLISHED) -> AttestationResult:
+    made: EvidenceResult[Any] = EvidenceResult(
+        platform,
+        Ledger((SIGNATURE.passed, BINDING.passed)),
+        BINDING.id,
+        anchor,
+        bytes(32),
+        (),
+        (),
+        {},
+        GOOD[platform] if claims is None else claims,
+    )
+    return appraise(made, by, now=NOW, references={}, context=Context(), workload_log=None)
+
+
+def codes(result: AttestationResult) -> list[str]:
+    return [check.code for check in result.ledger.failed()]
+
+
+@pytest.mark.parametrize("platform", GOOD)
+def test_a_published_key_has_to_be_admitted(platform):
+    assert codes(judged(platform, policy(platform, keys=False))) == ["policy.simulated.published_keys"]
+    result = judged(platform, policy(platform))
+    assert result.accepted
+    assert result.admitted == ("published-keys",)
+    assert result.simulated
+    assert result.trust_vector["hardware"] == 0
+    assert result.trust_vector["runtime-opaque"] == 0
+
+
+def test_a_chain_under_a_pinned_root_needs_no_word():
+    result = judged("confidential-space", policy("confidential-space", keys=False), anchor=PINNED)
+    assert result.accepted
+    assert result.admitted == ()
+    assert not result.simulated
+
+
+def test_a_simulated_root_is_no_published_key():
+    own = Anchor(b"\x02" * 32, "own", simulated=True)
+    assert codes(judged("confidential-space", policy("confidential-space"), anchor=own)) == [
+        "policy.simulated.refused"
+    ]
+
+
+def overridden(**how: Any) -> Any:
+    return changed(SPACE, container=changed(CONTAINER, **how))
+
+
+@pytest.mark.parametrize(
+    ("platform", "claims", "code", "word"),
+    [
+        ("confidential-space", changed(SPACE, debug=True), "attributes.debug.weak", "debug"),
+        ("maa", changed(MAA, debug=True), "attributes.debug.weak", "debug"),
+        ("trust-authority", changed(TRUST, debug=True), "attributes.debug.weak", "debug"),
+        (
+            "nras",
+            changed(NRAS, devices=(DEVICE, changed(DEVICE, debug_status="enabled"))),
+            "attributes.debug.weak",
+            "debug",
+        ),
+        (
+            "nras",
+            changed(NRAS, devices=(changed(DEVICE, debug_status=""),)),
+            "attributes.debug.weak",
+            "debug",
+        ),
+        (
+            "nras",
+            changed(NRAS, devices=(changed(DEVICE, warning="w"),)),
+            "nvidia.warnings.weak",
+            "service-warning",
+        ),
+        (
+            "confidential-space",
+            changed(SPACE, hardware="GCP_SHIELDED_VM"),
+            "confidential_space.tee.weak",
+            "no-tee",
+        ),
+        (
+            "confidential-space",
+            overridden(env_override={"A": "b"}),
+            "confidential_space.overrides.weak",
+            "operator-overrides",
+        ),
+        (
+            "confidential-space",
+            overridden(command_override=("x",)),
+            "confidential_space.overrides.weak",
+            "operator-overrides",
+        ),
+        (
+            "confidential-space",
+            changed(SPACE, tcb_status="OutOfDate"),
+            "confidential_space.tcb.weak",
+            "out-of-date-platform",
+        ),
+        (
+            "trust-authority",
+            changed(TRUST, tcb_status="SWHardeningNeeded"),
+            "trust_authority.tcb.weak",
+            "sw-hardening-needed",
+        ),
+    ],
+)
+def test_weaknesses(platform, claims, code, word):
+    assert codes(judged(platform, policy(platform), claims)) == [f"policy.{code}"]
+    admitted = judged(platform, policy(platform, accept=(word,)), claims)
+    assert admitted.accepted
+    assert set(admitted.admitted) == {word, "published-keys"}
+
+
+@pytest.mark.parametrize(
+    ("platform", "claims", "code"),
+    [
+        ("confidential-space", changed(SPACE, tcb_status="Revoked"), "confidential_space.tcb.unknown"),
+        ("trust-authority", changed(TRUST, tcb_status=""), "trust_authority.tcb.unknown"),
+        ("trust-authority", changed(TRUST, tcb_status="Splendid"), "trust_authority.tcb.unknown"),
+    ],
+)
+def test_states_that_nothing_admits(platform, claims, code):
+    words = ("sw-hardening-needed", "configuration-needed", "out-of-date-platform")
+    assert codes(judged(platform, policy(platform, accept=words), claims)) == [f"policy.{code}"]
+
+
+def test_a_machine_without_intels_status_has_none_to_judge():
+    assert judged("confidential-space", policy("confidential-space"), changed(SPACE, tcb_status="")).accepted
+
+
+GCE = SPACE.gce
+
+
+@pytest.mark.parametrize(
+    ("body", "claims", "code"),
+    [
+        (f'image_digests = ["{DIGEST}"]', overridden(image_digest="sha256:00"), "image_digests.not_listed"),
+        ('image_references = ["an image"]', overridden(image_reference="x"), "image_references.not_listed"),
+        ('audiences = ["us"]', changed(SPACE, audience="them"), "audiences.not_listed"),
+        ('hardware = ["GCP_INTEL_TDX"]', changed(SPACE, hardware="GCP_AMD_SEV"), "hardware.not_listed"),
+        (
+            'project_ids = ["a-project"]',
+            changed(SPACE, gce=changed(GCE, project_id="x")),
+            "project_ids.not_listed",
+        ),
+        ('zones = ["us-central1-a"]', changed(SPACE, gce=changed(GCE, zone="x")), "zones.not_listed"),
+        ('gpu_modes = ["ON"]', changed(SPACE, gpu_mode=""), "gpu_modes.not_listed"),
+        (
+            'service_accounts = ["one@a-project"]',
+            changed(SPACE, service_accounts=("one@a-project", "two@a-project")),
+            "service_accounts.not_listed",
+        ),
+        (
+            'service_accounts = ["one@a-project"]',
+            changed(SPACE, service_accounts=()),
+            "service_accounts.not_listed",
+        ),
+        ('support = "STABLE"', changed(SPACE, support_attributes=("USABLE",)), "support.mismatch"),
+        ("secure_boot = true", changed(SPACE, secure_boot=False), "secure_boot.mismatch"),
+        ("secure_boot = true", changed(SPACE, secure_boot=None), "secure_boot.unknown"),
+        ("monitoring = false", changed(SPACE, monitoring={"memory": True}), "monitoring.mismatch"),
+    ],
+)
+def test_requirements_of_confidential_space(body, claims, code):
+    by = policy("confidential-space", f"[confidential_space]\n{body}")
+    assert judged("confidential-space", by).accepted
+    assert codes(judged("confidential-space", by, claims)) == [f"policy.confidential_space.{code}"]
+
+
+@pytest.mark.parametrize(
+    ("body", "how", "code"),
+    [
+        (f'measurement = ["{(b"m" * 48).hex()}"]', {"measurement": b"m" * 32}, "measurement.mismatch"),
+        ('issuers = ["https://shared.attest.azure.net"]', {"issuer": "https://x"}, "issuers.not_listed"),
+        ('attestation_types = ["azurevm"]', {"attestation_type": "sgx"}, "attestation_types.not_listed"),
+        ('tees = ["sevsnpvm"]', {"tee": "tdxvm"}, "tees.not_listed"),
+        ('compliance = ["azure-compliant-cvm"]', {"compliance": ""}, "compliance.not_listed"),
+        ('policy_hashes = ["hash"]', {"policy_hash": "x"}, "policy_hashes.not_listed"),
+        ("secure_boot = true", {"secure_boot": False}, "secure_boot.mismatch"),
+    ],
+)
+def test_requirements_of_azure_attestation(body, how, code):
+    by = policy("maa", f"[maa]\n{body}")
+    assert judged("maa", by).accepted
+    assert codes(judged("maa", by, changed(MAA, **how))) == [f"policy.maa.{code}"]
+
+
+@pytest.mark.parametrize("name", TRUST.measurements)
+def test_registers_of_trust_authority(name):
+    by = policy("trust-authority", f'[trust_authority]\n{name} = ["{TRUST.measurements[name].hex()}"]')
+    assert judged("trust-authority", by).accepted
+    for other in ({**TRUST.measurements, name: b"x" * 48}, {}):
+        found = judged("trust-authority", by, changed(TRUST, measurements=other))
+        assert codes(found) == [f"policy.trust_authority.{name}.mismatch"]
+
+
+@pytest.mark.parametrize(
+    ("body", "how", "code"),
+    [
+        ('attesters = ["TDX"]', {"attester": "SGX"}, "attesters.not_listed"),
+        ('policies = ["one"]', {"policies_matched": ("two",)}, "policies.mismatch"),
+    ],
+)
+def test_requirements_of_trust_authority(body, how, code):
+    by = policy("trust-authority", f"[trust_authority]\n{body}")
+    assert judged("trust-authority", by).accepted
+    assert codes(judged("trust-authority", by, changed(TRUST, **how))) == [f"policy.trust_authority.{code}"]
+
+
+@pytest.mark.parametrize(
+    ("body", "devices", "code"),
+    [
+        ('drivers = ["550.90"]', (DEVICE, changed(DEVICE, driver="1")), "drivers.not_listed"),
+        ('drivers = ["550.90"]', (changed(DEVICE, driver=""),), "drivers.not_listed"),
+        ('firmware = ["96.00"]', (changed(DEVICE, firmware="1"), DEVICE), "firmware.not_listed"),
+        ('device_ids = ["ueid-0", "ueid-1"]', (changed(DEVICE, ueid="x"),), "device_ids.not_listed"),
+        ("gpus = 2", (DEVICE,), "gpus.count"),
+        ("gpus = 2", (DEVICE,) * 3, "gpus.count"),
+    ],
+)
+def test_requirements_of_the_remote_attestation_service(body, devices, code):
+    by = policy("nras", f"[nvidia]\n{body}")
+    assert judged("nras", by).accepted
+    assert codes(judged("nras", by, changed(NRAS, devices=devices))) == [f"policy.nvidia.{code}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("architectures", '["HOPPER"]'), ("modes", '["spt"]'), ("switches", "1"), ("fresh_revocation", "true")],
+)
+def test_what_the_service_does_not_state_cannot_be_demanded_of_it(name, value):
+    assert codes(judged("nras", policy("nras", f"[nvidia]\n{name} = {value}"))) == [
+        f"policy.nvidia.{name}.unstated"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("platform", "body", "gate"),
+    [
+        ("confidential-space", "", False),
+        ("confidential-space", f'[confidential_space]\nimage_digests = ["{DIGEST}"]', True),
+        ("maa", "", False),
+        ("maa", f'[maa]\nmeasurement = ["{(b"m" * 48).hex()}"]', True),
+        ("trust-authority", "", False),
+        ("trust-authority", f'[trust_authority]\nrtmr1 = ["{TRUST.measurements["rtmr1"].hex()}"]', False),
+        *[
+            ("trust-authority", f'[trust_authority]\n{name} = ["{TRUST.measurements[name].hex()}"]', True)
+            for name in ("mrtd", "mrenclave", "mrsigner")
+        ],
+        ("nras", '[nvidia]\ndrivers = ["550.90"]', False),
+    ],
+)
+def test_which_policies_name_the_code(platform, body, gate):
+    by = policy(platform, body)
+    assert by.gate is gate
+    assert judged(platform, by).trust_vector["executables"] == (3 if gate else 0)
+
+
+def test_old_tokens_are_too_old_for_a_policy_that_says_so():
+    body = "[freshness]\ncollateral_max_age_hours = 1"
+    for platform, claims in GOOD.items():
+        assert judged(platform, policy(platform, body)).accepted
+        late = changed(claims, issued_at=NOW - timedelta(hours=2))
+        assert codes(judged(platform, policy(platform, body), late)) == [
+            "policy.freshness.collateral_max_age_hours.too_old"
+        ]
