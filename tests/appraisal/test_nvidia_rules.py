@@ -10,6 +10,7 @@ import pytest
 
 from assay.appraisal import AttestationResult, Policy, appraise
 from assay.appraisal.rules.subject import Context
+from assay.evidence.facts import Window
 from assay.evidence.ledger import Ledger
 from assay.evidence.nvidia.claims import (
     Architecture,
@@ -25,7 +26,14 @@ from support.appraisal_evidence import BINDING, NOW, OWN_ROOT, SIGNATURE
 NVIDIA = Anchor(bytes(32), "NVIDIA Device Identity CA", simulated=False)
 OWN = Anchor(OWN_ROOT, "assay simulator", simulated=True)
 USED = ReferenceUse(
-    "driver", "550.90.07", "a manifest", "a root", simulated=False, held=False, valid_until=NOW, compared=60
+    "driver",
+    "550.90.07",
+    "a manifest",
+    "a root",
+    simulated=False,
+    held=False,
+    window=Window(NOW, NOW),
+    compared=60,
 )
 GPU = DeviceClaims(
     architecture=Architecture.HOPPER,
