@@ -23,7 +23,7 @@ def said(capsys, *words):
     return code, found.out, found.err
 
 
-@pytest.mark.parametrize("platform", ["tdx", "sgx"])
+@pytest.mark.parametrize("platform", ["tdx", "sgx", "nitro", "nitro-tpm"])
 def test_the_command_it_prints_accepts_the_evidence(capsys, tmp_path, platform):
     code, out, err = said(capsys, "simulate", platform, "--out", tmp_path / "made")
     assert code == 0

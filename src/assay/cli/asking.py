@@ -16,7 +16,7 @@ from assay.cli.reading import read_directory, read_file
 from assay.cli.showing import Missing
 from assay.errors import EvidenceError, UsageError
 from assay.evidence.ledger import Outcome
-from assay.evidence.roots import Roots
+from assay.evidence.roots import INTEL, Roots
 from assay.evidence.verification import Expected, Unchecked
 from assay.verification import verify
 from assay.verification.formats import format_of
@@ -24,7 +24,7 @@ from assay.verification.opening import MAX_EVIDENCE_BYTES, MAX_LOG_BYTES, CcelDa
 from assay.verification.terms import Given, Terms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from assay.appraisal.result import AttestationResult
     from assay.appraisal.rules.subject import Context
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from assay.evidence.dstack import Presented
     from assay.evidence.facts import FactCache
     from assay.evidence.verification import Binding, Need
+    from assay.simulator.anchors import SimulatedAnchor
     from assay.verification.formats import Format
     from assay.verification.materials import Materials
     from assay.verification.opening import Opened
@@ -419,16 +420,19 @@ def references_of(words: tuple[str, ...]) -> dict[str, frozenset[bytes]]:
     return found
 
 
-def roots_of(path: Path | None, own: tuple[str, bytes] | None) -> Roots:
-    """Return the vendor's roots, this installation's own where it is asked for, and those of a PEM file.
+def roots_of(path: Path | None, own: Iterable[SimulatedAnchor]) -> Roots:
+    """Return the vendor's roots, this installation's own where they are asked for, and those of a PEM file.
+
+    A root of a file anchors the formats of the vendor whose root has its name, and Intel's when none has:
+    evidence under it is simulated in any case, and another vendor's formats demand another name.
 
     Raises:
         UsageError: ``cli.file.*``, ``cli.verify.roots``.
         EvidenceError: ``roots.*``.
     """
     roots = Roots.vendor()
-    if own is not None:
-        roots = roots.with_anchor(*own)
+    for anchor in own:
+        roots = roots.with_anchor(anchor.name, anchor.der, vendor=anchor.vendor)
     if path is None:
         return roots
     from cryptography import x509
@@ -437,32 +441,45 @@ def roots_of(path: Path | None, own: tuple[str, bytes] | None) -> Roots:
     data = read_file(path, limit=MAX_ROOTS_BYTES)
     try:
         found = x509.load_pem_x509_certificates(data)
+        names = [
+            certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME) for certificate in found
+        ]
     except ValueError:
         raise UsageError(
             "cli.verify.roots", f"{escape(str(path), limit=300)} holds no certificates in PEM."
         ) from None
-    for index, certificate in enumerate(found, 1):
+    families = {root.decode().common_name: root.vendor for root in Roots.vendor().entries}
+    for index, (certificate, common) in enumerate(zip(found, names, strict=True), 1):
         name = escape(path.name, limit=40)[:50] + (f" #{index}" if len(found) > 1 else "")
-        roots = roots.with_anchor(name, certificate.public_bytes(Encoding.DER))
+        vendor = families.get(str(common[0].value), INTEL) if common else INTEL
+        roots = roots.with_anchor(name, certificate.public_bytes(Encoding.DER), vendor=vendor)
     return roots
 
 
-def own_root(policy: Policy, environ: Mapping[str, str]) -> tuple[str, bytes] | None:
-    """Return name and DER of this installation's simulated root, where the policy is for simulated machines.
+def own_roots(policy: Policy, environ: Mapping[str, str]) -> tuple[SimulatedAnchor, ...]:
+    """Return this installation's simulated roots, where the policy is for simulated machines of its kind.
 
     Raises:
         SimulatorError: ``simulator.installation.exposed``, ``simulator.installation.malformed``.
     """
-    return installation_root(environ) if policy.document.simulated == "only" else None
+    document = policy.document
+    return installation_roots(environ, document.platforms) if document.simulated == "only" else ()
 
 
-def installation_root(environ: Mapping[str, str]) -> tuple[str, bytes] | None:
-    """Return name and DER of this installation's simulated root, or None when it never made one.
+def installation_roots(
+    environ: Mapping[str, str], platforms: Collection[str] | None = None
+) -> tuple[SimulatedAnchor, ...]:
+    """Return this installation's simulated roots; none when it never made one.
+
+    Args:
+        environ: The environment, for the state directory.
+        platforms: Those that roots are wanted for; None for all.
 
     Raises:
         SimulatorError: ``simulator.installation.exposed``, ``simulator.installation.malformed``.
     """
     from assay.errors import SimulatorError
+    from assay.simulator.anchors import anchors
     from assay.simulator.intel import STATE_DIRECTORY, Installation
     from assay.store.paths import state_directory
 
@@ -470,9 +487,9 @@ def installation_root(environ: Mapping[str, str]) -> tuple[str, bytes] | None:
         installation = Installation.open(state_directory(environ) / STATE_DIRECTORY)
     except SimulatorError as error:
         if error.code == "simulator.installation.missing":
-            return None
+            return ()
         raise
-    return installation.anchor_name, installation.root_der
+    return anchors(installation) if platforms is None else anchors(installation, platforms)
 
 
 def materials_of(paths: Iterable[Path]) -> Materials:

@@ -222,7 +222,7 @@ def _errand(
     return run_errand(
         [(path, asking.evidence_of(path)) for path in files],
         state=_directory(),
-        roots=asking.roots_of(roots_file, asking.installation_root(os.environ)),
+        roots=asking.roots_of(roots_file, asking.installation_roots(os.environ)),
         choices=Choices(update or "", str(evaluation_number or ""), imds),
         services=services,
         authorities=None if tls_ca is None else read_file(tls_ca, limit=MAX_CA_BYTES),

@@ -175,14 +175,14 @@ def _question(
     from assay.evidence.verification import fingerprint
     from assay.verification.terms import Terms
 
-    own = asking.installation_root(os.environ)
+    own = asking.installation_roots(os.environ)
     return asking.Question(
         policy=Policy.shipped("genuine"),
         asked=asking.Asked(None, nonce=False),
         now=asking.time_of(at),
         as_of=at is not None,
         roots=asking.roots_of(roots_file, own),
-        context=Context(installation_roots=frozenset({fingerprint(own[1])} if own else ())),
+        context=Context(installation_roots=frozenset(fingerprint(anchor.der) for anchor in own)),
         references={},
         materials=asking.materials_of(endorsements),
         terms=Terms(),

@@ -162,7 +162,7 @@ def _with_export(
         data,
         vkey=log_key(vkey, None, export),
         memory=remembered if remembered.exists() else None,  # an auditor's computer keeps no state
-        roots=roots_of(roots_file, None),
+        roots=roots_of(roots_file, ()),
         policy=policy,
         references=references,
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from assay.cli import simulate_nitro
 from assay.cli.output import emit, emit_json, progress, table
 from assay.errors import UsageError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from assay.simulator.attacks import Attack
     from assay.simulator.endorsements import Tee
     from assay.simulator.intel import Installation
+    from assay.simulator.nitro.attacks import Platform
     from assay.simulator.scene import Evidence
 
 REPORT_DATA_BYTES = 64
@@ -23,7 +25,7 @@ VERSIONS = {"tdx": (4, 5), "sgx": (3, 4, 5)}
 
 
 @click.command()
-@click.argument("platform", type=click.Choice(["tdx", "sgx"]))
+@click.argument("platform", type=click.Choice([*VERSIONS, *simulate_nitro.PLATFORMS]))
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="A new or empty directory.")
 @click.option("--attack", metavar="NAME", help="Make it wrong in this one way.")
 @click.option("--list", "listing", is_flag=True, help="List the attacks instead.")
@@ -32,7 +34,7 @@ VERSIONS = {"tdx": (4, 5), "sgx": (3, 4, 5)}
 @click.option("--throw-away", is_flag=True, help="Use a root that is forgotten, not this installation's.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made, or the list, as JSON.")
 def simulate(
-    platform: Tee,
+    platform: str,
     *,
     out: Path | None,
     attack: str | None,
@@ -48,37 +50,48 @@ def simulate(
     simulated hardware accepts it.
     """
     if listing:
-        _list(platform, as_json=as_json)
+        _list(_attacks(platform), as_json=as_json)
         return 0
     if out is None:
         raise UsageError("cli.simulate.out", "Say where to write it.", action="Add --out DIR.")
-    versions = VERSIONS[platform]
+    versions = VERSIONS.get(platform, ())
     if version is not None and version not in versions:
-        known = ", ".join(str(each) for each in versions)
+        known = ", ".join(str(each) for each in versions) or "none that could be chosen"
         raise UsageError("cli.simulate.version", f"The quote formats of {platform} are {known}.")
     expected = _report_data(report_data)
     target = _directory(out)
     installation, whose = _installation(throw_away=throw_away)
-    evidence, found = _stage(installation, platform, version, attack, expected)
-    command = _write(target, evidence, found, whose)
+    if platform in simulate_nitro.PLATFORMS:
+        made = simulate_nitro.write(
+            target, installation, whose, platform=cast("Platform", platform), attack=attack, binding=expected
+        )
+    else:
+        evidence, found = _stage(installation, cast("Tee", platform), version, attack, expected)
+        made = _summary(target, evidence, found, whose, _write(target, evidence, found, whose))
     if as_json:
-        emit_json(_summary(target, evidence, found, whose, command))
+        emit_json(made)
         return 0
     progress(f"Root: {whose}.")
-    if found:
-        progress(f"Attack {found.name}: {found.description}")
-    emit(shlex.join(command))
+    if made["attack"]:
+        progress(f"Attack {made['attack']['name']}: {made['attack']['description']}")
+    emit(shlex.join(made["command"]))
     return 0
 
 
-def _list(platform: Tee, *, as_json: bool) -> None:
+def _attacks(platform: str) -> list[dict[str, Any]]:
+    if platform in simulate_nitro.PLATFORMS:
+        return simulate_nitro.attacks(cast("Platform", platform))
     from assay.simulator.attacks import catalogue
 
-    entries = [entry for entry in catalogue() if platform in entry.platforms]
+    tee = cast("Tee", platform)
+    return [_attack_json(entry, tee) for entry in catalogue() if tee in entry.platforms]
+
+
+def _list(entries: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
-        emit_json([_attack_json(entry, platform) for entry in entries])
+        emit_json(entries)
         return
-    rows = [(entry.name, entry.description, entry.refused_with(platform)) for entry in entries]
+    rows = [(entry["name"], entry["description"], entry["code"]) for entry in entries]
     emit(table(("attack", "what is wrong", "refused with"), rows))
 
 

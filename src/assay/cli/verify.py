@@ -129,14 +129,14 @@ def _question(
 
     asked = asking.binding_of(report_data, nonce)
     policy = asking.policy_of(policy_name, also)
-    own = asking.own_root(policy, os.environ)
+    own = asking.own_roots(policy, os.environ)
     return asking.Question(
         policy=policy,
         asked=asked,
         now=asking.time_of(at),
         as_of=at is not None,
         roots=asking.roots_of(roots_file, own),
-        context=Context(installation_roots=frozenset({fingerprint(own[1])} if own else ())),
+        context=Context(installation_roots=frozenset(fingerprint(anchor.der) for anchor in own)),
         references=asking.references_of(references),
         materials=asking.materials_of(endorsements),
         terms=asking.terms_of(audience, user_data, carrier),

@@ -93,6 +93,8 @@ class NitroAttack:
             claim that shows it, as ``claim:debug``.
         platforms: Where it can be made.
         apply: Spoils a scene.
+        unrouted: The code with which ``assay verify`` refuses it, when the format's verifier never sees it
+            because its bytes are recognised as something else, or as nothing.
     """
 
     name: str
@@ -100,6 +102,7 @@ class NitroAttack:
     code: str
     platforms: tuple[Platform, ...]
     apply: Callable[[NitroScene], None]
+    unrouted: str = ""
 
 
 ATTACKS: dict[str, NitroAttack] = {}
@@ -108,10 +111,15 @@ ENCLAVE: tuple[Platform, ...] = ("nitro",)
 
 
 def _attack(
-    name: str, description: str, *, code: str, platforms: tuple[Platform, ...] = BOTH
+    name: str,
+    description: str,
+    *,
+    code: str,
+    platforms: tuple[Platform, ...] = BOTH,
+    unrouted: str = "",
 ) -> Callable[[Callable[[NitroScene], None]], Callable[[NitroScene], None]]:
     def register(apply: Callable[[NitroScene], None]) -> Callable[[NitroScene], None]:
-        ATTACKS[name] = NitroAttack(name, description, code, platforms, apply)
+        ATTACKS[name] = NitroAttack(name, description, code, platforms, apply, unrouted)
         return apply
 
     return register
@@ -266,13 +274,21 @@ def _expired_leaf(scene: NitroScene) -> None:
     _reissue(scene, 4, not_after=scene.at - timedelta(minutes=1))
 
 
-@_attack("weak-algorithm", "The header states another algorithm.", code="nitro.cose.algorithm")
+@_attack(
+    "weak-algorithm",
+    "The header states another algorithm.",
+    code="nitro.cose.algorithm",
+    unrouted="verification.evidence.unrecognised",
+)
 def _weak_algorithm(scene: NitroScene) -> None:
     scene.draft.protected = encode({1: -7})
 
 
 @_attack(
-    "unprotected-algorithm", "The algorithm stands where no signature covers it.", code="nitro.cose.algorithm"
+    "unprotected-algorithm",
+    "The algorithm stands where no signature covers it.",
+    code="nitro.cose.algorithm",
+    unrouted="verification.evidence.unrecognised",
 )
 def _unprotected_algorithm(scene: NitroScene) -> None:
     scene.draft.protected, scene.draft.unprotected = b"", {1: -35}
@@ -287,6 +303,7 @@ def _trailing(scene: NitroScene) -> None:
     "other-platform",
     "A document of the other kind of module is shown for the one demanded.",
     code="nitro.payload.platform",
+    unrouted="policy.platforms.other",
 )
 def _other_platform(scene: NitroScene) -> None:
     other: Platform = "nitro" if scene.platform == "nitro-tpm" else "nitro-tpm"

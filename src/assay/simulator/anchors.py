@@ -1,0 +1,50 @@
+"""The roots that an installation's simulated hardware ends in, one for each family of formats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from assay.simulator.intel import Installation
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedAnchor:
+    """One root of an installation.
+
+    Attributes:
+        vendor: The family of formats that it anchors, as ``assay.evidence.roots`` names it.
+        name: A name that cannot be taken for a vendor's.
+        der: The certificate, DER.
+    """
+
+    vendor: str
+    name: str
+    der: bytes
+
+
+_VENDORS: Final = {"tdx": "intel", "sgx": "intel", "nitro": "aws", "nitro-tpm": "aws"}
+
+
+def anchors(
+    installation: Installation, platforms: Collection[str] = tuple(_VENDORS)
+) -> tuple[SimulatedAnchor, ...]:
+    """Return the roots behind an installation's simulated evidence of these platforms, Intel's first.
+
+    Args:
+        installation: Whose.
+        platforms: Names of platforms; those without a derived root are left out.
+    """
+    wanted = {_VENDORS[platform] for platform in platforms if platform in _VENDORS}
+    found = []
+    if "intel" in wanted:
+        found.append(SimulatedAnchor("intel", installation.anchor_name, installation.root_der))
+    if "aws" in wanted:
+        from assay.simulator.nitro.hypervisor import SimulatedAws  # noqa: PLC0415 - for its platforms alone
+
+        aws = SimulatedAws(installation)
+        found.append(SimulatedAnchor("aws", aws.anchor_name, aws.root_der))
+    return tuple(found)
