@@ -740,6 +740,27 @@ def test_the_issuer_may_come_from_the_caller():
     assert judge(found.encode()).ledger["tpm.ak.root"].outcome is Outcome.FAILED
 
 
+def test_the_certificates_of_the_caller_come_in_any_order():
+    found = draft(certified=True)
+    leaf, issuer = found.certificates
+    found.certificates = ()
+    stranger = certificate("A Stranger", keys("stranger"), ROOT_NAME, keys("root"), authority=True)
+    result = judge(found.encode(), issuers=(stranger, issuer, leaf))
+    assert result.bound, result.ledger.unmet()
+    assert result.claims.ak_common_name == AK_NAME
+    assert judge(found.encode(), issuers=(issuer,)).ledger["tpm.ak.trust"].outcome is Outcome.NOT_CHECKED
+
+
+def test_issuers_that_name_each_other_end():
+    one = certificate("One", keys("one"), "Two", keys("two"), authority=True)
+    two = certificate("Two", keys("two"), "One", keys("one"), authority=True)
+    found = draft()
+    found.certificates = (certificate(AK_NAME, ak("p256"), "One", keys("one"), authority=False),)
+    assert [check.id for check in judge(found.encode(), issuers=(one, two)).ledger.failed()] == [
+        "tpm.ak.root"
+    ]
+
+
 def test_the_chain_may_carry_its_root():
     found = draft(certified=True)
     found.certificates = (*found.certificates, root())

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from enum import IntEnum
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Algorithm(IntEnum):
-    """A digest algorithm as event logs number it (TCG Algorithm Registry 1.34, table 3)."""
+    """A digest algorithm as event logs and TPMs number it (TCG Algorithm Registry 1.34, table 3).
+
+    Attributes:
+        size: Length of a digest, in bytes.
+    """
+
+    size: int
+    _make: Callable[[bytes], Any]
 
     SHA1 = 0x0004
     SHA256 = 0x000B
@@ -18,10 +30,7 @@ class Algorithm(IntEnum):
     SHA3_384 = 0x0028
     SHA3_512 = 0x0029
 
-    @property
-    def size(self) -> int:
-        """Length of a digest, in bytes."""
-        return _SIZES[self]
+    __hash__ = int.__hash__  # as equal as the number that it is, and found faster than by a member's name
 
     def digest(self, data: bytes) -> bytes:
         """Return the digest of ``data``.
@@ -29,26 +38,21 @@ class Algorithm(IntEnum):
         Raises:
             ValueError: OpenSSL of this system does not offer the algorithm (only ``SM3_256`` may be missing).
         """
-        return hashlib.new(_NAMES[self], data).digest()
+        found: bytes = self._make(data).digest()
+        return found
 
 
-_SIZES = {
-    Algorithm.SHA1: 20,
-    Algorithm.SHA256: 32,
-    Algorithm.SHA384: 48,
-    Algorithm.SHA512: 64,
-    Algorithm.SM3_256: 32,
-    Algorithm.SHA3_256: 32,
-    Algorithm.SHA3_384: 48,
-    Algorithm.SHA3_512: 64,
-}
-_NAMES = {
-    Algorithm.SHA1: "sha1",
-    Algorithm.SHA256: "sha256",
-    Algorithm.SHA384: "sha384",
-    Algorithm.SHA512: "sha512",
-    Algorithm.SM3_256: "sm3",
-    Algorithm.SHA3_256: "sha3_256",
-    Algorithm.SHA3_384: "sha3_384",
-    Algorithm.SHA3_512: "sha3_512",
-}
+def _equip(member: Algorithm, size: int, make: Callable[[bytes], Any]) -> None:
+    """Give a member its size and hash: attributes are found faster than entries of a table of members."""
+    member.size = size
+    member._make = make
+
+
+_equip(Algorithm.SHA1, 20, hashlib.sha1)
+_equip(Algorithm.SHA256, 32, hashlib.sha256)
+_equip(Algorithm.SHA384, 48, hashlib.sha384)
+_equip(Algorithm.SHA512, 64, hashlib.sha512)
+_equip(Algorithm.SM3_256, 32, partial(hashlib.new, "sm3"))
+_equip(Algorithm.SHA3_256, 32, hashlib.sha3_256)
+_equip(Algorithm.SHA3_384, 48, hashlib.sha3_384)
+_equip(Algorithm.SHA3_512, 64, hashlib.sha3_512)

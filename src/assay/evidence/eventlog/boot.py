@@ -22,7 +22,7 @@ from assay.evidence.eventlog.kinds import EventType
 from assay.evidence.eventlog.legacy import parse_boot_log
 from assay.evidence.eventlog.payload import FIRMWARE_HASHED_TYPES, Coverage, PayloadBinding, binding
 from assay.evidence.eventlog.regions import unsigned_regions
-from assay.evidence.ledger import CheckFailedError, CheckSpec, LedgerBuilder, Outcome
+from assay.evidence.ledger import Check, CheckFailedError, CheckSpec, LedgerBuilder, Outcome
 from assay.evidence.verification import UnsignedRegion
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from assay.evidence.eventlog.algorithms import Algorithm
     from assay.evidence.eventlog.tcg import TcgEvent, TcgLog
-    from assay.evidence.ledger import Check
 
 PCR_COUNT = 24
 DYNAMIC_PCRS = range(17, 23)
@@ -51,6 +50,7 @@ class LogSpecs:
 
     Attributes:
         all: All of them, for the format's own list.
+        absent: Their outcomes where there is no log.
     """
 
     layout: CheckSpec
@@ -60,10 +60,15 @@ class LogSpecs:
     separators: CheckSpec
     payloads: CheckSpec
     all: tuple[CheckSpec, ...] = field(init=False)
+    absent: tuple[Check, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         found = (self.layout, self.canonical, self.bank, self.replay, self.separators, self.payloads)
         object.__setattr__(self, "all", found)
+        absent = tuple(
+            Check(spec, Outcome.NOT_APPLICABLE, "", "the evidence has no event log") for spec in found
+        )
+        object.__setattr__(self, "absent", absent)
 
     @classmethod
     def of(cls, prefix: str) -> LogSpecs:
@@ -197,13 +202,11 @@ def verify_boot_log(
     """
     if not explained or not explained.issubset(pcrs):
         raise EvidenceError("evidence.call.registers", "A log explains some of the PCRs that are quoted.")
+    if not log and not canonical:
+        return LogOutcome(specs.absent, None, ())
     ledger = LedgerBuilder(specs.all)
     claims: BootLogClaims | None = None
     unsigned: tuple[UnsignedRegion, ...] = (UnsignedRegion(0, len(log), "all of it: nothing proves the log"),)
-    if not log and not canonical:
-        for spec in specs.all:
-            ledger.not_applicable(spec, "the evidence has no event log")
-        return LogOutcome(ledger.close().checks, None, ())
     try:
         logs = _read(ledger, specs, log, canonical, bank)
         _bank(ledger, specs, logs, bank, explained)

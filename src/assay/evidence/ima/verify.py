@@ -22,13 +22,12 @@ from assay.evidence.ima.entries import (
     digest_algorithm,
     frames,
 )
-from assay.evidence.ledger import CheckFailedError, CheckSpec, LedgerBuilder, Outcome
+from assay.evidence.ledger import Check, CheckFailedError, CheckSpec, LedgerBuilder, Outcome
 from assay.evidence.verification import UnsignedRegion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from assay.evidence.ledger import Check
 
 IMA_PCR = 10
 DEFAULT_MAX_PENDING = 64
@@ -49,6 +48,7 @@ class ImaSpecs:
 
     Attributes:
         all: All of them, for the format's own list.
+        absent: Their outcomes where there is no log.
     """
 
     layout: CheckSpec
@@ -59,6 +59,7 @@ class ImaSpecs:
     pending: CheckSpec
     aggregate: CheckSpec
     all: tuple[CheckSpec, ...] = field(init=False)
+    absent: tuple[Check, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         found = (
@@ -71,6 +72,10 @@ class ImaSpecs:
             self.aggregate,
         )
         object.__setattr__(self, "all", found)
+        absent = tuple(
+            Check(spec, Outcome.NOT_APPLICABLE, "", "the evidence has no IMA log") for spec in found
+        )
+        object.__setattr__(self, "absent", absent)
 
     @classmethod
     def of(cls, prefix: str) -> ImaSpecs:
@@ -181,11 +186,9 @@ def verify_ima(
         max_pending: How many entries may follow those that the quote proves.
         accept_padded: Whether padded SHA-1 digests will do in a stronger bank: a policy's decision.
     """
-    ledger = LedgerBuilder(specs.all)
     if not log:
-        for spec in specs.all:
-            ledger.not_applicable(spec, "the evidence has no IMA log")
-        return ImaOutcome(ledger.close().checks, None, ())
+        return ImaOutcome(specs.absent, None, ())
+    ledger = LedgerBuilder(specs.all)
     claims: ImaClaims | None
     everything = (UnsignedRegion(0, len(log), "all of it: nothing proves the log"),)
     unsigned: tuple[UnsignedRegion, ...] = everything

@@ -148,5 +148,19 @@ def _selection(data: bytes, at: int) -> tuple[BankSelection, int]:
     at += _SELECTION.size
     if not 1 <= size <= MAX_SELECT_BYTES or len(data) < at + size:
         raise _layout("selection", f"A PCR selection has {size} bytes: not 1 to 4, or more than there are.")
-    bits = int.from_bytes(data[at : at + size], "little")
-    return BankSelection(algorithm, tuple([i for i in range(8 * size) if bits >> i & 1])), at + size
+    return BankSelection(algorithm, indices(data[at : at + size])), at + size
+
+
+# By place in a bitmap and value of the byte there: the PCRs that it names.
+_NAMED = tuple(
+    tuple(tuple(8 * place + bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
+    for place in range(MAX_SELECT_BYTES)
+)
+
+
+def indices(bitmap: bytes) -> tuple[int, ...]:
+    """Return the PCRs that a selection's bitmap of at most four bytes names, ascending."""
+    found: tuple[int, ...] = ()
+    for named, byte in zip(_NAMED, bitmap, strict=False):
+        found += named[byte]
+    return found

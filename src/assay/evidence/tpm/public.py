@@ -7,7 +7,7 @@ Source: TCG TPM 2.0 Library, part 2, sections 12.2.4 (TPMT_PUBLIC), 8.3 (TPMA_OB
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntFlag
 from struct import Struct
 from typing import TYPE_CHECKING, NoReturn
@@ -88,6 +88,9 @@ class AttestationKey:
         attributes: TPMA_OBJECT of its public area; None when only an SPKI was given.
         name: Its TPM name, u16 hash algorithm and digest of the public area; None for an SPKI.
         scheme: The scheme and hash that the public area fixes; None when it fixes none, or for an SPKI.
+        digest: SHA-256 of the SPKI, 32 bytes: names the key whatever form it was given in.
+        lacks: What the public area lacks, or has too much of, to be an attestation key: names of TPMA_OBJECT;
+            empty when all is well or only an SPKI was given.
     """
 
     key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -95,6 +98,12 @@ class AttestationKey:
     attributes: Attributes | None
     name: bytes | None
     scheme: tuple[int, int] | None
+    digest: bytes = field(init=False)
+    lacks: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", hashlib.sha256(self.spki).digest())
+        object.__setattr__(self, "lacks", _lacks(self.attributes))
 
     @classmethod
     def parse(cls, data: bytes) -> AttestationKey:
@@ -111,22 +120,6 @@ class AttestationKey:
             return cls(*_from_spki(data), None, None, None)
         (size,) = _U16.unpack_from(data)
         return _from_public(data[2:] if size == len(data) - 2 else data)
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of the SPKI, 32 bytes: names the key whatever form it was given in."""
-        return hashlib.sha256(self.spki).digest()
-
-    def missing_attributes(self) -> tuple[str, ...]:
-        """Name what the public area lacks, or has too much of, to be an attestation key.
-
-        Returns:
-            Names of TPMA_OBJECT; empty when all is well or only an SPKI was given.
-        """
-        if self.attributes is None:
-            return ()
-        lacks = [name for bit, name in _DEMANDED.items() if not self.attributes & bit]
-        return (*lacks, "not decrypt") if self.attributes & Attributes.DECRYPT else tuple(lacks)
 
     def admits(self, signature: TpmSignature) -> bool:
         """Tell whether a signature is of this kind of key, and of the scheme that its public area fixes."""
@@ -154,6 +147,13 @@ class AttestationKey:
 
 
 _PKCS1 = padding.PKCS1v15()
+
+
+def _lacks(attributes: Attributes | None) -> tuple[str, ...]:
+    if attributes is None:
+        return ()
+    lacks = tuple(name for bit, name in _DEMANDED.items() if not attributes & bit)
+    return (*lacks, "not decrypt") if attributes & Attributes.DECRYPT else lacks
 
 
 def _malformed(why: str) -> NoReturn:

@@ -191,15 +191,14 @@ def verify_quote(
         decoded = _read(ledger, specs, attest)
         ak = _key(ledger, specs, key)
         signed_with = _signature(ledger, specs, ak, signature, attest)
-        _registers(ledger, specs, decoded, signed_with, bank, pcrs, relied, banks)
+        selection = _registers(ledger, specs, decoded, signed_with, bank, pcrs, relied, banks)
         _nonce(ledger, specs, decoded.extra_data, nonce)
-        claims = _claims(decoded, signed_with, ak, bank, pcrs)
+        claims = _claims(decoded, signed_with, ak, bank, {index: pcrs[index] for index in selection})
     except CheckFailedError:
         pass
     checks = ledger.close().checks
-    for check in checks:
-        if check.outcome is not Outcome.PASSED and _closes(check, specs):
-            claims = None
+    if any(_closes(check, specs) for check in checks if check.outcome is not Outcome.PASSED):
+        claims = None
     return QuoteOutcome(checks, claims, decoded, hashlib.sha256(attest).digest())
 
 
@@ -237,11 +236,11 @@ def _key(ledger: LedgerBuilder, specs: QuoteSpecs, key: bytes | AttestationKey) 
             specs.attributes,
             "only the public key is given; whoever vouches for it vouches for its attributes",
         )
-    elif missing := found.missing_attributes():
+    elif found.lacks:
         ledger.failed(
             specs.attributes,
             specs.attributes.id,
-            f"The public area of the attestation key lacks: {', '.join(missing)}.",
+            f"The public area of the attestation key lacks: {', '.join(found.lacks)}.",
         )
     else:
         ledger.passed(specs.attributes)
@@ -285,7 +284,8 @@ def _registers(
     pcrs: Mapping[int, bytes],
     relied: frozenset[int],
     banks: frozenset[Algorithm],
-) -> None:
+) -> tuple[int, ...]:
+    """Record the checks of selection, bank and digest, and return the PCRs that are proven."""
     defect = selection_defect(quote, bank, pcrs, relied)
     if defect is not None:
         ledger.failed(specs.selection, f"{specs.selection.id}.{defect[0]}", defect[1])
@@ -296,13 +296,14 @@ def _registers(
     else:
         ledger.failed(specs.bank, specs.bank.id, f"The bank is {bank.name}, which is not accepted here.")
     if defect is not None:
-        return
+        return ()
     if hmac.compare_digest(pcr_digest(signature.algorithm, pcrs), quote.pcr_digest):
         ledger.passed(specs.digest)
     else:
         ledger.failed(
             specs.digest, specs.digest.id, "The PCR values presented are not those that were signed."
         )
+    return tuple(sorted(pcrs))
 
 
 def selection_defect(
@@ -332,14 +333,14 @@ def _presented_defect(
         return "indices", f"The quote covers PCRs {signed.pcrs}; others are presented."
     if not relied.issubset(signed.pcrs):
         return "relied", f"The quote does not cover PCRs {sorted(relied.difference(signed.pcrs))}."
-    if any(len(value) != bank.size for value in pcrs.values()):
+    if set(map(len, pcrs.values())) != {bank.size}:
         return "size", f"A PCR value is not of the {bank.size} bytes of {bank.name}."
     return None
 
 
 def pcr_digest(algorithm: Algorithm, pcrs: Mapping[int, bytes]) -> bytes:
     """Return the digest that a quote signed with ``algorithm`` has over these PCRs of one bank."""
-    return algorithm.digest(b"".join([pcrs[index] for index in sorted(pcrs)]))
+    return algorithm.digest(b"".join(map(pcrs.__getitem__, sorted(pcrs))))
 
 
 def _nonce(ledger: LedgerBuilder, specs: QuoteSpecs, extra_data: bytes, nonce: Binding) -> None:
@@ -357,9 +358,8 @@ def _claims(
     signature: TpmSignature,
     key: AttestationKey,
     bank: Algorithm,
-    pcrs: Mapping[int, bytes],
+    pcrs: dict[int, bytes],
 ) -> TpmQuoteClaims:
-    selection = tuple(sorted(pcrs))
     return TpmQuoteClaims(
         qualified_signer=quote.qualified_signer,
         extra_data=quote.extra_data,
@@ -369,9 +369,9 @@ def _claims(
         safe=quote.safe,
         firmware_version=quote.firmware_version,
         bank=bank,
-        selection=selection,
+        selection=tuple(pcrs),
         pcr_digest=quote.pcr_digest,
-        pcrs=MappingProxyType({index: pcrs[index] for index in selection}),
+        pcrs=MappingProxyType(pcrs),
         signature_hash=signature.algorithm,
         ak_digest=key.digest,
         ak_name=key.name,

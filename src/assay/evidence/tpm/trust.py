@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from assay.evidence.x509.general import GeneralCertificate
     from assay.evidence.x509.path import Position
 
+MAX_CHAIN = 8
 GIVEN_NAME = "attestation key given by the caller"
 ALWAYS = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _EXTENDED_KEY_USAGE = bytes.fromhex("551d25")
@@ -52,14 +53,23 @@ class TrustedKey:
 
 
 def trust_key(
-    given: bytes, public: bytes, certificates: Sequence[bytes], roots: Roots, now: datetime, facts: FactCache
+    given: bytes,
+    public: bytes,
+    carried: Sequence[bytes],
+    issuers: Sequence[bytes],
+    roots: Roots,
+    now: datetime,
+    facts: FactCache,
 ) -> tuple[Ledger, TrustedKey | None]:
     """Establish the attestation key, and remember it if all of it passed.
 
     Args:
         given: The key that the caller gave: TPMT_PUBLIC, TPM2B_PUBLIC or SPKI; empty when it gave none.
         public: What the evidence presents as the key; empty when it presents none.
-        certificates: AK certificate and issuers, DER; looked at only when the caller gave no key.
+        carried: AK certificate and issuers in the evidence, leaf first, DER; looked at only when the caller
+            gave no key.
+        issuers: Certificates that the caller has, DER, in any order: issuers of those, or an AK certificate
+            for the key that the evidence presents.
         roots: The roots that the chain may end in.
         now: The time at which it must be valid.
         facts: Where verified keys are remembered.
@@ -68,7 +78,7 @@ def trust_key(
         The outcomes of ``AK_CHECKS``, and the key unless a check failed on which everything rests.
     """
     seal = hashlib.sha256()
-    for part in (given, public, *certificates):
+    for part in (given, public, len(carried).to_bytes(1, "big"), *carried, *issuers):
         seal.update(len(part).to_bytes(4, "big") + part)
     key = (seal.digest(), roots.digest)
     shelf = facts.shelf("tpm.keys")
@@ -77,7 +87,11 @@ def trust_key(
         return known
     ledger = LedgerBuilder(checks.AK_CHECKS)
     try:
-        found = _given(ledger, given) if given else _certified(ledger, certificates, roots, now)
+        if given:
+            found = _given(ledger, given)
+        else:
+            chain = _chain(ledger, public, carried, issuers, roots.of(TPM))
+            found = _certified(ledger, chain, roots.of(TPM), now)
         _match(ledger, found, public)
     except CheckFailedError:
         return ledger.close(), None
@@ -99,27 +113,50 @@ def _given(ledger: LedgerBuilder, given: bytes) -> TrustedKey:
     return TrustedKey(key, anchor, certified=False, common_name="", window=ALWAYS)
 
 
-def _certified(
-    ledger: LedgerBuilder, certificates: Sequence[bytes], roots: Roots, now: datetime
-) -> TrustedKey:
+def _chain(
+    ledger: LedgerBuilder,
+    public: bytes,
+    carried: Sequence[bytes],
+    issuers: Sequence[bytes],
+    roots: Sequence[Root],
+) -> list[GeneralCertificate]:
+    """Find the certificates from the AK's to one that a root issued, by their names."""
     from assay.evidence.x509.general import GeneralCertificate  # noqa: PLC0415 - most TPMs come with their key
-    from assay.evidence.x509.path import DefectKind, PathDefect, verify_path  # noqa: PLC0415
 
-    if not certificates:
-        ledger.not_checked(
-            checks.AK_TRUST,
-            f"{checks.AK_TRUST.id}.missing",
-            "not checked: the caller gave no attestation key and there is no AK certificate",
-        )
-        raise CheckFailedError(f"{checks.AK_TRUST.id}.missing", "There is no attestation key to trust.")
-    ledger.passed(checks.AK_TRUST)
     try:
-        chain = [GeneralCertificate.parse(der) for der in certificates]
+        chain = [GeneralCertificate.parse(der) for der in carried]
+        at_hand = [GeneralCertificate.parse(der) for der in issuers]
+        if at_hand and not chain and public:
+            key = AttestationKey.parse(public).spki
+            chain = [each for each in at_hand if each.spki == key][:1]
+    except EvidenceError as error:
+        ledger.passed(checks.AK_TRUST)
+        raise ledger.fail(checks.AK_CERTIFICATE, checks.AK_CERTIFICATE.id, error.message) from error
+    if not chain:
+        code = f"{checks.AK_TRUST.id}.missing"
+        reason = "not checked: the caller gave no attestation key and there is no AK certificate"
+        ledger.not_checked(checks.AK_TRUST, code, reason)
+        raise CheckFailedError(code, "There is no attestation key to trust.")
+    ledger.passed(checks.AK_TRUST)
+    while len(chain) < MAX_CHAIN and _root(chain, roots) is None:
+        issuer = next((each for each in at_hand if each.subject == chain[-1].issuer), None)
+        if issuer is None or issuer in chain:
+            break
+        chain.append(issuer)
+    return chain
+
+
+def _certified(
+    ledger: LedgerBuilder, chain: list[GeneralCertificate], roots: Sequence[Root], now: datetime
+) -> TrustedKey:
+    from assay.evidence.x509.path import DefectKind, PathDefect, verify_path  # noqa: PLC0415 - as above
+
+    try:
         key = AttestationKey.parse(chain[0].spki)
     except EvidenceError as error:
         raise ledger.fail(checks.AK_CERTIFICATE, checks.AK_CERTIFICATE.id, error.message) from error
     ledger.passed(checks.AK_CERTIFICATE)
-    root = _root(chain, roots.of(TPM))
+    root = _root(chain, roots)
     if root is None:
         raise ledger.fail(
             checks.AK_ROOT, checks.AK_ROOT.id, "The AK certificate ends in none of the roots given for TPMs."

@@ -47,7 +47,8 @@ class TpmEndorsements:
     Attributes:
         ak: The key itself, from a channel that the caller trusts: TPMT_PUBLIC (then its attributes are
             checked), TPM2B_PUBLIC or SPKI in DER. Empty to rest on a certificate.
-        certificates: Issuers of the AK certificate that the evidence does not carry, DER, lowest first.
+        certificates: Issuers of the AK certificate that the evidence does not carry, or an AK certificate for
+            the key that it presents, DER, in any order; at most eight are of use.
     """
 
     ak: bytes = b""
@@ -93,8 +94,9 @@ def verify_tpm(
         ledger.failed(checks.LAYOUT, f"{checks.LAYOUT.id}.{error.code.rpartition('.')[2]}", error.message)
         return _unreadable(evidence, ledger)
     ledger.passed(checks.LAYOUT)
-    chain = (*pieces.certificates, *given.certificates)
-    outcomes, trusted = trust_key(given.ak, pieces.public, chain, roots, now, facts)
+    outcomes, trusted = trust_key(
+        given.ak, pieces.public, pieces.certificates, given.certificates, roots, now, facts
+    )
     ledger.extend(outcomes)
     key = trusted.key if trusted else pieces.public
     quote = verify_quote(

@@ -1,0 +1,193 @@
+"""TPM quotes, boot logs and IMA logs: against the bare cryptography and hashing of the same run."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509 import load_der_x509_certificate
+
+from assay.evidence.eventlog import Algorithm, LogSpecs, verify_boot_log
+from assay.evidence.facts import FactCache
+from assay.evidence.ima import FilePolicy, ImaSpecs, appraise_files, verify_ima
+from assay.evidence.roots import TPM, Roots
+from assay.evidence.tpm.public import AttestationKey
+from assay.evidence.tpm.quote import QuoteSpecs, verify_quote
+from assay.evidence.tpm.verify import TpmEndorsements, verify_tpm
+from assay.evidence.verification import Expected
+from assay.simulator.tpm.device import SoftwareTpm
+from assay.simulator.tpm.logs import FirmwareLog, KernelLog, file_data
+from assay.simulator.tpm.machine import Machine, certificate, derived_key
+from table import Row, interleaved
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+AT = datetime(2026, 11, 10, 9, 30, tzinfo=UTC)
+BANK = Algorithm.SHA256
+QUOTES = 32
+ENTRIES = 10_000
+PCRS = range(24)
+
+
+class Bench:
+    """Quotes of one simulated TPM with an RSA-2048 key, and what is timed."""
+
+    def __init__(self) -> None:
+        self.key = rsa.generate_private_key(65537, 2048)
+        machine = Machine.booted(SoftwareTpm(self.key))
+        drafts = [machine.evidence(bytes([n]) * 32, indices=PCRS) for n in range(QUOTES)]
+        for draft in drafts:
+            draft.firmware = draft.launcher = draft.kernel = None
+        self.pcrs = drafts[0].pcrs
+        self.given = TpmEndorsements(drafts[0].public)
+        self.public = self.key.public_key()
+        self.ak = AttestationKey.parse(drafts[0].public)
+        self.quotes = itertools.cycle(
+            [(d.quote.attest(), d.quote.signature(), Expected(d.quote.extra_data)) for d in drafts]
+        )
+        self.containers = itertools.cycle([(d.encode(), Expected(d.quote.extra_data)) for d in drafts])
+        self.specs = QuoteSpecs.of("bench.quote")
+        self.roots, self.facts = Roots.vendor(), FactCache()
+        self._certify(drafts)
+
+    def _certify(self, drafts: list[Any]) -> None:
+        root, issuer = (derived_key(bytes(32), name) for name in ("root", "issuer"))
+        top = certificate("Root", root, "Root", root, authority=True)
+        chain = (
+            certificate("AK", self.key, "Issuer", issuer, authority=False),
+            certificate("Issuer", issuer, "Root", root, authority=True),
+        )
+        for draft in drafts:
+            draft.certificates = chain
+        self.chain = (*chain, top)
+        self.certified = itertools.cycle([(d.encode(), Expected(d.quote.extra_data)) for d in drafts])
+        self.trusting = self.roots.with_anchor("bench", top, vendor=TPM)
+
+    def floor(self) -> None:
+        """One RSA-2048 verification and the digest over 24 PCRs."""
+        attest, signature, _ = next(self.quotes)
+        self.public.verify(signature[6:], attest, padding.PKCS1v15(), SHA256())
+        assert hashlib.sha256(b"".join(self.pcrs.values())).digest() == attest[-32:]
+
+    def quote(self) -> None:
+        attest, signature, nonce = next(self.quotes)
+        outcome = verify_quote(
+            attest,
+            signature,
+            specs=self.specs,
+            key=self.ak,
+            bank=BANK,
+            pcrs=self.pcrs,
+            relied=frozenset(),
+            nonce=nonce,
+        )
+        assert outcome.claims is not None
+
+    def warm(self) -> None:
+        data, nonce = next(self.containers)
+        found = verify_tpm(
+            data, endorsements=self.given, roots=self.roots, now=AT, binding=nonce, facts=self.facts
+        )
+        assert found.bound
+
+    def three(self) -> None:
+        """The signatures of a chain of two and a quote, with certificates parsed in Rust."""
+        leaf, issuer, root = (load_der_x509_certificate(der) for der in self.chain)
+        leaf.verify_directly_issued_by(issuer)
+        issuer.verify_directly_issued_by(root)
+        attest, signature, _ = next(self.quotes)
+        key: Any = leaf.public_key()
+        key.verify(signature[6:], attest, padding.PKCS1v15(), SHA256())
+        assert hashlib.sha256(b"".join(self.pcrs.values())).digest() == attest[-32:]
+
+    def cold(self) -> None:
+        data, nonce = next(self.certified)
+        found = verify_tpm(
+            data, endorsements=None, roots=self.trusting, now=AT, binding=nonce, facts=FactCache()
+        )
+        assert found.bound
+
+
+class Lists:
+    """An IMA log of so many entries, and the log of a boot."""
+
+    def __init__(self, entries: int) -> None:
+        self.tpm = SoftwareTpm(derived_key(bytes(32), "ak"))
+        self.firmware, kernel = FirmwareLog(self.tpm.banks), KernelLog()
+        self.firmware.boot(self.tpm)
+        kernel.begin(self.tpm)
+        for number in range(entries):
+            path = f"/usr/lib/python3/dist-packages/package_{number}/module.py"
+            kernel.measure(self.tpm, "ima-ng", file_data(path, BANK.digest(path.encode())))
+        self.log = kernel.encode()
+        self.bodies = [entry.data for entry in kernel.entries]
+        self.pcrs = self.tpm.pcrs(BANK, range(11))
+        self.specs = ImaSpecs.of("bench.ima")
+        self.claims: Any = verify_ima(self.log, specs=self.specs, bank=BANK, pcrs=self.pcrs).claims
+
+    def bare(self) -> None:
+        """The two digests of each entry and its extension."""
+        value = bytes(32)
+        sha1, sha256 = hashlib.sha1, hashlib.sha256
+        for body in self.bodies:
+            sha1(body).digest()
+            value = sha256(value + sha256(body).digest()).digest()
+        assert value == self.pcrs[10]
+
+    def replay(self) -> None:
+        assert verify_ima(self.log, specs=self.specs, bank=BANK, pcrs=self.pcrs).claims is not None
+
+    def policy(self) -> None:
+        appraise_files(self.claims, FilePolicy({}, frozenset(), refuse_unknown=True))
+
+    def boot(self) -> None:
+        explained = frozenset({*range(10)})
+        outcome = verify_boot_log(
+            self.firmware.encode(), b"", specs=LOG, bank=BANK, pcrs=self.pcrs, explained=explained
+        )
+        assert outcome.claims is not None
+
+
+LOG = LogSpecs.of("bench.log")
+
+
+def rows() -> Iterable[Row]:
+    bench = Bench()
+    one, quote, warm = "one RSA-2048 verification and 24 PCRs", "TPM quote, known key", "TPM evidence, warm"
+    found = interleaved({one: bench.floor, quote: bench.quote, warm: bench.warm}, rounds=41, inner=50)
+    yield row(one, found)
+    yield row(quote, found, against=one, at_most=2.5, note="as other formats embed it")
+    yield row(warm, found, against=one, at_most=6, note="with its container, key given by the caller")
+    three, cold = "three verifications of a TPM's chain and quote", "TPM evidence, cold"
+    found = interleaved({three: bench.three, cold: bench.cold}, rounds=101)
+    yield row(three, found, note="cryptography; no names, roles or times")
+    yield row(cold, found, against=three, at_most=3.5, note="empty cache")
+    small, large = Lists(ENTRIES), Lists(4 * ENTRIES)
+    bare, replay = f"bare hashing of {ENTRIES} IMA entries", f"IMA replay, {ENTRIES} entries"
+    longer, policy = f"IMA replay, {4 * ENTRIES} entries", f"file policy over {ENTRIES} entries"
+    boot = "boot log of 17 events"
+    found = interleaved(
+        {
+            bare: small.bare,
+            replay: small.replay,
+            longer: large.replay,
+            policy: small.policy,
+            boot: small.boot,
+        },
+        rounds=21,
+    )
+    yield row(bare, found, note="SHA-1 and SHA-256 of each, and its extension")
+    yield row(replay, found, against=bare, at_most=2.0)
+    yield row(longer, found, against=replay, at_most=5.0, note="four times as long: linear")
+    yield row(policy, found, against=bare)
+    yield row(boot, found)
+
+
+def row(key: str, found: dict[str, tuple[float, int]], **bounds: Any) -> Row:
+    seconds, samples = found[key]
+    return Row(key, seconds, samples, **bounds)
