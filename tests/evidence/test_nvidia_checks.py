@@ -930,6 +930,18 @@ def test_a_bare_report_takes_its_chain_from_the_endorsements():
         assert [region.name for region in result.unsigned] == (["zero padding"] if padding else [])
 
 
+def test_a_bare_report_without_its_chain_says_what_it_needs():
+    stage = scene()
+    evidence = stage.finish()
+    result = judge(replace(evidence, evidence=stage.report.sign()), given=endorsements(evidence))
+    assert not result.authentic
+    assert not result.ledger.failed()
+    assert result.ledger[checks.REPORT_LAYOUT.id].outcome is Outcome.PASSED
+    assert result.ledger[checks.CHAIN_LAYOUT.id].code == "nvidia.chain.missing"
+    assert [need.kind for need in result.needs] == ["chain"]
+    assert result.anchor is None
+
+
 def test_trustee_lists_devices_under_a_member():
     stage = scene()
     evidence = stage.finish()

@@ -120,8 +120,11 @@ def verify_device(device: PresentedDevice, terms: Terms) -> VerifiedDevice:
     chain: DeviceChain | None = None
     try:
         report = _read(ledger, device.report)
-        outcomes, chain = verify_device_chain(device.chain, terms.roots, terms.now, terms.facts)
-        ledger.extend(outcomes)
+        if device.chain:
+            outcomes, chain = verify_device_chain(device.chain, terms.roots, terms.now, terms.facts)
+            ledger.extend(outcomes)
+        else:
+            _without_chain(ledger)
     except CheckFailedError:
         pass
     if report is None or chain is None:
@@ -180,6 +183,14 @@ def _read(ledger: LedgerBuilder, data: bytes) -> SpdmReport:
         raise ledger.fail(defect.spec, defect.code, defect.message) from None
     ledger.passed(*checks.REPORT_CHECKS)
     return report
+
+
+def _without_chain(ledger: LedgerBuilder) -> None:
+    """Record that nothing can be said of a report whose certificates were not given."""
+    reason = "not checked: the certificates of the device were not given"
+    for spec in checks.DEVICE_CHECKS:
+        if spec not in ledger:
+            ledger.not_checked(spec, "nvidia.chain.missing", reason)
 
 
 def _stated(ledger: LedgerBuilder, report: SpdmReport, chain: DeviceChain) -> tuple[OpaqueData, OpaqueFacts]:

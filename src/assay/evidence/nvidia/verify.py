@@ -201,6 +201,8 @@ def _needs(found: Sequence[VerifiedDevice], ledger: Ledger, terms: Terms) -> tup
         for device in found:
             if device.chain is not None:
                 needs.extend(_status_needs(device.chain.certificates))
+    if "nvidia.chain.missing" in codes:
+        needs.append(Need("chain", {}, "The certificates of the device, PEM, leaf first."))
     if codes & {
         "nvidia.golden.missing",
         "nvidia.golden.driver",

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.endorsements.nvidia import NONCE_PART, OCSP, RESPONSE_PART, chain_of
 from assay.errors import EndorsementError
+from assay.evidence.decoding.pem import PemError, certificates
 from assay.evidence.nvidia import NvidiaEndorsements, verify_nvidia
+from assay.evidence.nvidia.chains import CHAIN_LENGTH
 from assay.evidence.ocsp import HoldPolicy, OcspReply
+from assay.evidence.roots import NVIDIA
 from assay.evidence.verification import Expected
 from assay.reference.rim import verify_rim
 from assay.reference.rim.manifest import RimError, read_manifest
@@ -39,14 +42,31 @@ def _verify(evidence: bytes, endorsements: NvidiaEndorsements | None, given: Giv
 
 def _endorse(materials: Materials, first: EvidenceResult[Any], given: Given) -> NvidiaEndorsements | None:
     """Return the answers about certificates, and the manifests that verify with them."""
-    if not any(need.kind in ("ocsp", "rim") for need in first.needs):
+    kinds = {need.kind for need in first.needs}
+    if kinds.isdisjoint(("ocsp", "rim", "chain")):
         return None
     replies = _replies(materials)
     golden = tuple(_golden(materials, replies, given))
-    if not replies and not golden:
+    chain = _chain(materials, given) if "chain" in kinds else b""
+    if not replies and not golden and not chain:
         return None
     # A manifest does not say in one word what it is about: it is chosen by version, which only one can have.
-    return NvidiaEndorsements(ocsp=tuple(replies.values())[:MAX_REPLIES], drivers=golden, firmware=golden)
+    return NvidiaEndorsements(
+        chain=chain, ocsp=tuple(replies.values())[:MAX_REPLIES], drivers=golden, firmware=golden
+    )
+
+
+def _chain(materials: Materials, given: Given) -> bytes:
+    """Return the file that holds a device's certificates up to a root of devices; empty without one."""
+    anchors = {root.der for root in given.roots.of(NVIDIA)}
+    for _, data in sorted(materials.files.items()):
+        try:
+            found = certificates(data, count=CHAIN_LENGTH)
+        except PemError:
+            continue
+        if found[-1] in anchors:
+            return data
+    return b""
 
 
 def _replies(materials: Materials) -> dict[bytes, OcspReply]:
@@ -69,12 +89,12 @@ def _golden(
     manifests = [data for _, data in sorted(materials.files.items()) if data.lstrip().startswith(_XML)]
     for data in manifests[:MAX_MANIFESTS]:
         try:
-            certificates = read_manifest(data).certificates
+            signers = read_manifest(data).certificates
         except RimError:
             continue
         found = verify_rim(
             data,
-            ocsp=[replies[der] for der in certificates if der in replies],
+            ocsp=[replies[der] for der in signers if der in replies],
             roots=given.roots,
             now=given.now,
             hold=HoldPolicy.REFUSE,
