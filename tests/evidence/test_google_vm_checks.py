@@ -19,11 +19,12 @@ from assay.evidence.eventlog.algorithms import Algorithm
 from assay.evidence.eventlog.kinds import EventType
 from assay.evidence.google_vm import TDX_CHECKS, VTPM_CHECKS, checks
 from assay.evidence.ledger import CheckSpec, Outcome
+from assay.evidence.tpm.public import Attributes
 from assay.evidence.tpm.signature import Scheme
 from assay.simulator.amd import der
 from assay.simulator.google_vm import GoogleVmScene, protobuf
 from assay.simulator.google_vm.scene import INSTANCE, INSTANCE_OID, instance_extension
-from assay.simulator.tpm.device import AK_ATTRIBUTES, Attributes, public_area
+from assay.simulator.tpm.device import AK_ATTRIBUTES, public_area
 from support.google_vm_scenes import GOOGLE, NONCE, NOW, TEES, judge, scene, spoilt
 
 TDX = ("tdx",)

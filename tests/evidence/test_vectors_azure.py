@@ -518,3 +518,67 @@ def test_evidence_of_trustee_that_was_tampered_with_is_refused():
     spoilt = found.hcl[:at] + bytes([found.hcl[at] + 1]) + found.hcl[at + 1 :]
     result = judge(AzureEvidence(spoilt, found.quote, td_quote=found.td_quote), "azure-tdx", SNP_TIME)
     assert result.ledger.failed()
+
+
+# What Trustee's own tests say of its samples: which bytes they change, and what must follow.
+TRUSTEE = "trustee/trustee/deps/verifier/test_data"
+TRUSTEE_NONCE = {
+    "az-snp-vtpm/evidence-v0.json": b"challenge",
+    "az-snp-vtpm/evidence-v1.json": b"challenge",
+    "az-snp-vtpm/evidence-v2.json": bytes.fromhex(
+        "982f5c6e45df0ed3f10b6f60b02f0c8390e281300f3805e2279c16168cd6ae9aa398f647caa2338748cd0fd9f5f819ef"
+    ),
+    "az-snp-vtpm/evidence-genoa.json": bytes.fromhex(
+        "0218488bae25d2509232bf676f1a66a30d7372add909109b36016ef136f2938ca05475f8b46094de6b64270ea35d950f"
+    ),
+    "az-tdx-vtpm/evidence-v0.json": b"challenge",
+    "az-tdx-vtpm/evidence-v1.json": b"challenge",
+}
+
+
+@pytest.mark.parametrize("name", TRUSTEE_NONCE)
+def test_evidence_of_trustee_is_bound_to_its_nonce_and_no_other(name):
+    nonce = TRUSTEE_NONCE[name]
+    assert full(f"{TRUSTEE}/{name}", binding=Expected(nonce)).bound
+    refused = full(f"{TRUSTEE}/{name}", binding=Expected(nonce[::-1]))
+    assert [check.code for check in refused.ledger.failed()] == ["azure.quote.nonce.mismatch"]
+
+
+@pytest.mark.parametrize(
+    ("offset", "change", "codes"),
+    [
+        (0x1A6, lambda _: 0, ["snp.tcb.vek", "snp.report.signature"]),
+        (0x6E0, lambda byte: byte + 1, ["azure.runtime.bound"]),
+        (0x540, lambda _: 0, ["azure.runtime.layout"]),
+    ],
+)
+def test_a_report_of_trustee_that_was_changed_is_refused(offset, change, codes):
+    """A byte of the reported TCB, one of a setting, and one that leaves no JSON."""
+    folder = f"{TRUSTEE}/az-snp-vtpm"
+    hcl = vectors.read(f"{folder}/hcl-report.bin")
+    end = b"-----END CERTIFICATE-----"
+    first, _, _ = vectors.read(f"{folder}/vcek.pem").partition(end)  # its chain follows, behind blank lines
+    (vcek,) = certificates(first + end, count=1)
+    quote = read_bincode_quote(vectors.read(f"{folder}/quote.bin"))
+    given = AzureEndorsements(snp=snp_endorsements("milan"))
+
+    def judged(report):
+        evidence = AzureEvidence(report, quote, vcek=vcek)
+        return judge(evidence, "azure-snp", SNP_TIME, given, binding=Expected(b"challenge"))
+
+    assert judged(hcl).bound
+    spoilt = hcl[:offset] + bytes([change(hcl[offset])]) + hcl[offset + 1 :]
+    assert [check.code for check in judged(spoilt).ledger.failed()] == codes
+
+
+def test_a_report_of_trustee_and_its_td_quote_belong_together():
+    folder = f"{TRUSTEE}/az-tdx-vtpm"
+    hcl, quote = vectors.read(f"{folder}/hcl-report.bin"), vectors.read(f"{folder}/td-quote.bin")
+    lone = read_bincode_quote(vectors.read(f"{folder}/quote.bin"))
+    good = judge(AzureEvidence(hcl, lone, td_quote=quote), "azure-tdx", SNP_TIME)
+    assert good.ledger[checks.RUNTIME_BOUND.id].outcome is Outcome.PASSED
+    assert good.ledger[checks.QUOTE.signature.id].outcome is Outcome.PASSED
+    at = 0x880
+    spoilt = hcl[:at] + bytes([hcl[at] + 1]) + hcl[at + 1 :]
+    bad = judge(AzureEvidence(spoilt, lone, td_quote=quote), "azure-tdx", SNP_TIME)
+    assert bad.ledger[checks.RUNTIME_BOUND.id].outcome is Outcome.FAILED
