@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from assay.errors import AssayError
     from assay.evidence.dcap.tcb import TcbClaims
     from assay.evidence.ledger import Check
+    from assay.evidence.verification import UnsignedRegion
 
 NARROWEST: Final = 60
 WIDEST: Final = 100
@@ -279,9 +280,22 @@ def _rests_on(result: AttestationResult, columns: int, *, as_of: bool) -> Iterat
         )
     asked = ", as asked with --at" if as_of else ""
     yield f"{_INDENT}time of the appraisal {result.now:%Y-%m-%d %H:%M:%S} UTC{asked}"
-    for region in evidence.unsigned:
-        text = f"bytes {region.start} to {region.end}: {region.name}; signed by nobody, nothing rests on them"
-        yield from _wrapped(text, columns, _INDENT, _INDENT * 2)
+    for where in _unsigned(evidence.unsigned):
+        yield from _wrapped(
+            f"{where}; signed by nobody, nothing rests on them", columns, _INDENT, _INDENT * 2
+        )
+
+
+def _unsigned(regions: Iterable[UnsignedRegion]) -> Iterator[str]:
+    """Say where unsigned bytes are: those of one name, of which an event log has many, in one line."""
+    named: dict[str, list[UnsignedRegion]] = {}
+    for region in regions:
+        named.setdefault(region.name, []).append(region)
+    for name, found in named.items():
+        where = f"bytes {found[0].start} to {found[-1].end}"
+        if len(found) > 1:
+            where = f"{sum(each.end - each.start for each in found)} bytes in {len(found)} places of {where}"
+        yield f"{where}: {name}"
 
 
 def _missing_text(found: Missing) -> str:
