@@ -10,13 +10,27 @@ import pytest
 from assay.cli.main import main
 from assay.errors import EvidenceError, ReferenceValueError
 from assay.evidence.dstack.os_image import parse_document
+from assay.reference.artefact import Artefact
 from assay.reference.dstack_image import command_line_digest, measure
 from assay.reference.ovmf import parse_firmware
+from assay.reference.qemu_kernel import HIGH_MEMORY_BYTES, patched_digest
 from assay.reference.tdvf import mrtd
-from support.dstack_guest import ACPI, KERNEL, MEMORY, WITNESS, image_config, measurement
+from support.dstack_guest import ACPI, MEMORY, WITNESS, image_config, measurement
 from support.reference_firmware import tdx_firmware, tdx_metadata
+from support.reference_pe import linux_kernel
 
-FIRMWARE = tdx_firmware(tdx_metadata([(0x1000, 0x2000, 0xFFFFE000, 0x2000, 0, 1)]))
+FIRMWARE = tdx_firmware(
+    tdx_metadata(
+        [
+            (0x1000, 0x2000, 0xFFFFE000, 0x2000, 0, 1),
+            (0, 0, 0x810000, 0x10000, 3, 0),
+            (0, 0, 0x80B000, 0x2000, 3, 0),
+            (0, 0, 0x809000, 0x2000, 2, 0),
+            (0, 0, 0x800000, 0x6000, 3, 0),
+        ]
+    )
+)
+KERNEL = linux_kernel()
 LINE = "console=ttyS0 quiet"
 METADATA = {"bios": "ovmf.fd", "initrd": "initramfs", "kernel": "bzImage", "cmdline": LINE}
 
@@ -27,13 +41,14 @@ def document(**changes) -> bytes:
     content = {
         "image": {
             "cmdline_sha384": command_line_digest(LINE),
-            "kernel_authenticode": KERNEL,
+            "kernel_authenticode": patched_digest(Artefact.of(KERNEL), 6, HIGH_MEMORY_BYTES),
             "initrd_sha384": hashlib.sha384(b"initrd").digest(),
         },
         "tdvf": {"ovmf": "pre202505", "mrtd": orders, "td_hob": WITNESS},
     }
     for name, value in changes.items():
         part = content["tdvf"]["mrtd"] if name in orders else content["image"]
+        part = content["tdvf"] if name == "td_hob" else part
         part[name] = value
     return measurement(**content)
 
@@ -42,7 +57,7 @@ def unpacked(path, *, listed=None, **files: bytes):
     found = {
         "ovmf.fd": FIRMWARE,
         "initramfs": b"initrd",
-        "bzImage": b"kernel",
+        "bzImage": KERNEL,
         "metadata.json": json.dumps(METADATA).encode(),
         "measurement.tdx.cbor": document(),
     } | {name.replace("__", "."): content for name, content in files.items()}
@@ -85,13 +100,24 @@ def test_without_the_machine_rtmr0_is_left_out(tmp_path):
         assert any("were not given" in note for note in found.notes)
 
 
-@pytest.mark.parametrize("order", ["single_pass", "two_pass"])
+@pytest.mark.parametrize("order", ["single_pass", "two_pass", "td_hob"])
 def test_a_document_that_states_another_firmware(tmp_path, order):
     unpacked(tmp_path, measurement__tdx__cbor=document(**{order: bytes(48)}))
     assert code(tmp_path) == "reference.dstack.firmware"
 
 
-def test_a_document_that_states_another_initrd_or_command_line(tmp_path):
+def test_little_memory_moves_the_initrd_and_with_it_rtmr1(tmp_path):
+    unpacked(tmp_path)
+    usual = measure(tmp_path, memory_bytes=None, acpi=None)
+    for memory, same in ((MEMORY, True), (2 << 30, True), (1 << 30, False)):
+        found = measure(tmp_path, memory_bytes=memory, acpi=None)
+        assert (found.registers["rtmr1"] == usual.registers["rtmr1"]) is same
+        assert len(found.notes) == len(usual.notes) - 1
+
+
+def test_a_document_that_states_another_kernel_initrd_or_command_line(tmp_path):
+    unpacked(tmp_path, measurement__tdx__cbor=document(kernel_authenticode=bytes(48)))
+    assert code(tmp_path) == "reference.dstack.kernel"
     unpacked(tmp_path, measurement__tdx__cbor=document(initrd_sha384=bytes(48)))
     assert code(tmp_path) == "reference.dstack.initrd"
     unpacked(tmp_path, measurement__tdx__cbor=document(cmdline_sha384=bytes(48)))

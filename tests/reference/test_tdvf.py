@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from assay.errors import ReferenceValueError
 from assay.reference.artefact import Artefact
 from assay.reference.ovmf import parse_firmware
-from assay.reference.tdvf import TdvfKind, measure, mrtd, tdvf_sections
+from assay.reference.tdvf import TdvfKind, hand_off_witness, measure, mrtd, tdvf_sections
 from support.reference_firmware import sev_firmware, tdx_firmware, tdx_metadata
 
 BOOT = (0x1000, 0x1000, 0xFFFFF000, 0x1000, 0, 1)
@@ -74,6 +74,14 @@ def test_memory_behind_the_content_is_zero():
     found = firmware((0, 0, 0x800000, 0x2000, 5, 1))
     whole = b"".join(added(page) + extended(page, bytes(4096)) for page in (0x800000, 0x801000))
     assert mrtd(found, two_pass=False) == hashlib.sha384(whole).digest()
+
+
+def test_the_witness_of_the_hand_off_blocks():
+    found = firmware(BOOT, (0, 0, 0x810000, 0x10000, 3, 0), (0, 0, 0x809000, 0x2000, 2, 0), AUGMENTED)
+    assert hand_off_witness(found).hex() == "891000" + "02" + "0002" + "0710"
+    for sections in ((BOOT,), (BOOT, MEMORY), ((0, 0, 0, 0x1000, 2, 0),) * 2, ((0, 0, 0, 0, 2, 0),)):
+        image = firmware(*sections)
+        assert code(lambda image=image: hand_off_witness(image)) == "reference.tdvf.section"
 
 
 def test_both_orders_are_values_of_a_measured_file():

@@ -43,6 +43,22 @@ def pe(
     return head.ljust(headers, b"\0") + body + tail + certificates
 
 
+def linux_kernel(
+    *, version: int = 0x20F, flags: int = 1, more_flags: int = 0x40, initrd_end: int = 0, size: int = 4096
+) -> bytes:
+    """Return a kernel with a setup header whose PE header lies behind it."""
+    data = bytearray(pe([(".text", bytes(size))], headers=0x1000))
+    moved = data[64:0x1C0]  # PE signature, headers and section table
+    data[64:0x1000] = bytes(0x1000 - 64)
+    data[60:64] = pack("<I", 0x240)
+    data[0x240 : 0x240 + len(moved)] = moved
+    data[0x206:0x208] = pack("<H", version)
+    data[0x211] = flags
+    data[0x22C:0x230] = pack("<I", initrd_end)
+    data[0x236:0x238] = pack("<H", more_flags)
+    return bytes(data)
+
+
 def uki(
     *, kernel: bytes = b"not a PE image", command_line: bytes = b"quiet splash\0", **more: bytes
 ) -> bytes:

@@ -2,7 +2,8 @@
 
 The image's own measurement document says what it makes a TD measure, and its checksum file, whose SHA-256
 names the image, lists that document. Here both are compared with the files: every listed file must have its
-digest, MRTD is computed again from the firmware, and the digests of initrd and command line from theirs.
+digest, MRTD and the witness of the hand-off blocks are computed again from the firmware, and the digests of
+kernel, initrd and command line from theirs.
 
 Source: dstack 0.6.0, ``dstack-mr`` and the layout of its image archives; see ``evidence.dstack.os_image``.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import EvidenceError, ReferenceValueError
@@ -24,7 +26,8 @@ from assay.evidence.dstack.os_image import (
 )
 from assay.reference.artefact import open_artefact
 from assay.reference.ovmf import LARGEST_FIRMWARE, parse_firmware
-from assay.reference.tdvf import mrtd
+from assay.reference.qemu_kernel import HIGH_MEMORY_BYTES, patched_digest
+from assay.reference.tdvf import hand_off_witness, mrtd
 from assay.reference.values import Measured
 
 if TYPE_CHECKING:
@@ -53,8 +56,8 @@ def measure(
 
     Raises:
         ReferenceValueError: ``reference.artefact.*``; ``reference.dstack.file`` for a file that is not the
-            listed one; ``reference.dstack.firmware``, ``reference.dstack.initrd`` or
-            ``reference.dstack.cmdline`` when the measurement document says something else than the file.
+            listed one; ``reference.dstack.firmware``, ``.kernel``, ``.initrd`` or
+            ``.cmdline`` when the measurement document says something else than the file.
         EvidenceError: ``dstack.os_image.*`` for checksum file, measurement document or memory size.
     """
     checksums = _read(directory / CHECKSUM_FILE, MAX_CHECKSUM_BYTES)
@@ -66,14 +69,16 @@ def measure(
         }
     )
     described = _check_files(directory, image.files)
-    _check_contents(directory, image)
+    image = _check_contents(directory, image, memory_bytes)
     registers = {
         "mr_td": frozenset({image.mrtd_single_pass, image.mrtd_two_pass}),
         "rtmr1": frozenset({image.rtmr1()}),
         "rtmr2": frozenset({image.rtmr2()}),
     }
     parameters = {"os_image_hash": image.os_image_hash.hex()}
-    notes = ["RTMR1 holds for 2 GiB of memory and for 2816 MiB and more: QEMU patches the kernel."]
+    notes = []
+    if memory_bytes is None:
+        notes.append("RTMR1 holds for 2 GiB of memory and for 2816 MiB and more: QEMU patches the kernel.")
     if memory_bytes is not None and acpi is not None:
         registers["rtmr0"] = frozenset({image.rtmr0(memory_bytes, acpi)})
         parameters["memory_bytes"] = str(memory_bytes)
@@ -98,20 +103,37 @@ def _check_files(directory: Path, files: Mapping[str, bytes]) -> tuple[ArtefactD
     return tuple(found)
 
 
-def _check_contents(directory: Path, image: ImageMeasurement) -> None:
-    """Compare what the measurement document says with firmware, initrd and command line."""
+def _check_contents(directory: Path, image: ImageMeasurement, memory_bytes: int | None) -> ImageMeasurement:
+    """Compare what the measurement document says with the files; return it for this amount of memory."""
     if METADATA_FILE not in image.files:
         _refuse("file", f"The checksum file does not list {METADATA_FILE}.")
     metadata = _metadata(directory)
-    firmware = parse_firmware(_read(directory / _listed(image, metadata, "bios"), LARGEST_FIRMWARE))
-    orders = (mrtd(firmware, two_pass=False), mrtd(firmware, two_pass=True))
-    if orders != (image.mrtd_single_pass, image.mrtd_two_pass):
-        _refuse("firmware", "The measurement document states another MRTD than the firmware makes.")
+    _check_firmware(directory / _listed(image, metadata, "bios"), image)
     with open_artefact(directory / _listed(image, metadata, "initrd")) as initrd:
+        initrd_bytes = initrd.size
         if initrd.digest("sha384") != image.initrd:
             _refuse("initrd", "The measurement document states another digest than the initrd has.")
     if image.cmdline != command_line_digest(_text(metadata, "cmdline")):
         _refuse("cmdline", "The measurement document states another digest than the command line has.")
+    with open_artefact(directory / _listed(image, metadata, "kernel")) as kernel:
+        if patched_digest(kernel, initrd_bytes, HIGH_MEMORY_BYTES) != image.kernel:
+            _refuse("kernel", "The measurement document states another digest than the kernel has.")
+        if memory_bytes is None:
+            return image
+        return replace(image, kernel=patched_digest(kernel, initrd_bytes, memory_bytes))
+
+
+def _check_firmware(path: Path, image: ImageMeasurement) -> None:
+    firmware = parse_firmware(_read(path, LARGEST_FIRMWARE))
+    computed = (
+        mrtd(firmware, two_pass=False),
+        mrtd(firmware, two_pass=True),
+        hand_off_witness(firmware),
+    )
+    if computed != (image.mrtd_single_pass, image.mrtd_two_pass, image.td_hob_witness):
+        _refuse(
+            "firmware", "The measurement document states another MRTD or witness than the firmware makes."
+        )
 
 
 def command_line_digest(command_line: str) -> bytes:

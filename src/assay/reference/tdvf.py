@@ -135,6 +135,32 @@ def mrtd(firmware: Firmware, *, two_pass: bool) -> bytes:
     return state.digest()
 
 
+def hand_off_witness(firmware: Firmware) -> bytes:
+    """Return what the hand-off blocks of a TD depend on: see ``evidence.dstack.td_hob`` for the encoding.
+
+    Raises:
+        ReferenceValueError: as ``tdvf_sections``; ``reference.tdvf.section`` unless there is exactly one
+            section for the blocks, and none of the ranges is empty.
+    """
+    kinds = (TdvfKind.HAND_OFF_BLOCKS, TdvfKind.TEMPORARY_MEMORY)
+    found = sorted(
+        (each for each in tdvf_sections(firmware) if each.kind in kinds), key=lambda each: each.address
+    )
+    blocks = [each for each in found if each.kind is TdvfKind.HAND_OFF_BLOCKS]
+    if len(blocks) != 1 or not all(each.size for each in found):
+        _refuse("section", "There is not exactly one section for the hand-off blocks, or an empty range.")
+    base = found[0].address
+    numbers = [base // PAGE_BYTES, (blocks[0].address - base) // PAGE_BYTES, len(found)]
+    for each in found:
+        numbers += [(each.address - base) // PAGE_BYTES, each.size // PAGE_BYTES]
+    return b"".join(_leb128(number) for number in numbers)
+
+
+def _leb128(number: int) -> bytes:
+    groups = [number >> shift & 0x7F for shift in range(0, max(number.bit_length(), 1), 7)]
+    return bytes([*(group | 0x80 for group in groups[:-1]), groups[-1]])
+
+
 def measure(firmware: Artefact) -> Measured:
     """Measure a firmware image; the register is ``mr_td``, with a value for each order of pages.
 
