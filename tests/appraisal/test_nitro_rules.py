@@ -11,28 +11,9 @@ import pytest
 from assay.appraisal import AttestationResult, Policy, appraise
 from assay.appraisal.rules.subject import Context
 from assay.evidence.ledger import Ledger, Outcome
-from assay.evidence.nitro.claims import NitroClaims
-from assay.evidence.verification import Anchor, EvidenceResult
+from assay.evidence.verification import EvidenceResult
 from support.appraisal_evidence import BINDING, NOW, SIGNATURE
-
-AWS = Anchor(bytes(32), "AWS Nitro Enclaves Root G1", simulated=False)
-PCRS = {index: bytes([index]) * 48 for index in (0, 1, 2, 3, 4, 7, 8)}
-CLAIMS = NitroClaims(
-    module_id="i-0123456789abcdef0-enc0123456789abcdef",
-    instance_id="i-0123456789abcdef0",
-    region="eu-central-1",
-    digest="SHA384",
-    timestamp=NOW - timedelta(seconds=60),
-    pcrs=PCRS,
-    public_key=None,
-    user_data=None,
-    nonce=None,
-    debug=False,
-    carrier="user_data",
-    validity="now",
-    chain_valid_from=NOW - timedelta(hours=1),
-    chain_valid_until=NOW + timedelta(hours=1),
-)
+from support.appraisal_nitro import AWS, CLAIMS, PCRS
 
 
 def policy(body: str = "", *, accept: str = "[]", platform: str = "nitro", top: str = "") -> Policy:

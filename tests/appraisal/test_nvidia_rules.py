@@ -10,65 +10,16 @@ import pytest
 
 from assay.appraisal import AttestationResult, Policy, appraise
 from assay.appraisal.rules.subject import Context
-from assay.evidence.facts import Window
 from assay.evidence.ledger import Ledger
 from assay.evidence.nvidia.claims import (
     Architecture,
     DeviceClaims,
     Mode,
     NvidiaClaims,
-    ReferenceUse,
-    Revocation,
 )
 from assay.evidence.verification import Anchor, EvidenceResult
 from support.appraisal_evidence import BINDING, NOW, OWN_ROOT, SIGNATURE
-
-NVIDIA = Anchor(bytes(32), "NVIDIA Device Identity CA", simulated=False)
-OWN = Anchor(OWN_ROOT, "assay simulator", simulated=True)
-USED = ReferenceUse(
-    "driver",
-    "550.90.07",
-    "a manifest",
-    "a root",
-    simulated=False,
-    held=False,
-    window=Window(NOW, NOW),
-    compared=60,
-)
-GPU = DeviceClaims(
-    architecture=Architecture.HOPPER,
-    chip="GH100",
-    revision="A01",
-    device_id="01",
-    nonce=b"n" * 32,
-    driver_version="550.90.07",
-    vbios_version="96.00.9F.00.01",
-    project="1010",
-    project_sku="0200",
-    chip_sku="882",
-    chip_info="",
-    fwid=b"f" * 48,
-    measurements={},
-    mode=Mode.SPT,
-    protected_pcie=None,
-    nvdec0_disabled=False,
-    pdi=None,
-    switch_pdis=frozenset(),
-    gpu_pdis=(),
-    switch_locked=None,
-    opaque={},
-    references=(USED,),
-    revocation=Revocation(NOW - timedelta(hours=2), NOW + timedelta(hours=1), fresh=True),
-)
-SWITCH = replace(
-    GPU,
-    architecture=Architecture.LS10,
-    device_id="02",
-    driver_version="",
-    mode=Mode.UNSTATED,
-    vbios_version="96.10",
-)
-CLAIMS = NvidiaClaims((GPU, SWITCH), b"n" * 32)
+from support.appraisal_nvidia import CLAIMS, GPU, NVIDIA, OWN, SWITCH, USED
 
 
 def policy(body: str = "", *, accept: str = "[]", top: str = "") -> Policy:

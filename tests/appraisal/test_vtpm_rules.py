@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,64 +10,27 @@ import pytest
 from assay.appraisal import AttestationResult, Policy, appraise
 from assay.appraisal.rules.subject import Context
 from assay.errors import PolicyError
-from assay.evidence.azure.claims import AkCertificate, AzureClaims
-from assay.evidence.azure.runtime import RuntimeClaims
-from assay.evidence.eventlog.algorithms import Algorithm
-from assay.evidence.google_vm.claims import CertifiedKey, GoogleVmClaims, Instance
 from assay.evidence.ledger import Ledger
 from assay.evidence.snp.claims import GuestPolicy
-from assay.evidence.tpm.claims import TpmClaims, TpmQuoteClaims
-from assay.evidence.verification import Anchor, EvidenceResult
+from assay.evidence.verification import EvidenceResult
 from support.appraisal_evidence import BINDING, NOW, SIGNATURE, TDX, tdx
-from support.appraisal_snp import GENOA, SNP, snp
-
-VENDOR = Anchor(bytes(32), "a vendor's root", simulated=False)
-OWN = Anchor(b"\xaa" * 32, "a root of the caller's", simulated=True)
-PCRS = {index: bytes([index]) * 32 for index in (0, 4, 7, 9, 10, 11)}
-QUOTE = TpmQuoteClaims(
-    qualified_signer=b"name",
-    extra_data=b"nonce",
-    clock=1,
-    reset_count=1,
-    restart_count=0,
-    safe=True,
-    firmware_version=7,
-    bank=Algorithm.SHA256,
-    selection=tuple(PCRS),
-    pcr_digest=bytes(32),
-    pcrs=PCRS,
-    signature_hash=Algorithm.SHA256,
-    ak_digest=b"k" * 32,
-    ak_name=None,
+from support.appraisal_snp import GENOA, snp
+from support.appraisal_vtpm import (
+    AK,
+    AZURE_SNP,
+    GOOD,
+    GOOGLE,
+    GOOGLE_TDX,
+    HOST,
+    INSTANCE,
+    KEY,
+    OWN,
+    PCRS,
+    QUOTE,
+    RUNTIME,
+    TPM,
+    VENDOR,
 )
-RUNTIME = RuntimeClaims(
-    key_ids=("HCLAkPub",),
-    attestation_key_use=("sign",),
-    vm_configuration={
-        "secure-boot": True,
-        "tpm-enabled": True,
-        "console-enabled": False,
-        "vmUniqueId": "a VM",
-    },
-    user_data=None,
-)
-AK = AkCertificate("x.ConfidentialVM.Azure.windows.net", "an authority", bytes(32), VENDOR)
-AZURE_SNP = AzureClaims(SNP, RUNTIME, QUOTE, AK, user_data_bound=True)
-AZURE_TDX = replace(AZURE_SNP, hardware=TDX)
-INSTANCE = Instance("us-central1-a", 12, "a-project", 34, "a-name", 1, production=True, flags={})
-KEY = CertifiedKey(INSTANCE, bytes(32), VENDOR, revocation_checked=True)
-LOG: Any = SimpleNamespace()
-GOOGLE = GoogleVmClaims(QUOTE, KEY, LOG, None, td_bound=False)
-GOOGLE_TDX = GoogleVmClaims(QUOTE, KEY, LOG, TDX, td_bound=True)
-TPM = TpmClaims(QUOTE, LOG, LOG, ak_certified=True, ak_common_name="ak")
-GOOD: dict[str, Any] = {
-    "azure-snp": AZURE_SNP,
-    "azure-tdx": AZURE_TDX,
-    "gcp-tdx": GOOGLE_TDX,
-    "gcp-vtpm": GOOGLE,
-    "tpm": TPM,
-}
-HOST = ("gcp-vtpm", "tpm")
 
 
 def policy(platform: str, body: str = "", *, accept: tuple[str, ...] = ()) -> Policy:

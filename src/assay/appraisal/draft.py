@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.appraiser import appraise
+from assay.appraisal.drafted import DRAFTS
+from assay.appraisal.platforms import platform_of
 from assay.appraisal.policy import Policy
 from assay.appraisal.rules import tdx
 from assay.appraisal.vocabulary import GRACE_NEEDS, SGX_TYPES, WEAKNESSES, component_needs
@@ -69,9 +71,9 @@ def draft(
     log = workload_log if workload_log is not None and workload_log.authentic else None
     words = _words(evidence, now, context, log)
     drafted = _Draft(evidence, name, source, now, words, log.claims if log else None)
-    text = "\n".join(
-        [*drafted.head(), *drafted.tcb(claims.tcb), *drafted.hardware(claims.tcb), *drafted.body()]
-    )
+    tcb = platform_of(evidence.platform).tcb(claims)
+    intel = [] if tcb is None else [*drafted.tcb(tcb), *drafted.hardware(tcb)]
+    text = "\n".join([*drafted.head(), *intel, *drafted.body()])
     return text + "\n"
 
 
@@ -79,14 +81,19 @@ def _words(
     evidence: EvidenceResult[Any], now: datetime, context: Context, log: LogResult[Any] | None
 ) -> tuple[str, ...]:
     """Return the words that ``accept`` needs for this evidence, in the vocabulary's order."""
+    own = _own_hardware(evidence)
     every = [
         word
         for word, weakness in WEAKNESSES.items()
-        if evidence.platform in weakness.platforms and (word != "simulated" or evidence.simulated)
+        if evidence.platform in weakness.platforms and (word != "simulated" or own)
     ]
-    quoted = ", ".join(f'"{word}"' for word in every)
-    simulated = 'simulated = "only"\n' if evidence.simulated else ""
-    lax = f'version = 1\nplatforms = ["{evidence.platform}"]\naccept = [{quoted}]\n{simulated}'
+    lines = [
+        f"{key} = [{', '.join(quoted)}]"
+        for key in dict.fromkeys(weakness.key for weakness in WEAKNESSES.values())
+        if (quoted := [f'"{word}"' for word in every if WEAKNESSES[word].key == key])
+    ]
+    simulated = 'simulated = "only"' if own else ""
+    lax = "\n".join(["version = 1", f'platforms = ["{evidence.platform}"]', *lines, simulated])
     result = appraise(
         evidence,
         Policy.load(lax.encode(), name="lax"),
@@ -101,6 +108,11 @@ def _words(
             "policy.draft.inadmissible", f"No policy can accept this evidence: {refused[0].reason}"
         )
     return tuple(word for word in every if word in result.admitted)
+
+
+def _own_hardware(evidence: EvidenceResult[Any]) -> bool:
+    """Return whether the hardware is simulated: no root is a vendor's, and no key is a published one."""
+    return evidence.simulated and not (evidence.anchor is not None and evidence.anchor.published_keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +139,7 @@ class _Draft:
         yield "# Evidence of any other platform is refused."
         yield f'platforms = ["{platform}"]'
         yield ""
-        if self.evidence.simulated:
+        if _own_hardware(self.evidence):
             yield "# Simulated hardware, under this installation's own root only. It protects nothing."
             yield 'simulated = "only"'
             yield ""
@@ -139,10 +151,13 @@ class _Draft:
             yield "accept = []"
             return
         yield "# Weaknesses that the evidence has. Each line admits one, from anybody, at any time."
-        yield "accept = ["
-        for word in self.words:
-            yield f'  "{word}", # {WEAKNESSES[word].meaning}'
-        yield "]"
+        for key in ("accept", "accept_forgeable"):
+            words = [word for word in self.words if WEAKNESSES[word].key == key]
+            if words or key == "accept":
+                yield f"{key} = ["
+                for word in words:
+                    yield f'  "{word}", # {WEAKNESSES[word].meaning}'
+                yield "]"
 
     def tcb(self, tcb: TcbClaims) -> Iterator[str]:
         yield ""
@@ -191,8 +206,10 @@ class _Draft:
             yield from self._tdx(self.evidence.claims)
             if self.log is not None and hasattr(self.log, "compose_hash"):
                 yield from self._dstack(self.log)
-        else:
+        elif self.evidence.platform == "sgx":
             yield from self._sgx(self.evidence.claims)
+        else:
+            yield from DRAFTS[self.evidence.platform](self.evidence.claims)
 
     def _tdx(self, claims: TdxClaims) -> Iterator[str]:
         yield ""

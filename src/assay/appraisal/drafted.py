@@ -1,0 +1,176 @@
+"""The tables that a policy written from evidence states, for the platforms without Intel's TCB."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from assay.evidence.confidential_space.claims import ConfidentialSpaceClaims
+    from assay.evidence.maa.claims import MaaClaims
+    from assay.evidence.nitro.claims import NitroClaims
+    from assay.evidence.nras.claims import NrasClaims
+    from assay.evidence.nvidia.claims import NvidiaClaims
+    from assay.evidence.snp.claims import SnpClaims
+    from assay.evidence.tpm.claims import TpmQuoteClaims
+    from assay.evidence.trust_authority.claims import TrustAuthorityClaims
+
+_BOOT_PCRS: Final = {
+    0: "you trust this firmware",
+    4: "you trust this boot loader or kernel",
+    7: "you trust the keys that the firmware trusts",
+    9: "you trust this kernel and initrd",
+    11: "you trust this unified kernel image",
+}
+
+
+def _hex(name: str, value: bytes) -> str:
+    return f'{name} = ["{value.hex()}"]'
+
+
+def _quoted(text: str) -> str:
+    """Return a TOML basic string of printable ASCII; what is neither stands escaped."""
+    shown = ascii(text)[1:-1] if text.isascii() else text.encode("unicode_escape").decode("ascii")
+    return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def snp(claims: SnpClaims) -> Iterator[str]:
+    """Return ``[snp]`` for a report."""
+    product = claims.product.value.lower()
+    yield ""
+    yield "[snp]"
+    yield "# measurement: you trust what the guest was launched with."
+    yield _hex("measurement", claims.measurement)
+    yield "# host_data: you trust what the launcher put in; zero where there is nothing."
+    yield _hex("host_data", claims.host_data)
+    yield f"vmpl = [{claims.vmpl}]"
+    yield f'products = ["{product}"]'
+    yield f'signing_keys = ["{claims.signing_key}"]'
+    if any(claims.id_key_digest):
+        yield "# You trust whoever holds this key with every guest of theirs that the other lines accept."
+        yield "# " + _hex("id_key_digest", claims.id_key_digest)
+    yield ""
+    yield f"[snp.min_tcb.{product}]"
+    yield "# Smaller security versions have vulnerabilities that this firmware may not have."
+    for name, value in claims.reported_tcb.components.items():
+        yield f"{name} = {value}"
+
+
+def nitro(claims: NitroClaims) -> Iterator[str]:
+    """Return ``[nitro]`` for a document."""
+    instance = claims.module_id.rpartition("-")[2].startswith("tpm")
+    yield ""
+    yield "[nitro]"
+    wanted = (4, 7) if instance else (0, 1, 2, 3, 8)
+    for index in wanted:
+        value = claims.pcrs.get(index)
+        if value is not None and any(value):
+            yield _hex(f"pcr{index}", value)
+    yield "# Uncomment to accept this region, or this instance, alone."
+    yield f'# regions = ["{claims.region}"]'
+    yield f'# instance_ids = ["{claims.instance_id}"]'
+
+
+def vtpm(quote: TpmQuoteClaims) -> Iterator[str]:
+    """Return ``[vtpm]`` for a quote."""
+    yield ""
+    yield "[vtpm]"
+    for index, trusting in _BOOT_PCRS.items():
+        value = quote.pcrs.get(index)
+        if value is not None:
+            yield f"# pcr{index}: {trusting}."
+            yield _hex(f"pcr{index}", value)
+
+
+def _azure_snp(claims: Any) -> Iterator[str]:
+    yield from snp(claims.hardware)
+    yield from vtpm(claims.tpm)
+
+
+def _tpm_part(claims: Any) -> Iterator[str]:
+    yield from vtpm(claims.tpm)
+
+
+def _tpm(claims: Any) -> Iterator[str]:
+    yield from vtpm(claims.quote)
+    yield ""
+    yield "[tpm]"
+    yield "# You trust this attestation key."
+    yield _hex("ak_digests", claims.quote.ak_digest)
+
+
+def _confidential_space(claims: ConfidentialSpaceClaims) -> Iterator[str]:
+    yield ""
+    yield "[confidential_space]"
+    yield "# You trust this container image, down to its digest."
+    yield f"image_digests = [{_quoted(claims.container.image_digest)}]"
+    yield f"audiences = [{_quoted(claims.audience)}]"
+    yield f"hardware = [{_quoted(claims.hardware)}]"
+    yield f"project_ids = [{_quoted(claims.gce.project_id)}]"
+    if claims.service_accounts:
+        yield f"service_accounts = [{', '.join(map(_quoted, claims.service_accounts))}]"
+
+
+def _maa(claims: MaaClaims) -> Iterator[str]:
+    yield ""
+    yield "[maa]"
+    if claims.measurement:
+        yield "# You trust what was launched."
+        yield _hex("measurement", claims.measurement)
+    yield "# You trust this instance of the service, and the policy under which it appraised."
+    yield f"issuers = [{_quoted(claims.issuer)}]"
+    if claims.policy_hash:
+        yield f"policy_hashes = [{_quoted(claims.policy_hash)}]"
+    yield f"attestation_types = [{_quoted(claims.attestation_type)}]"
+
+
+def _trust_authority(claims: TrustAuthorityClaims) -> Iterator[str]:
+    yield ""
+    yield "[trust_authority]"
+    yield f'attesters = ["{claims.attester}"]'
+    for name in ("mrtd", "rtmr0", "rtmr1", "rtmr2", "mrenclave"):
+        value = claims.measurements.get(name)
+        if value is not None:
+            yield _hex(name, value)
+
+
+def _devices(drivers: list[str], firmware: list[str], gpus: int) -> Iterator[str]:
+    yield ""
+    yield "[nvidia]"
+    if any(drivers):
+        yield f"drivers = [{', '.join(map(_quoted, sorted({each for each in drivers if each})))}]"
+    yield f"firmware = [{', '.join(map(_quoted, sorted(set(firmware))))}]"
+    if gpus:
+        yield f"gpus = {gpus}"
+
+
+def _nvidia(claims: NvidiaClaims) -> Iterator[str]:
+    devices = claims.devices
+    yield from _devices(
+        [each.driver_version for each in devices], [each.vbios_version for each in devices], len(claims.gpus)
+    )
+
+
+def _nras(claims: NrasClaims) -> Iterator[str]:
+    devices = claims.devices
+    drivers = [each.driver for each in devices]
+    yield from _devices(drivers, [each.firmware for each in devices], sum(map(bool, drivers)))
+
+
+DRAFTS: Final[Mapping[str, Callable[[Any], Iterator[str]]]] = {
+    "snp": snp,
+    "nitro": nitro,
+    "nitro-tpm": nitro,
+    "azure-snp": _azure_snp,
+    "azure-tdx": _tpm_part,
+    "gcp-tdx": _tpm_part,
+    "gcp-vtpm": _tpm_part,
+    "tpm": _tpm,
+    "confidential-space": _confidential_space,
+    "maa": _maa,
+    "trust-authority": _trust_authority,
+    "nvidia-gpu": _nvidia,
+    "nras": _nras,
+}
+"""Platform to what its draft states, beside the tables about Intel's TCB."""
