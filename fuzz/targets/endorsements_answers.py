@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 from assay.endorsements.http import Answer
 from assay.endorsements.needs import by_kind
-from assay.endorsements.record import Endorsement, Wanted
+from assay.endorsements.record import Wanted
 from assay.endorsements.services import Place, Services
 from assay.endorsements.source import Access
 from assay.endorsements.surroundings import Surroundings
-from assay.errors import AssayError, EndorsementError
+from assay.errors import AssayError
 from assay.evidence.roots import Roots
 from assay.simulator.intel import FMSPC, Installation
 
@@ -71,10 +71,6 @@ class _Client:
     post = get
 
 
-def _also(wanted: Wanted) -> Endorsement:
-    raise EndorsementError("endorsements.offline.missing", f"There is no {wanted.kind} here.")
-
-
 def SEEDS() -> list[bytes]:  # noqa: N802 - the harness's name
     """Return answers of every form, each with the number of its source in front."""
     chain = b"\n\n" + quote(COLLATERAL.tcb_info_issuer_chain.decode()).encode()
@@ -105,7 +101,7 @@ def target(data: bytes) -> None:
     wanted = WANTED[data[0] % len(WANTED)] if data else WANTED[0]
     source = by_kind()[wanted.kind]
     client: Any = _Client(data[1:])
-    access = Access(client, Services.published(), ROOTS, "", Surroundings.real(), _also)
+    access = Access(client, Services.published(), ROOTS, "", Surroundings.real())
     try:
         answer = source.fetch(wanted, access)
         source.rests_on(wanted, answer.parts)

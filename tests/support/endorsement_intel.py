@@ -100,7 +100,6 @@ def fetcher(
         roots=roots,
         authorities="of a test",
         surroundings=surroundings,
-        also=lambda wanted: None,
     )
     return Fetcher(
         by_kind(), access, cache, offline=offline, fresh_for=fresh_for, watch=lambda wanted: Quiet()

@@ -154,7 +154,6 @@ def run_errand(
         roots=roots,
         authorities="" if authorities is None else hashlib.sha256(authorities).hexdigest(),
         surroundings=surroundings,
-        also=_nothing,
     )
     fetcher = Fetcher(
         sources=by_kind(),
@@ -187,11 +186,6 @@ def _verified(
         return first
     fitting = form.endorse(Materials(bundle.files(), (bundle,)), first, given)
     return first if fitting is None else form.verify(opened.evidence, fitting, given)
-
-
-def _nothing(wanted: Wanted) -> Endorsement:
-    """Stand where a fetcher puts its own way to further endorsements."""
-    raise LookupError(wanted.kind)
 
 
 @contextmanager

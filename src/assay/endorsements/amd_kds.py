@@ -8,16 +8,15 @@ once for all chips of a product.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from assay.endorsements.record import Basis, Wanted
 from assay.endorsements.source import (
     Fetched,
     Judged,
+    SignedSource,
     malformed,
     part,
-    signing_anchors,
     stale,
     swapped,
     unverified,
@@ -62,8 +61,7 @@ _PRODUCT: Final = re.compile("|".join(Product))
 _SVN: Final = re.compile("[0-9]{1,3}")
 
 
-@dataclass(frozen=True, slots=True)
-class VekSource:
+class VekSource(SignedSource):
     """The VCEK certificate of one chip at one TCB version.
 
     Key: ``kind`` (``vcek``), ``product``, ``chip-id`` (64 bytes in hexadecimal, 8 on Turin), and the
@@ -71,7 +69,9 @@ class VekSource:
     handed out by the provider of the machine, with the report; AMD gives it to nobody else.
     """
 
-    kinds: frozenset[str] = frozenset({VEK})
+    __slots__ = ()
+    kinds = frozenset({VEK})
+    vendors = (AMD,)
 
     def fetch(self, wanted: Wanted, access: Access) -> Fetched:
         """Ask for the certificate, DER."""
@@ -95,21 +95,18 @@ class VekSource:
         chain = read_chain(part(above.parts, CHAIN_PART))
         return judge_vek(wanted, SnpEndorsements(vek=part(parts, VEK_PART)).or_else(chain), access, now)
 
-    def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the interface
-        """Return AMD's roots."""
-        return signing_anchors(access, AMD)
-
     def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
         """Rest on the chain of the product."""
         product, kind = _line(wanted)
         return (Wanted.of(CHAIN, kind=kind, product=product),)
 
 
-@dataclass(frozen=True, slots=True)
-class ChainSource:
+class ChainSource(SignedSource):
     """ASK or ASVK, and ARK, of a product; key: ``kind`` (``vcek``, ``vlek``), ``product``."""
 
-    kinds: frozenset[str] = frozenset({CHAIN})
+    __slots__ = ()
+    kinds = frozenset({CHAIN})
+    vendors = (AMD,)
 
     def fetch(self, wanted: Wanted, access: Access) -> Fetched:
         """Ask for the two certificates, PEM."""
@@ -134,20 +131,13 @@ class ChainSource:
         )
         return _judged(found, root)
 
-    def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the interface
-        """Return AMD's roots."""
-        return signing_anchors(access, AMD)
 
-    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
-        """Rest on nothing else."""
-        return ()
-
-
-@dataclass(frozen=True, slots=True)
-class CrlSource:
+class CrlSource(SignedSource):
     """The ARK's revocation list, which covers ASK and ASVK; key: ``kind``, ``product``."""
 
-    kinds: frozenset[str] = frozenset({CRL})
+    __slots__ = ()
+    kinds = frozenset({CRL})
+    vendors = (AMD,)
 
     def fetch(self, wanted: Wanted, access: Access) -> Fetched:
         """Ask for the list, DER."""
@@ -174,14 +164,6 @@ class CrlSource:
         if now not in crl.window:
             raise stale(f"The revocation list holds from {crl.window.start} to {crl.window.end}.")
         return Judged(crl.window, Basis.SIGNATURE, signer.anchor.fingerprint.hex())
-
-    def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the interface
-        """Return AMD's roots."""
-        return signing_anchors(access, AMD)
-
-    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
-        """Rest on nothing else."""
-        return ()
 
 
 def judge_vek(wanted: Wanted, found: SnpEndorsements, access: Access, now: datetime) -> Judged:

@@ -6,11 +6,10 @@ comes over plain HTTP from a link-local address, and is believed for AMD's signa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assay.endorsements.amd_kds import judge_vek
-from assay.endorsements.source import Fetched, Judged, malformed, part, signing_anchors, swapped
+from assay.endorsements.source import Fetched, Judged, SignedSource, malformed, part, swapped
 from assay.errors import AssayError
 from assay.evidence.decoding import strictjson
 from assay.evidence.decoding.der import DerError
@@ -32,11 +31,12 @@ _PATH: Final = "/metadata/THIM/amd/certification"
 _HEADERS: Final = {"Metadata": "true"}
 
 
-@dataclass(frozen=True, slots=True)
-class ThimSource:
+class ThimSource(SignedSource):
     """VCEK and chain of this very machine; key: as ``amd-vek``, to be compared with what is answered."""
 
-    kinds: frozenset[str] = frozenset({THIM})
+    __slots__ = ()
+    kinds = frozenset({THIM})
+    vendors = (AMD,)
 
     def fetch(self, wanted: Wanted, access: Access) -> Fetched:  # noqa: ARG002 - it answers for one machine
         """Ask the metadata of this machine."""
@@ -59,14 +59,6 @@ class ThimSource:
         if stated[::-1] != _tcb(found.vek or b""):
             raise swapped("The TCB version beside the certificate is not the certificate's.")
         return judged
-
-    def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the interface
-        """Return AMD's roots."""
-        return signing_anchors(access, AMD)
-
-    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
-        """Rest on nothing else."""
-        return ()
 
 
 def _tcb(vek: bytes) -> bytes:

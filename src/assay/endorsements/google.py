@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from assay.endorsements.record import Basis
-from assay.endorsements.source import Fetched, Judged, malformed, part, signing_anchors, stale, unverified
+from assay.endorsements.source import Fetched, Judged, SignedSource, malformed, part, stale, unverified
 from assay.errors import AssayError
 from assay.evidence.decoding import pem, strictjson
 from assay.evidence.roots import GOOGLE_CONFIDENTIAL_SPACE
@@ -59,11 +59,12 @@ class ConfidentialSpace:
         return access.services.place("google-keys", address.path), (answer.url,)
 
 
-@dataclass(frozen=True, slots=True)
-class RootSource:
+class RootSource(SignedSource):
     """The root that Google publishes for PKI tokens: to learn whether the pinned one is still it."""
 
-    kinds: frozenset[str] = frozenset({ROOT})
+    __slots__ = ()
+    kinds = frozenset({ROOT})
+    vendors = (GOOGLE_CONFIDENTIAL_SPACE,)
 
     def fetch(self, wanted: Wanted, access: Access) -> Fetched:  # noqa: ARG002 - there is one
         """Ask for the certificate."""
@@ -88,14 +89,6 @@ class RootSource:
         if now not in window:
             raise stale(f"The root is valid from {window.start} to {window.end}.")
         return Judged(window, Basis.SIGNATURE, found.anchor.fingerprint.hex())
-
-    def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the interface
-        """Return the roots of Confidential Space."""
-        return signing_anchors(access, GOOGLE_CONFIDENTIAL_SPACE)
-
-    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
-        """Rest on nothing else."""
-        return ()
 
 
 SOURCES: Final = (RootSource(),)

@@ -7,7 +7,6 @@ server answers (Intel's, or a PCCS of the caller's), everything is verified up t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -15,9 +14,9 @@ from assay.endorsements.record import Basis
 from assay.endorsements.source import (
     Fetched,
     Judged,
+    SignedSource,
     malformed,
     part,
-    signing_anchors,
     stale,
     swapped,
     unverified,
@@ -31,6 +30,7 @@ from assay.evidence.decoding import strictjson
 from assay.evidence.decoding.pem import certificates
 from assay.evidence.facts import FactCache, Window
 from assay.evidence.ledger import CheckFailedError, LedgerBuilder
+from assay.evidence.roots import INTEL
 from assay.evidence.x509.certificate import raw_signature, verifies
 
 if TYPE_CHECKING:
@@ -75,15 +75,16 @@ _TIME_CHECKS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CollateralSource:
+class CollateralSource(SignedSource):
     """TCB info, QE identity and revocation lists of one family of processors, as one endorsement.
 
     Key: ``tee``, ``fmspc``, ``ca``, and either ``update`` (``early``, ``standard``; the service takes
     standard) or ``number``, the TCB evaluation data number.
     """
 
-    kinds: frozenset[str] = frozenset({COLLATERAL})
+    __slots__ = ()
+    kinds = frozenset({COLLATERAL})
+    vendors = (INTEL,)
 
     def fetch(self, wanted: Wanted, access: Access) -> Fetched:
         """Ask for the four documents and their issuer chains."""
@@ -136,20 +137,13 @@ class CollateralSource:
             raise swapped(f"The documents are not those of TCB evaluation data number {number}.")
         return Judged(endorsed.window, Basis.SIGNATURE, root.anchor.fingerprint.hex())
 
-    def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the interface
-        """Return Intel's roots."""
-        return signing_anchors(access, "intel")
 
-    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
-        """Rest on nothing else."""
-        return ()
-
-
-@dataclass(frozen=True, slots=True)
-class NumbersSource:
+class NumbersSource(SignedSource):
     """The list of TCB evaluation data numbers of a kind of TEE; key: ``tee``."""
 
-    kinds: frozenset[str] = frozenset({NUMBERS})
+    __slots__ = ()
+    kinds = frozenset({NUMBERS})
+    vendors = (INTEL,)
 
     def fetch(self, wanted: Wanted, access: Access) -> Fetched:
         """Ask for the list and its issuer chain."""
@@ -184,24 +178,17 @@ class NumbersSource:
             window & signer.window & root.certificate.window, Basis.SIGNATURE, root.anchor.fingerprint.hex()
         )
 
-    def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the interface
-        """Return Intel's roots."""
-        return signing_anchors(access, "intel")
 
-    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
-        """Rest on nothing else."""
-        return ()
-
-
-@dataclass(frozen=True, slots=True)
-class PckSource:
+class PckSource(SignedSource):
     """The PCK certificate of one platform, for quotes that name their platform only by its encrypted PPID.
 
     Key: ``encrypted-ppid`` (384 bytes), ``cpusvn`` (16 bytes), ``pcesvn`` (2 bytes, little-endian), ``pceid``
     (2 bytes), each in lower-case hexadecimal.
     """
 
-    kinds: frozenset[str] = frozenset({PCK})
+    __slots__ = ()
+    kinds = frozenset({PCK})
+    vendors = (INTEL,)
 
     def fetch(self, wanted: Wanted, access: Access) -> Fetched:
         """Ask for the certificate and its issuer chain."""
@@ -225,14 +212,6 @@ class PckSource:
         if chain.extension.pce_id.hex() != wanted["pceid"]:
             raise swapped("The PCK certificate is for another PCE.")
         return Judged(chain.window, Basis.SIGNATURE, chain.root.anchor.fingerprint.hex())
-
-    def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the interface
-        """Return Intel's roots."""
-        return signing_anchors(access, "intel")
-
-    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
-        """Rest on nothing else."""
-        return ()
 
 
 def evaluation_numbers(parts: Mapping[str, bytes]) -> tuple[int, ...]:

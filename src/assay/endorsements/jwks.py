@@ -6,13 +6,12 @@ authenticated, so it chooses among known addresses and makes none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 from assay.endorsements import google, microsoft_maa, nvidia_nras, trust_authority
 from assay.endorsements.record import Basis
-from assay.endorsements.source import Fetched, Judged, malformed, part
+from assay.endorsements.source import Fetched, Judged, Source, malformed, part
 from assay.errors import AssayError, EndorsementError
 from assay.evidence.facts import Window
 from assay.evidence.jose.keys import MAX_JWKS_BYTES, parse_jwks
@@ -56,11 +55,11 @@ PUBLISHERS: Final[tuple[Publisher, ...]] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class JwksSource:
+class JwksSource(Source):
     """The published keys of one issuer; key: ``issuer``, as tokens name it."""
 
-    kinds: frozenset[str] = frozenset({JWKS})
+    __slots__ = ()
+    kinds = frozenset({JWKS})
 
     def fetch(self, wanted: Wanted, access: Access) -> Fetched:
         """Ask the issuer for its keys."""
@@ -84,10 +83,6 @@ class JwksSource:
     def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:
         """Return the host that this caller would ask, under the authorities that it would believe."""
         return frozenset({_anchor(wanted, access)})
-
-    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
-        """Rest on nothing else."""
-        return ()
 
 
 def publisher(issuer: str) -> Publisher:

@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -15,9 +14,9 @@ from assay.endorsements.record import Basis, Wanted
 from assay.endorsements.source import (
     Fetched,
     Judged,
+    SignedSource,
     malformed,
     part,
-    signing_anchors,
     stale,
     swapped,
     unverified,
@@ -57,15 +56,16 @@ _RIM_ID: Final = re.compile("[A-Za-z0-9_.-]{1,128}")
 _MAX_RIM: Final = 2 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class OcspSource:
+class OcspSource(SignedSource):
     """The status of one certificate.
 
     Key: ``chain``, base64 of the certificate in question and of every one above it up to the root, DER, one
     after the other. The answer is believed for the issuer's signature, and the issuer for the root's.
     """
 
-    kinds: frozenset[str] = frozenset({OCSP})
+    __slots__ = ()
+    kinds = frozenset({OCSP})
+    vendors = (NVIDIA, NVIDIA_RIM)
 
     def fetch(self, wanted: Wanted, access: Access) -> Fetched:
         """Ask with a fresh nonce of 32 bytes."""
@@ -119,14 +119,6 @@ class OcspSource:
             raise stale(found.reason) if found.step in _NOW else unverified(found.reason, check=found.step)
         return Judged(found.window, Basis.SIGNATURE, root.anchor.fingerprint.hex())
 
-    def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the interface
-        """Return NVIDIA's roots, of devices and of manifests."""
-        return signing_anchors(access, NVIDIA) | signing_anchors(access, NVIDIA_RIM)
-
-    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
-        """Rest on nothing else."""
-        return ()
-
 
 def chain_of(wanted: Wanted) -> tuple[GeneralCertificate, ...]:
     """Return the certificates that a need names: the one in question first, the root last.
@@ -163,14 +155,15 @@ def _root(last: GeneralCertificate, access: Access) -> Root:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class RimSource:
+class RimSource(SignedSource):
     """A reference integrity manifest; key: ``id``, such as ``NV_GPU_DRIVER_GH100_550.90.07``.
 
     It is verified with the status of its own certificates, which is asked for as well.
     """
 
-    kinds: frozenset[str] = frozenset({RIM})
+    __slots__ = ()
+    kinds = frozenset({RIM})
+    vendors = (NVIDIA_RIM,)
 
     def fetch(self, wanted: Wanted, access: Access) -> Fetched:
         """Ask for the manifest, and take it out of the JSON that it comes in."""
@@ -212,10 +205,6 @@ class RimSource:
         if not wanted["id"].replace(".", "").upper().endswith(version):
             raise swapped(f"The manifest is for version {result.golden.version[:60]!r}.")
         return Judged(result.golden.window, Basis.SIGNATURE, result.golden.anchor.fingerprint.hex())
-
-    def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the interface
-        """Return NVIDIA's roots of manifests."""
-        return signing_anchors(access, NVIDIA_RIM)
 
     def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
         """Rest on the status of each certificate of the manifest below the root."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from assay.errors import EndorsementError
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from assay.evidence.roots import Roots
 
 
+def _nothing_else(wanted: Wanted) -> Endorsement:
+    raise EndorsementError("endorsements.offline.missing", f"{wanted.kind} is not at hand.")
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """What a source may use.
@@ -31,7 +36,7 @@ class Access:
             anchor of what rests on TLS alone.
         surroundings: Clocks and dice.
         also: Gets another endorsement on which this one rests, such as an issuer's chain; from the cache
-            where it can. Raises EndorsementError when there is none that holds.
+            where it can. Raises EndorsementError when there is none that holds. A fetcher puts itself here.
     """
 
     client: Client
@@ -39,7 +44,7 @@ class Access:
     roots: Roots
     authorities: str
     surroundings: Surroundings
-    also: Callable[[Wanted], Endorsement]
+    also: Callable[[Wanted], Endorsement] = _nothing_else
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +75,17 @@ class Judged:
     anchor: str
 
 
-class Source(Protocol):
-    """One kind of endorsement."""
+class Source(ABC):
+    """One kind of endorsement.
 
-    @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds that this source fetches."""
+    Attributes:
+        kinds: The kinds that this source fetches.
+    """
 
+    __slots__ = ()
+    kinds: ClassVar[frozenset[str]]
+
+    @abstractmethod
     def fetch(self, wanted: Wanted, access: Access) -> Fetched:
         """Ask the publisher.
 
@@ -85,6 +94,7 @@ class Source(Protocol):
                 ``endorsements.wanted.malformed``.
         """
 
+    @abstractmethod
     def judge(self, wanted: Wanted, parts: Mapping[str, bytes], access: Access, now: datetime) -> Judged:
         """Verify parts under the roots, and that they are about what was wanted.
 
@@ -94,20 +104,33 @@ class Source(Protocol):
                 ``now``; ``endorsements.answer.swapped`` when it is about something else.
         """
 
+    @abstractmethod
     def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:
         """Return the anchors under which this caller accepts what was verified before."""
 
-    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:
+    def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - most rest on nothing
         """Return what a verifier needs besides these parts: a chain, the status of its certificates.
 
         Raises:
             EndorsementError: ``endorsements.answer.malformed``.
         """
+        return ()
 
 
-def signing_anchors(access: Access, vendor: str) -> frozenset[str]:
-    """Return the fingerprints of a vendor's roots, hexadecimal."""
-    return frozenset(root.anchor.fingerprint.hex() for root in access.roots.of(vendor))
+class SignedSource(Source):
+    """A kind of endorsement whose signatures end in roots of trust.
+
+    Attributes:
+        vendors: Whose roots.
+    """
+
+    __slots__ = ()
+    vendors: ClassVar[tuple[str, ...]]
+
+    def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:  # noqa: ARG002 - the same for all
+        """Return the fingerprints of the vendors' roots, hexadecimal."""
+        found = (root for vendor in self.vendors for root in access.roots.of(vendor))
+        return frozenset(root.anchor.fingerprint.hex() for root in found)
 
 
 def part(parts: Mapping[str, bytes], name: str) -> bytes:
