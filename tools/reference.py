@@ -219,10 +219,12 @@ def checks() -> list[Any]:
                 take(item)
 
     import assay.evidence
+    import assay.reference
 
-    for module in pkgutil.walk_packages(assay.evidence.__path__, "assay.evidence."):
-        for value in vars(importlib.import_module(module.name)).values():
-            take(value)
+    for room in (assay.evidence, assay.reference):
+        for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
+            for value in vars(importlib.import_module(module.name)).values():
+                take(value)
     return [found[key] for key in sorted(found)]
 
 
@@ -265,7 +267,11 @@ def proofs() -> dict[str, list[str]]:
 
     The code of a check is the check's id, or begins with it; others are found where the source records them.
     """
-    trees = [ast.parse(path.read_text()) for path in sorted((SOURCE / "evidence").rglob("*.py"))]
+    trees = [
+        ast.parse(path.read_text())
+        for room in ("evidence", "reference")
+        for path in sorted((SOURCE / room).rglob("*.py"))
+    ]
     constants = _constants(trees)
     codes = _recorded_codes(trees, constants)
     found: dict[str, list[str]] = {spec.id: [] for spec in checks()}
