@@ -20,6 +20,7 @@ from assay.endorsements.cache import Cache
 from assay.endorsements.record import Basis, Endorsement, Wanted
 from assay.endorsements.services import SERVICES
 from assay.evidence.facts import Window
+from support import endorsement_amd as amd
 from support.endorsement_intel import INTEL, OTHER, publish
 from support.endorsement_services import FakeService, Reply, World, authority_pem
 
@@ -110,6 +111,28 @@ def test_a_bundle_is_enough_where_there_is_no_network(capsys, files, tmp_path):
     (result,) = json.loads(done.stdout)["results"]
     unmet = [check["id"] for check in result["checks"] if check["outcome"] in ("failed", "not_checked")]
     assert [name for name in unmet if name.startswith("dcap.")] == []
+
+
+def test_a_report_is_fetched_for_bundled_and_verified(capsys, service, tmp_path):
+    chip = amd.publish(service, amd.Product.TURIN, at=TODAY)
+    _, documents = amd.documents(amd.Product.TURIN, at=TODAY)
+    (tmp_path / "report.bin").write_bytes(chip.draft(REPORT_DATA, version=5).sign(chip.key("vcek")))
+    (tmp_path / "ca.pem").write_bytes(authority_pem())
+    (tmp_path / "ark.pem").write_bytes(amd.pem(documents.root))
+    roots = f"--roots={tmp_path / 'ark.pem'}"
+    options = [f"--service=kds={service.url}", f"--tls-ca={tmp_path / 'ca.pem'}", roots]
+    report, bundle = tmp_path / "report.bin", tmp_path / "bundle.tar"
+    code, out, _ = said(capsys, "endorsements", "bundle", bundle, report, *options)
+    assert code == 0, out
+    words = ["verify", report, "--endorsements", bundle, "--report-data", REPORT_DATA.hex(), roots, "--json"]
+    (result,) = json.loads(said(capsys, *words)[1])["results"]
+    unmet = [check["id"] for check in result["checks"] if check["outcome"] in ("failed", "not_checked")]
+    assert [name for name in unmet if name.startswith("snp.")] == []
+    assert sorted(each.wanted.kind for each in Bundle.decode(bundle.read_bytes()).endorsements) == [
+        "amd-chain",
+        "amd-crl",
+        "amd-vek",
+    ]
 
 
 def test_what_is_at_hand_is_not_asked_for_again_unless_told(capsys, files, service):
