@@ -65,7 +65,10 @@ def _octets(text: str) -> bytes:
 def public_key(jwk: dict[str, str]) -> Any:
     """Return the public key of a JWK, or of an example that writes its point in hexadecimal."""
     if jwk["kty"] == "RSA":
-        return rsa.RSAPublicNumbers(_number(jwk["e"]), _number(jwk["n"])).public_key()
+        e, n = (
+            int(jwk[f"{name}_hex"], 16) if f"{name}_hex" in jwk else _number(jwk[name]) for name in ("e", "n")
+        )
+        return rsa.RSAPublicNumbers(e, n).public_key()
     if jwk["kty"] == "OKP":
         point = bytes.fromhex(jwk["x_hex"]) if "x_hex" in jwk else _octets(jwk["x"])
         kind = ed25519.Ed25519PublicKey if len(point) == 32 else ed448.Ed448PublicKey
