@@ -22,6 +22,7 @@ from support.endorsement_amd import AMD, NOW, Product, publish, roots, thim
 from support.endorsement_intel import INTEL, ROOTS, fetcher
 from support.endorsement_intel import publish as publish_collateral
 from support.endorsement_services import FakeService, Reply, World, running
+from support.endorsement_tokens import DISCOVERY, ISSUERS, NAMES, discovery, tokens
 
 REPORT_DATA = b"\x77" * 64
 
@@ -103,6 +104,24 @@ def test_a_quote_gets_collateral(service, cache):
     found = gather(verifier("tdx", quote, ROOTS), fetcher(cache, service), Choices())
     assert found.open == ()
     assert [each.basis.value for each in found.usable] == ["signature"]
+
+
+@pytest.mark.parametrize("platform", ["confidential-space", "maa", "trust-authority", "nras"])
+def test_a_token_gets_the_keys_of_its_issuer(service, cache, platform):
+    issuer, path = ISSUERS[platform]
+    service.routes[path] = Reply(200, tokens().key_set(platform))
+    service.routes[DISCOVERY] = discovery()
+    made = {
+        "confidential-space": lambda: tokens().confidential_space(NOW),
+        "maa": lambda: tokens().maa(NOW),
+        "trust-authority": lambda: tokens().trust_authority(NOW),
+        "nras": lambda: tokens().nras(NOW, nonce=b"\1" * 32),
+    }[platform]()
+    verify = verifier(platform, made.sign(), Roots.vendor())
+    found = gather(verify, fetcher(cache, service, names=NAMES, roots=Roots.vendor()), Choices())
+    assert [(each.wanted.kind, each.wanted["issuer"]) for each in found.usable] == [("jwks", issuer)]
+    assert found.open == ()
+    assert found.usable[0].basis.value == "tls"
 
 
 def test_what_cannot_be_had_stays_open(service, cache):

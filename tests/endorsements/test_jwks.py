@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
-from functools import cache as once
 
 import pytest
 
@@ -13,34 +11,10 @@ from assay.endorsements.needs import Choices, can_be_fetched, wanted_of
 from assay.endorsements.record import Basis, Wanted
 from assay.evidence.roots import Roots
 from assay.evidence.verification import Need
-from assay.simulator.tokens import TokenServices
-from assay.simulator.tokens.keys import ServiceKeys
 from support import vectors
 from support.endorsement_intel import fetcher
 from support.endorsement_services import FakeService, Reply, World
-
-GOOGLE = "https://confidentialcomputing.googleapis.com"
-KEYS = "/service_accounts/v1/metadata/jwk/signer@confidentialspace-sign.iam.gserviceaccount.com"
-DISCOVERY = "/.well-known/openid-configuration"
-ISSUERS = {
-    "confidential-space": (GOOGLE, KEYS),
-    "maa": ("https://sharedeus2.eus2.attest.azure.net", "/certs"),
-    "trust-authority": ("https://portal.trustauthority.intel.com", "/certs"),
-    "nras": ("https://nras.attestation.nvidia.com", "/.well-known/jwks.json"),
-}
-NAMES = ("confidential-space", "google-keys", "maa", "trust-authority", "nvidia-nras")
-
-
-@once
-def tokens():
-    return TokenServices(ServiceKeys(b"\x31" * 32))
-
-
-def discovery(**changes):
-    return Reply(
-        200,
-        json.dumps({"issuer": GOOGLE, "jwks_uri": f"https://www.googleapis.com{KEYS}"} | changes).encode(),
-    )
+from support.endorsement_tokens import DISCOVERY, GOOGLE, ISSUERS, KEYS, NAMES, discovery, tokens
 
 
 @pytest.fixture
