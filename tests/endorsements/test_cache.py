@@ -276,3 +276,15 @@ def test_the_one_that_waits_fetches_itself_when_the_first_fails(tmp_path):
         one = fetcher(cache, service)
         assert one.get(WANTED).error.code == "endorsements.http.not_found"
         assert one.get(WANTED).usable
+
+
+def test_what_cannot_be_kept_can_still_be_used(tmp_path, monkeypatch):
+    cache = Cache(tmp_path / "c", World().surroundings())
+    full = EndorsementError("endorsements.cache.unusable", "There is no room left.")
+    monkeypatch.setattr(Cache, "put", lambda self, made: (_ for _ in ()).throw(full))
+    with running() as service:
+        publish(service, INTEL.collateral(NOW, platform="tdx"))
+        found = fetcher(cache, service).get(WANTED)
+    assert found.usable
+    assert (found.origin, found.error) == (Origin.NETWORK, full)
+    assert list(cache.entries()) == []

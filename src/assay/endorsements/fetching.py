@@ -112,12 +112,19 @@ class Fetcher:
                 newer = self._held(wanted, source)
                 if newer is not None and newer != held and self._fresh(newer):
                     return self._from_cache(wanted, newer, None)
-                made = self._fetch(wanted, source)
-                self.cache.put(made)
-                self._answered.add(wanted)
+                return self._stored(self._fetch(wanted, source))
         except EndorsementError as error:
             return self._from_cache(wanted, held, error)
-        return Found(wanted, made, Origin.NETWORK, stale=False, error=None)
+
+    def _stored(self, made: Endorsement) -> Found:
+        """Keep what was fetched; a full disk takes away the copy, not the endorsement."""
+        self._answered.add(made.wanted)
+        error: EndorsementError | None = None
+        try:
+            self.cache.put(made)
+        except EndorsementError as failed:
+            error = failed
+        return Found(made.wanted, made, Origin.NETWORK, stale=False, error=error)
 
     def also(self, wanted: Wanted) -> Endorsement:
         """Return an endorsement on which another one rests.
@@ -159,9 +166,11 @@ class Fetcher:
     def _held(self, wanted: Wanted, source: Source) -> Endorsement | None:
         """Return the entry of the cache, if it was verified under something that this caller trusts."""
         found = self.cache.find(wanted)
-        if found is None or found.anchor not in source.anchors(wanted, self.access):
+        try:
+            accepted = found is not None and found.anchor in source.anchors(wanted, self.access)
+        except EndorsementError:
             return None
-        return found
+        return found if accepted else None
 
     def _fresh(self, held: Endorsement) -> bool:
         now = self.access.surroundings.now()
