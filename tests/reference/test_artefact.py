@@ -37,6 +37,11 @@ def test_bytes_that_are_not_there_are_missed():
         assert code(lambda offset=offset, size=size: artefact.read(offset, size)) == (
             "reference.artefact.truncated"
         )
+    assert artefact.part(1, 2, "part").whole(2) == b"bc"
+    for offset, size in ((1, 3), (-1, 1), (0, -1)):
+        assert code(lambda offset=offset, size=size: artefact.part(offset, size, "part")) == (
+            "reference.artefact.truncated"
+        )
     assert code(lambda: artefact.whole(2)) == "reference.artefact.size"
     assert artefact.whole(3) == b"abc"
 

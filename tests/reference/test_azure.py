@@ -13,6 +13,7 @@ from assay.cli.main import main
 from assay.errors import ReferenceValueError
 from assay.evidence.cose.sign1 import Sign1
 from assay.evidence.decoding.cbor import Tag, decode, encode
+from assay.evidence.x509.general import GeneralCertificate
 from assay.reference import azure
 from assay.reference.azure import verify_endorsement
 from support import vectors
@@ -125,6 +126,16 @@ def test_an_authority_cannot_sign_endorsements():
     wrong = [certificate("middle", "root", authority=True, usage=USAGE), chain()[2]]
     data = endorsement(h33=wrong, h34=None, signed_by="middle")
     assert code(lambda: verified(data)) == "reference.azure.certificate"
+
+
+def test_a_key_usage_that_is_malformed():
+    leaf = chain()[0]
+    at = leaf.index(bytes.fromhex("0603551d25")) + 9  # identifier, octet string, and the list within
+    broken = leaf[:at] + b"\x04" + leaf[at + 1 :]
+    assert leaf[at] == 0x06
+    with pytest.raises(ReferenceValueError) as caught:
+        azure._usages(GeneralCertificate.parse(broken))
+    assert caught.value.code == "reference.azure.certificate"
 
 
 @pytest.mark.parametrize("days", [-31, 31])

@@ -250,6 +250,12 @@ def test_a_corim_that_is_none(data, expected):
     assert code(lambda: corim.decode(data)) == f"reference.corim.{expected}"
 
 
+def test_modules_together_have_a_bound():
+    module = Tag(506, encode_cbor({4: {0: [[ENVIRONMENT, [{0: 1, 1: {}}] * 2049]]}}))
+    data = encode_cbor(Tag(501, {0: "id", 1: [module, module]}))
+    assert code(lambda: corim.decode(data)) == "reference.corim.too_many"
+
+
 def test_a_value_that_is_no_digest_cannot_be_written():
     odd = Measured("tdx", {"a": frozenset({b"x" * 20})})
     assert code(lambda: corim.encode(odd, tag_id="t", vendor="v", model="m")) == "reference.corim.digest"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -112,6 +112,9 @@ def test_keys_of_other_kinds_are_refused():
     assert code(lambda: TrustedKey.of(rsa.RSAPublicNumbers(65537, (1 << 1024) + 1).public_key())) == (
         "reference.key.kind"
     )
+    exchange = x25519.X25519PrivateKey.from_private_bytes(b"k" * 32)
+    private = exchange.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    assert code(lambda: load_signing_key(private)) == "reference.key.kind"
     locked = ED.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
     for data in (b"", b"-----BEGIN PUBLIC KEY-----\n", b"\x30\x00"):
         assert code(lambda data=data: TrustedKey.load(data)) == "reference.key.unreadable"
@@ -198,6 +201,7 @@ def test_eight_signatures_are_as_many_as_are_read():
         (lambda d: d["values"].pop("notes"), "values.malformed"),
         (lambda d: d["values"].update(platform="SNP"), "values.malformed"),
         (lambda d: d["values"].update(registers={}), "values.malformed"),
+        (lambda d: d["values"]["artefacts"].append({}), "values.malformed"),
         (lambda d: d["values"].update(registers={"A": ["00"]}), "values.malformed"),
         (lambda d: d["values"].update(registers={"a": []}), "values.malformed"),
         (lambda d: d["values"].update(registers={"a": "00"}), "values.malformed"),

@@ -103,6 +103,11 @@ def test_a_kernel_that_firmware_cannot_start_leaves_one_value():
     assert {len(value) for values in found.registers.values() for value in values} == {48}
 
 
+def test_a_kernel_that_is_not_whole_in_the_file_leaves_one_value():
+    found = measure(Artefact.of(pe([(".linux", KERNEL, len(KERNEL) + 1, 0x400, len(KERNEL))])))
+    assert len(found.registers["pcr4"]) == 1
+
+
 def test_without_a_command_line_nothing_is_said_of_pcr9():
     found = measure(Artefact.of(pe([(".linux", b"k"), (".initrd", b"i")])))
     assert found.registers.keys() == {"pcr4", "pcr11"}

@@ -416,14 +416,8 @@ def _shown_tag(item: Tag) -> str:
         return item.value[:1024]
     if item.number in (_UUID, _OID, _UEID, _BYTES, _URI):
         _refuse("malformed", "An identifier of the CoRIM is not of the type that its tag says.")
-    return f"tag {item.number} {_reencoded(item.value)}"  # of a profile: a name like any other, once unique
-
-
-def _reencoded(item: Any) -> str:
-    try:
-        return encode_cbor(item).hex()[:1024]
-    except EvidenceError as error:
-        raise ReferenceValueError("reference.corim.malformed", error.message) from error
+    # Of a profile: a name like any other, as long as it is one.
+    return f"tag {item.number} {encode_cbor(item.value).hex()[:1024]}"
 
 
 def _cbor(data: bytes) -> Any:

@@ -91,9 +91,7 @@ class TrustedKey:
         if not isinstance(key, (Ed25519PublicKey, EllipticCurvePublicKey)) or (
             isinstance(key, EllipticCurvePublicKey) and key.curve.name != "secp256r1"
         ):
-            raise ReferenceValueError(
-                "reference.key.kind", "Reference Values are signed with Ed25519 or ECDSA on P-256."
-            )
+            raise _wrong_kind()
         spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return cls(key, hashlib.sha256(spki).hexdigest())
 
@@ -176,10 +174,10 @@ def load_signing_key(data: bytes) -> SigningKey:
         raise ReferenceValueError(
             "reference.key.unreadable", "The file does not hold a private key in PEM without a password."
         ) from error
-    TrustedKey.of(key.public_key())
-    if not isinstance(key, (Ed25519PrivateKey, EllipticCurvePrivateKey)):
-        raise TypeError("a key of a kind that was just checked")
-    return key
+    if isinstance(key, (Ed25519PrivateKey, EllipticCurvePrivateKey)):
+        TrustedKey.of(key.public_key())
+        return key
+    raise _wrong_kind()
 
 
 def sign(manifest: Manifest, key: SigningKey) -> bytes:
@@ -322,6 +320,12 @@ def _time(text: Any) -> datetime:
     if found.strftime(_TIME) != text:
         _refuse("malformed", "A time of the manifest is not of the form 2026-01-31T00:00:00Z.")
     return found
+
+
+def _wrong_kind() -> ReferenceValueError:
+    return ReferenceValueError(
+        "reference.key.kind", "Reference Values are signed with Ed25519 or ECDSA on P-256."
+    )
 
 
 def _refuse(code: str, message: str) -> NoReturn:

@@ -1,10 +1,10 @@
 """A Linux kernel as QEMU hands it to firmware: with fields of its setup header filled in.
 
-Firmware measures what it is handed, so that the digest depends on where QEMU puts the initrd, and with it on
-the initrd's size and the memory of the machine. From 2816 MiB on, and at 2 GiB exactly, the place is the
+Firmware measures what it is handed, so that the digest depends on where QEMU puts the initrd, and with it
+on the initrd's size and the memory of the machine. From 2816 MiB on, and at 2 GiB exactly, the place is the
 same.
 
-Source: Linux, ``Documentation/arch/x86/boot.rst`` (offsets of the setup header); QEMU, ``hw/i386/x86-common.c``
+Source: Linux, ``Documentation/arch/x86/boot.rst`` (the setup header); QEMU, ``hw/i386/x86-common.c``
 (x86_load_linux).
 """
 

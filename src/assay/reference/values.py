@@ -163,15 +163,6 @@ def canonical(document: Any) -> bytes:
         ) from error
 
 
-def check_registers(registers: Mapping[str, Sequence[str]]) -> Mapping[str, frozenset[bytes]]:
-    """Read registers and their values in hexadecimal.
-
-    Raises:
-        ReferenceValueError: ``reference.values.malformed``, ``reference.values.too_many``.
-    """
-    return _registers(registers)
-
-
 def _registers(document: Any) -> dict[str, frozenset[bytes]]:
     if not isinstance(document, dict) or not document:
         _refuse("malformed", "Reference Values name no register.")
