@@ -6,7 +6,7 @@ the way around one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -58,32 +58,50 @@ ALGORITHMS: Final[Mapping[str, Algorithm]] = {
 _PREHASHED: Final = {name: Prehashed(found.digest) for name, found in ALGORITHMS.items()}
 
 
-def verify(
-    key: PublicKey, algorithm: Algorithm, signature: bytes, signed: bytes, hashed: bytes | None = None
-) -> bool:
-    """Return whether a signature over ``signed`` is the key's.
+def fits(key: PublicKey, algorithm: Algorithm) -> bool:
+    """Return whether a key is of the kind that the algorithm needs."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return algorithm.padding is not None
+    return algorithm.size > 0 and key.curve.key_size == 8 * algorithm.size
+
+
+def verify(key: PublicKey, algorithm: Algorithm, signature: bytes, signed: bytes) -> bool:
+    """Return whether a signature over ``signed`` is the key's; a key of another kind never verifies.
 
     Args:
-        key: Of the kind that the algorithm needs; another never verifies.
+        key: The key.
         algorithm: The algorithm.
         signature: RSA: as long as the modulus. ECDSA: r and s, big-endian, of the curve's size each.
+        signed: The bytes.
+    """
+    return fits(key, algorithm) and verify_fitting(key, algorithm, signature, signed)
+
+
+def verify_fitting(
+    key: PublicKey, algorithm: Algorithm, signature: bytes, signed: bytes, hashed: bytes | None = None
+) -> bool:
+    """Return what ``verify`` does for a key that is known to fit.
+
+    Args:
+        key: A key that ``fits`` the algorithm: asking each time takes as long as decoding the signature.
+        algorithm: The algorithm.
+        signature: As for ``verify``.
         signed: The bytes.
         hashed: Their digest under the algorithm's hash, where the caller has it.
     """
     digest: HashAlgorithm | Prehashed = algorithm.digest
     if hashed is not None:
         signed, digest = hashed, _PREHASHED[algorithm.name]
+    size = algorithm.size
     try:
-        if isinstance(key, rsa.RSAPublicKey):
-            if algorithm.padding is None:
-                return False
-            key.verify(signature, signed, algorithm.padding, digest)
+        if size == 0:
+            cast("rsa.RSAPublicKey", key).verify(signature, signed, algorithm.padding, digest)  # type: ignore[arg-type]
         else:
-            size = algorithm.size
-            if not size or len(signature) != 2 * size or key.curve.key_size != 8 * size:
+            if len(signature) != 2 * size:
                 return False
             r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
-            key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(digest))
+            raw = encode_dss_signature(r, s)
+            cast("ec.EllipticCurvePublicKey", key).verify(raw, signed, ec.ECDSA(digest))
     except InvalidSignature:
         return False
     return True

@@ -151,6 +151,17 @@ def read_key(kid: str, entry: Mapping[str, Any]) -> VerificationKey:
     return verification_key(kid, key, entry.get("alg"))
 
 
+def certified_key(certificate: GeneralCertificate) -> VerificationKey:
+    """Return the key of a certificate, for every algorithm that its kind allows.
+
+    Raises:
+        DerError: It cannot be loaded.
+    """
+    kind = certificate.key_kind
+    names = frozenset(name for name, found in ALGORITHMS.items() if found.kind is kind)
+    return VerificationKey("", kind, names, certificate.spki, certificate.key())
+
+
 def _operations(entry: Mapping[str, Any]) -> list[Any]:
     found = entry.get("key_ops", ["verify"])
     return found if type(found) is list else []

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from assay.evidence.decoding.der import DerError
 from assay.evidence.facts import Window
-from assay.evidence.jose.algorithms import ALGORITHMS, Algorithm, verify
+from assay.evidence.jose.algorithms import ALGORITHMS, Algorithm, verify_fitting
 from assay.evidence.jose.claims import Registered, TokenLimits, registered
 from assay.evidence.jose.errors import JoseError
 from assay.evidence.jose.jws import CompactJws, read_claims, read_header, split
-from assay.evidence.jose.keys import JwksEndorsements, VerificationKey, parse_jwks, verification_key
-from assay.evidence.jose.x5c import chain_of
+from assay.evidence.jose.keys import JwksEndorsements, VerificationKey, certified_key, parse_jwks
+from assay.evidence.jose.x5c import certificate_of, ders_of
 from assay.evidence.ledger import Check, CheckFailedError, CheckSpec, LedgerBuilder, Outcome
 from assay.evidence.verification import Anchor
 from assay.evidence.x509.path import DefectKind, PathDefect, Position, verify_path
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from assay.evidence.facts import FactCache
-    from assay.evidence.roots import Root, Roots
-    from assay.evidence.x509.general import GeneralCertificate
+    from assay.evidence.roots import Roots
     from assay.evidence.x509.signature import PublicKey
 
 _ALWAYS: Final = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
@@ -91,6 +90,7 @@ class TokenProfile:
         anchor: What results call evidence under a published key.
         issuers: The only values of ``iss``; None: exactly the issuer whose key set was given.
         chain: The chain that a header may show instead of naming a published key; None for formats without.
+        established: The checks whose outcomes a header and what was given decide, whatever the claims are.
     """
 
     name: str
@@ -100,6 +100,11 @@ class TokenProfile:
     anchor: str
     issuers: frozenset[str] | None = None
     chain: ChainProfile | None = None
+    established: tuple[CheckSpec, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        first = self.specs[: self.specs.index(self.specs.signature)]
+        object.__setattr__(self, "established", (*first, *(self.chain.specs if self.chain else ())))
 
 
 class Given(NamedTuple):
@@ -177,7 +182,7 @@ def open_token(ledger: LedgerBuilder, token: bytes, profile: TokenProfile, given
     signer = _signer(ledger, jws, profile, given)
     digest = hashlib.sha256(jws.signed).digest()
     hashed = digest if signer.algorithm.digest.name == _SHA256 else None
-    if not verify(signer.key, signer.algorithm, jws.signature, jws.signed, hashed):
+    if not verify_fitting(signer.key, signer.algorithm, jws.signature, jws.signed, hashed):
         raise ledger.fail(
             specs.signature, specs.signature.id, "The signature over header and payload is not the key's."
         )
@@ -204,7 +209,11 @@ def _signer(ledger: LedgerBuilder, jws: CompactJws, profile: TokenProfile, given
     )
     signer: Signer | None = shelf.get(key, given.now)
     if signer is None:
-        signer, window = _establish(ledger, jws, profile, given)
+        own = LedgerBuilder(profile.established)
+        try:
+            signer, window = _establish(own, jws, profile, given)
+        finally:
+            ledger.extend(check for check in own.close() if check.spec in own)
         shelf.put(key, window, signer)
     else:
         ledger.extend(signer.checks)
@@ -237,13 +246,8 @@ def _establish(
             specs.algorithm, f"{specs.algorithm.id}.key", f"The key is not one for {name}: {key.kind}."
         )
     ledger.passed(specs.algorithm)
-    # These were established by the header and what was given, not by this token.
-    own = {specs.layout, specs.header, specs.algorithm, specs.key}
-    if profile.chain is not None:
-        own.update(profile.chain.specs)
-    outcomes = tuple(check for check in ledger.close() if check.spec in own)
     via: Literal["jwks", "x5c"] = "x5c" if certified else "jwks"
-    return Signer(algorithm, key.key, anchor, outcomes, MappingProxyType(header), via), window
+    return Signer(algorithm, key.key, anchor, ledger.close().checks, MappingProxyType(header), via), window
 
 
 def _published(
@@ -286,20 +290,22 @@ def _certified(
     specs = profiled.specs
     ledger.not_applicable(profile.specs.key, "the header shows a chain and names no published key")
     try:
-        chain = chain_of(header["x5c"], count=len(profiled.positions))
-        key = verification_key("", chain[0].key())
+        ders = ders_of(header["x5c"], count=len(profiled.positions))
+        root = next((found for found in given.roots.of(profiled.vendor) if found.der == ders[-1]), None)
+        # The root's bytes are those of a root that was read when it was given.
+        chain = [certificate_of(der) for der in (ders if root is None else ders[:-1])]
+        key = certified_key(chain[0])
     except JoseError as error:
         raise ledger.fail(specs.layout, f"{specs.layout.id}.{error.code}", error.message) from None
     except DerError as error:
         raise ledger.fail(specs.layout, f"{specs.layout.id}.key", error.message) from None
     ledger.passed(specs.layout)
-    root = _pinned(chain[-1], profiled.vendor, given.roots)
     if root is None:
         raise ledger.fail(
             specs.root, f"{specs.root.id}.not_pinned", "The chain's root is none of the roots of trust."
         )
     ledger.passed(specs.root)
-    found = verify_path(chain, profiled.positions, given.now)
+    found = verify_path((*chain, root.general), profiled.positions, given.now)
     if isinstance(found, PathDefect):
         spec = _CHAIN_SPEC[found.kind]
         raise ledger.fail(specs[spec], f"{specs[spec].id}.{found.kind}", found.reason)
@@ -316,10 +322,6 @@ _CHAIN_SPEC: Final = {
     DefectKind.ROLE: 3,
     DefectKind.VALIDITY: 4,
 }
-
-
-def _pinned(certificate: GeneralCertificate, vendor: str, roots: Roots) -> Root | None:
-    return next((root for root in roots.of(vendor) if root.der == certificate.der), None)
 
 
 def _issuer(ledger: LedgerBuilder, named: Registered, profile: TokenProfile, given: Given) -> None:

@@ -19,6 +19,21 @@ MAX_CHAIN: Final = 6
 _MOST_TEXT: Final = 2 * MAX_GENERAL_CERTIFICATE_BYTES
 
 
+def ders_of(x5c: Any, *, count: int | None = None) -> tuple[bytes, ...]:
+    """Return the bytes of the certificates of an ``x5c`` header, leaf first.
+
+    Args:
+        x5c: The header's value.
+        count: How many certificates there must be; None for 1 to 6.
+
+    Raises:
+        JoseError: ``jose.chain`` when it is another number of strict texts.
+    """
+    if type(x5c) is not list or not 1 <= len(x5c) <= MAX_CHAIN or len(x5c) != (count or len(x5c)):
+        raise JoseError("jose.chain", f"A header does not hold {count or 'a few'} certificates.")
+    return tuple(_der(text) for text in x5c)
+
+
 def chain_of(x5c: Any, *, count: int | None = None) -> tuple[GeneralCertificate, ...]:
     """Return the certificates of an ``x5c`` header, leaf first; nothing about them is verified.
 
@@ -29,20 +44,28 @@ def chain_of(x5c: Any, *, count: int | None = None) -> tuple[GeneralCertificate,
     Raises:
         JoseError: ``jose.chain`` when it is another number of strict certificates.
     """
-    if type(x5c) is not list or not 1 <= len(x5c) <= MAX_CHAIN or len(x5c) != (count or len(x5c)):
-        raise JoseError("jose.chain", f"A header does not hold {count or 'a few'} certificates.")
-    return tuple(_certificate(text) for text in x5c)
+    return tuple(certificate_of(der) for der in ders_of(x5c, count=count))
 
 
-def _certificate(text: Any) -> GeneralCertificate:
+def certificate_of(der: bytes) -> GeneralCertificate:
+    """Return a certificate of a header.
+
+    Raises:
+        JoseError: ``jose.chain``.
+    """
+    try:
+        return GeneralCertificate.parse(der)
+    except DerError as error:
+        raise JoseError("jose.chain", f"A certificate of a header cannot be read: {error.message}") from None
+
+
+def _der(text: Any) -> bytes:
     if type(text) is not str or len(text) > _MOST_TEXT or not text.isascii():
         raise JoseError("jose.chain", "A certificate of a header is no text, or too long.")
     data = text.encode("ascii")
     try:
         if data.startswith(b"-----BEGIN"):
-            (der,) = pem.certificates(data, count=1)
-        else:
-            der = decode_standard(data)
-        return GeneralCertificate.parse(der)
-    except (PemError, JoseError, DerError) as error:
+            return pem.certificates(data, count=1)[0]
+        return decode_standard(data)
+    except (PemError, JoseError) as error:
         raise JoseError("jose.chain", f"A certificate of a header cannot be read: {error.message}") from None
