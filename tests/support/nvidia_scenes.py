@@ -21,6 +21,7 @@ NONCE = bytes(range(32))
 NVIDIA = SimulatedNvidia(b"\x21" * 32)
 STRANGER = SimulatedNvidia(b"\x22" * 32)
 ARCHITECTURES = ("HOPPER", "BLACKWELL", "LS10")
+KNOWN_MANIFESTS = FactCache()  # the genuine ones are the same in every scene
 
 
 @cache
@@ -59,7 +60,7 @@ def endorsements(evidence: Evidence, *, facts=None) -> NvidiaEndorsements:
     """Verify the manifests; the ones that do not verify are left out, as a caller would."""
 
     def golden(signed: tuple[SignedManifest, ...]) -> tuple[GoldenMeasurements, ...]:
-        results = [rim(item, facts=facts) for item in signed]
+        results = [rim(item, facts=facts or KNOWN_MANIFESTS) for item in signed]
         return tuple(result.golden for result in results if result.verified)
 
     return NvidiaEndorsements(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from assay.simulator.nvidia import pki
@@ -49,6 +49,7 @@ class SimulatedNvidia:
         """The root of manifests' signers."""
         return pki.self_signed(pki.Profile("Simulated CoRIM signing Root CA"), self.key("manifest root"))
 
+    @lru_cache(maxsize=64)  # noqa: B019 - a few installations in one process, and the values are theirs alone
     def authorities(self, chip: str) -> tuple[pki.Issued, pki.Issued]:
         """Return identity and provisioning authority for a chip."""
         identity = self.device_root.issue(
@@ -58,6 +59,7 @@ class SimulatedNvidia:
             pki.Profile(f"NVIDIA {chip} Provisioner ICA 1"), self.key(f"provisioner {chip}")
         )
 
+    @lru_cache(maxsize=64)  # noqa: B019 - the same
     def manifest_authorities(self, product: str) -> tuple[pki.Issued, pki.Issued]:
         """Return family's and issuing authority for the manifests of a product."""
         family = self.manifest_root.issue(
@@ -67,6 +69,7 @@ class SimulatedNvidia:
             pki.Profile(f"NVIDIA Reference Value L3 {product} 001"), self.key(f"issuing {product}")
         )
 
+    @lru_cache(maxsize=256)  # noqa: B019 - the same
     def responder(self, issuer: pki.Issued) -> pki.Issued:
         """Return the OCSP responder that an authority certified."""
         label = hashlib.sha256(issuer.der).hexdigest()

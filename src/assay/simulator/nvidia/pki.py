@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -44,6 +45,7 @@ OID_TCB_INFO: Final = "2.23.133.5.4.1.1"
 _SHA384_FWID: Final = bytes.fromhex("303d06096086480165030402020430")
 
 
+@lru_cache(maxsize=256)
 def derive_key(secret: bytes, label: str) -> ec.EllipticCurvePrivateKey:
     """Return the P-384 key of this secret and label."""
     prefix = len(secret).to_bytes(4, "big") + secret + label.encode()
