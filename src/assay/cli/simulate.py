@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from assay.cli import simulate_nitro
+from assay.cli import simulate_nitro, simulate_snp
 from assay.cli.output import emit, emit_json, progress, table
 from assay.errors import UsageError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from assay.simulator.scene import Evidence
 
 REPORT_DATA_BYTES = 64
-VERSIONS = {"tdx": (4, 5), "sgx": (3, 4, 5)}
+VERSIONS = {"tdx": (4, 5), "sgx": (3, 4, 5), simulate_snp.PLATFORM: simulate_snp.VERSIONS}
 
 
 @click.command()
@@ -30,7 +30,9 @@ VERSIONS = {"tdx": (4, 5), "sgx": (3, 4, 5)}
 @click.option("--attack", metavar="NAME", help="Make it wrong in this one way.")
 @click.option("--list", "listing", is_flag=True, help="List the attacks instead.")
 @click.option("--report-data", metavar="HEX", help="64 bytes that a verifier expects; random without.")
-@click.option("--version", type=int, metavar="N", help="Quote format: 4 or 5 for tdx, 3, 4 or 5 for sgx.")
+@click.option(
+    "--version", type=int, metavar="N", help="Format: 4 or 5 for tdx, 3 to 5 for sgx, 2 to 5 for snp."
+)
 @click.option("--throw-away", is_flag=True, help="Use a root that is forgotten, not this installation's.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made, or the list, as JSON.")
 def simulate(
@@ -65,6 +67,10 @@ def simulate(
         made = simulate_nitro.write(
             target, installation, whose, platform=cast("Platform", platform), attack=attack, binding=expected
         )
+    elif platform == simulate_snp.PLATFORM:
+        made = simulate_snp.write(
+            target, installation, whose, version=version, attack=attack, binding=expected
+        )
     else:
         evidence, found = _stage(installation, cast("Tee", platform), version, attack, expected)
         made = _summary(target, evidence, found, whose, _write(target, evidence, found, whose))
@@ -81,6 +87,8 @@ def simulate(
 def _attacks(platform: str) -> list[dict[str, Any]]:
     if platform in simulate_nitro.PLATFORMS:
         return simulate_nitro.attacks(cast("Platform", platform))
+    if platform == simulate_snp.PLATFORM:
+        return simulate_snp.attacks()
     from assay.simulator.attacks import catalogue
 
     tee = cast("Tee", platform)

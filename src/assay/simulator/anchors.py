@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +27,7 @@ class SimulatedAnchor:
     der: bytes
 
 
-_VENDORS: Final = {"tdx": "intel", "sgx": "intel", "nitro": "aws", "nitro-tpm": "aws"}
+_VENDORS: Final = {"tdx": "intel", "sgx": "intel", "nitro": "aws", "nitro-tpm": "aws", "snp": "amd"}
 
 
 def anchors(
@@ -47,4 +48,10 @@ def anchors(
 
         aws = SimulatedAws(installation)
         found.append(SimulatedAnchor("aws", aws.anchor_name, aws.root_der))
+    if "amd" in wanted:
+        from assay.simulator.amd.installation import SimulatedAmd  # noqa: PLC0415 - for its platforms alone
+
+        for product, der in SimulatedAmd.of(installation).known_roots().items():
+            mark = hashlib.sha256(der).hexdigest()[:16]
+            found.append(SimulatedAnchor("amd", f"simulated AMD root for {product} {mark}", der))
     return tuple(found)

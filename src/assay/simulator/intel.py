@@ -52,9 +52,12 @@ class Installation:
 
     Args:
         secret: 32 random bytes from which every key is derived.
+        directory: Where it lies, and where other simulated vendors keep keys that cannot be derived; None
+            when it lives in memory alone.
     """
 
     secret: bytes = field(repr=False)
+    directory: Path | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def create(cls, directory: Path) -> Installation:
@@ -109,7 +112,7 @@ class Installation:
                 "simulator.installation.malformed",
                 f"The secret of the simulated root is not {SECRET_BYTES} bytes.",
             )
-        return cls(secret)
+        return cls(secret, directory)
 
     @cached_property
     def root(self) -> pki.Issued:

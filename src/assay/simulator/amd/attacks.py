@@ -38,6 +38,7 @@ class SnpAttack:
         kinds: The kinds of key with which it can be made.
         least: The first version of a report in which it can be made.
         apply: Spoils a scene.
+        unrouted: The code of ``assay verify`` where the bytes do not look like a report any more.
     """
 
     name: str
@@ -46,18 +47,25 @@ class SnpAttack:
     kinds: tuple[Kind, ...]
     least: int
     apply: Callable[[SnpScene], None]
+    unrouted: str = ""
 
 
 ATTACKS: dict[str, SnpAttack] = {}
 
 
 def attack(
-    name: str, description: str, *, code: str, kinds: tuple[Kind, ...] = BOTH, least: int = 2
+    name: str,
+    description: str,
+    *,
+    code: str,
+    kinds: tuple[Kind, ...] = BOTH,
+    least: int = 2,
+    unrouted: str = "",
 ) -> Callable[[Callable[[SnpScene], None]], Callable[[SnpScene], None]]:
     """Register a function that spoils a scene as the attack of this name."""
 
     def register(apply: Callable[[SnpScene], None]) -> Callable[[SnpScene], None]:
-        ATTACKS[name] = SnpAttack(name, description, code, kinds, least, apply)
+        ATTACKS[name] = SnpAttack(name, description, code, kinds, least, apply, unrouted)
         return apply
 
     return register
@@ -82,7 +90,12 @@ def stage(name: str, scene: SnpScene) -> SnpEvidence:
     return scene.finish()
 
 
-@attack("truncated", "The report is cut off.", code="snp.report.length")
+@attack(
+    "truncated",
+    "The report is cut off.",
+    code="snp.report.length",
+    unrouted="policy.platforms.other",
+)
 def _truncated(scene: SnpScene) -> None:
     scene.after_report = lambda report: report[:-1]
 
@@ -224,7 +237,7 @@ def _foreign_crl(scene: SnpScene) -> None:
 
 @attack("foreign-root", "The chain ends in a root that nobody gave.", code="snp.root.not_pinned")
 def _foreign_root(scene: SnpScene) -> None:
-    other = replace(scene.amd, secret=b"another AMD", _keys={})
+    other = replace(scene.amd, secret=b"another AMD", directory=None, bits=2048, _keys={})
     root = other.root_der(scene.product)
     scene.after_endorsements = lambda given: replace(given, root=root)
 

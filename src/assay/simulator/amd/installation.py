@@ -1,8 +1,8 @@
 """One simulated AMD: roots, signing keys and CRLs for each product, chips and cloud providers below them.
 
-    amd = SimulatedAmd.open(installation_secret, directory)      # or SimulatedAmd(secret) in memory
+    amd = SimulatedAmd.of(installation)                          # or SimulatedAmd(secret) in memory
     chip = amd.chip("rack 1, slot 4", Product.GENOA)
-    report = chip.draft(report_data, measurement=measurement).sign(chip.vcek_key)
+    report = chip.draft(report_data, measurement=measurement).sign(chip.key("vcek"))
     endorsements = amd.endorsements(chip, now)
 
 An attack changes a draft before it is signed, or the bytes after.
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric import ec
+
+    from assay.simulator.intel import Installation
 
 Kind = Literal["vcek", "vlek"]
 RSA_BITS: Final = 4096
@@ -77,6 +79,20 @@ class SimulatedAmd:
     directory: Path | None = None
     bits: int = RSA_BITS
     _keys: dict[str, rsa.RSAPrivateKey] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, installation: Installation) -> SimulatedAmd:
+        """Return the simulated AMD of an installation; its RSA keys lie in the installation's directory."""
+        return cls(installation.secret, installation.directory)
+
+    def known_roots(self) -> dict[Product, bytes]:
+        """Return the ARK, DER, of each product whose key was made before; nothing is made for the asking."""
+        labels = {product: f"ark-{product}" for product in Product}
+        return {
+            product: self.root_der(product)
+            for product, label in labels.items()
+            if label in self._keys or (self.directory and (self.directory / KEY_FILE.format(label)).exists())
+        }
 
     def rsa_key(self, label: str) -> rsa.RSAPrivateKey:
         """Return the RSA key of this name: made at its first use, the same from then on.

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from assay.evidence.snp.endorsements import SnpEndorsements
+from assay.evidence.snp.report import REPORT_BYTES
+from assay.evidence.snp.table import ARK, ASK, CRL, VCEK, VLEK, encode_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +40,15 @@ class SnpEvidence:
     root: bytes
     report_data: bytes
     at: datetime
+
+    def extended(self) -> bytes:
+        """Return the report and a certificate table that holds all that vouches for it; a stump alone."""
+        if len(self.report) < REPORT_BYTES:
+            return self.report
+        own = self.endorsements
+        vlek = bool(self.report[0x48] >> 2 & 1)
+        parts = {ARK: own.root, ASK: own.authority, VLEK if vlek else VCEK: own.vek, CRL: own.crl}
+        return self.report + encode_table({guid: part for guid, part in parts.items() if part is not None})
 
 
 @dataclass(slots=True)
