@@ -120,6 +120,15 @@ def test_a_kernel_and_an_enclave_image_are_measured(here, capsys):
     refused(capsys, "reference.eif.header", "measure", "eif", "kernel")
 
 
+def test_values_are_for_the_platform_that_the_policy_names(here, capsys):
+    (here / "linux.efi").write_bytes(uki())
+    words = ("measure", "uki", "linux.efi", "--json")
+    assert json.loads(answered(capsys, *words).out)["platform"] == "tpm"
+    answered(capsys, *words, "--for", "azure-tdx", "--out", "values.json")
+    assert read_measured((here / "values.json").read_bytes()).platform == "azure-tdx"
+    refused(capsys, "cli.measure.platform", *words, "--for", "azure", code=2)
+
+
 def test_a_compose_file_is_measured(here, capsys):
     (here / "app-compose.json").write_bytes(b'{"a": 1}')
     found = json.loads(answered(capsys, "measure", "compose", "app-compose.json", "--json").out)

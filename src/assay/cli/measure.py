@@ -21,9 +21,21 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
 _DIGEST_BYTES = 48
 _LARGEST_ROOT = 16 * 1024
+_PLATFORM = "assay.measure.platform"
+
+
+def _keep_platform(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    ctx.meta[_PLATFORM] = value
 
 
 def _output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option(
+        "--for",
+        metavar="PLATFORM",
+        expose_value=False,
+        callback=_keep_platform,
+        help="Platform as the policy names it: azure-tdx. Without it, the plainest one with these registers.",
+    )(command)
     command = click.option("--json", "as_json", is_flag=True, help="Print the values as JSON.")(command)
     return click.option(
         "--out", type=FILE, metavar="FILE", help="Write the values to a new file, for `assay reference`."
@@ -317,8 +329,19 @@ def _digest(text: str) -> bytes:
 
 
 def _show(found: Measured, out: Path | None, *, as_json: bool) -> None:
+    from dataclasses import replace
+
+    from assay.appraisal.vocabulary import PLATFORMS
     from assay.reference.values import write_measured
 
+    platform = click.get_current_context().meta[_PLATFORM]
+    if platform not in (None, *PLATFORMS):
+        raise UsageError(
+            "cli.measure.platform",
+            f"No policy names a platform {escape(platform, limit=40)!r}.",
+            action=f"Use one of {', '.join(PLATFORMS)}.",
+        )
+    found = replace(found, platform=platform or found.platform)
     if out is not None:
         write_new(out, write_measured(found))
     if as_json:
