@@ -14,9 +14,11 @@ from assay.evidence.eventlog import (
     Coverage,
     LogSpecs,
     cel,
+    cel_json,
     parse,
     parse_boot_log,
     parse_cel,
+    parse_cel_json,
     tcg,
     verify_boot_log,
 )
@@ -24,7 +26,7 @@ from assay.evidence.eventlog.boot import initial, startup_locality
 from assay.evidence.eventlog.kinds import EventType
 from assay.evidence.ledger import Outcome
 from assay.simulator.tpm.device import SoftwareTpm
-from assay.simulator.tpm.logs import FirmwareLog, LauncherLog, tlv
+from assay.simulator.tpm.logs import FirmwareLog, LauncherLog, SystemLog, tlv
 from support.tpm_scenes import keys
 
 SPECS = LogSpecs.of("test.log")
@@ -325,6 +327,83 @@ def test_canonical_logs_are_bounded(monkeypatch):
     monkeypatch.setattr(cel, "MAX_CEL_BYTES", 10)
     with pytest.raises(EvidenceError, match="more than 10"):
         parse_cel(launcher.encode())
+
+
+# --- What systemd measures
+
+
+def running() -> tuple[SoftwareTpm, bytes, SystemLog]:
+    device, log = booted()
+    system = SystemLog()
+    for phase in ("enter-initrd", "leave-initrd", "sysinit", "ready"):
+        system.measure(device, 11, phase)
+    system.measure(device, 15, "cryptsetup:root:f00", b"an HMAC under the volume's key")
+    return device, log.encode(), system
+
+
+def test_what_systemd_measured_explains_its_pcrs():
+    device, log, system = running()
+    explained = [*range(12), 14, 15]
+    outcome = judge(device, log, system.encode(), explained=explained)
+    assert outcome.claims, outcome.checks
+    texts = [(record.content, record.proven(SHA256)) for record in outcome.claims.records]
+    assert texts[0] == (b"enter-initrd", True)
+    assert texts[-1] == (b"cryptsetup:root:f00", False)
+    del system.records[1]
+    assert codes(judge(device, log, system.encode(), explained=explained)) == ["test.log.replay.mismatch"]
+
+
+def test_the_records_of_systemd_fill_their_log():
+    _, _, system = running()
+    data = system.encode()
+    records = parse_cel_json(data)
+    assert [record.number for record in records] == list(range(5))
+    assert [record.start for record in records[1:]] == [record.end for record in records[:-1]]
+    assert records[-1].end == len(data)
+    with pytest.raises(EvidenceError, match="TLV"):
+        records[0].nested()
+
+
+RECORD = '{"pcr": 11, "digests": [{"hashAlg": "sha256", "digest": "%s"}], "content": {}}' % ("00" * 32)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (RECORD, "json"),
+        (RECORD + " \n", "json"),
+        ("[]\n", "json"),
+        (RECORD.replace("11", '"11"') + "\n", "json"),
+        (RECORD.replace("11", "-1") + "\n", "register"),
+        (RECORD.replace("11", "24") + "\n", "register"),
+        (RECORD.replace("11", "1" * 4000) + "\n", "register"),
+        (RECORD.replace("sha256", "md5") + "\n", "digests"),
+        (RECORD.replace("0000", "00", 1) + "\n", "digests"),
+        (RECORD.replace("0000", "zz", 1) + "\n", "digests"),
+        (RECORD.replace('"hashAlg"', '"alg"') + "\n", "json"),
+        ('{"pcr": 11, "digests": [], "content": {}}\n', "digests"),
+        ('{"pcr": 11, "digests": [1], "content": {}}\n', "digests"),
+        (RECORD.replace("[{", '[{"hashAlg": "sha256", "digest": "%s"}, {' % ("00" * 32)) + "\n", "digests"),
+        (RECORD.replace("{}", '{"string": 1}') + "\n", "json"),
+        (RECORD.replace("{}", '{"string": "%s"}' % ("x" * 16384)) + "\n", "json"),
+        (RECORD.replace("{", '{"pcr": 11, ', 1) + "\n", "json"),
+    ],
+)
+def test_a_malformed_record_of_systemd_is_refused(text, code):
+    device, log, _ = running()
+    assert codes(judge(device, log, b"\x1e" + text.encode())) == [f"test.log.cel.{code}"]
+
+
+def test_the_logs_of_systemd_are_bounded(monkeypatch):
+    _, _, system = running()
+    with pytest.raises(EvidenceError, match="separator"):
+        parse_cel_json(b"{}")
+    monkeypatch.setattr(cel_json, "MAX_RECORDS", 4)
+    with pytest.raises(EvidenceError, match="more than 4 records"):
+        parse_cel_json(system.encode())
+    monkeypatch.setattr(cel_json, "MAX_CEL_BYTES", 10)
+    with pytest.raises(EvidenceError, match="more than 10"):
+        parse_cel_json(system.encode())
 
 
 # --- Properties

@@ -6,6 +6,7 @@ from assay.evidence.eventlog.algorithms import Algorithm
 from assay.evidence.eventlog.boot import BootLogClaims, LogOutcome, LogSpecs, PcrEvent, verify_boot_log
 from assay.evidence.eventlog.ccel import CcelClaims, CcelEvent, CcelLog, parse_ccel, verify_ccel
 from assay.evidence.eventlog.cel import CelRecord, parse_cel
+from assay.evidence.eventlog.cel_json import parse_cel_json
 from assay.evidence.eventlog.legacy import parse_boot_log
 from assay.evidence.eventlog.payload import Coverage, PayloadBinding, binding
 from assay.evidence.eventlog.replay import extend, replay_rtmrs
@@ -33,6 +34,7 @@ __all__ = [
     "parse_boot_log",
     "parse_ccel",
     "parse_cel",
+    "parse_cel_json",
     "replay_rtmrs",
     "verify_boot_log",
     "verify_ccel",

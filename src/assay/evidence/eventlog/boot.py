@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from assay.errors import EvidenceError
 from assay.evidence.eventlog import kinds
 from assay.evidence.eventlog.cel import CelRecord, parse_cel
+from assay.evidence.eventlog.cel_json import SEPARATOR, parse_cel_json
 from assay.evidence.eventlog.kinds import EventType
 from assay.evidence.eventlog.legacy import parse_boot_log
 from assay.evidence.eventlog.payload import FIRMWARE_HASHED_TYPES, Coverage, PayloadBinding, binding
@@ -84,7 +85,9 @@ class LogSpecs:
                 _PFP + "10.2",
             ),
             canonical=spec(
-                "cel", "the canonical log is numbered records of PCRs 0 to 23", "TCG CEL 1.0, section 5.1"
+                "cel",
+                "the canonical log is whole records of PCRs 0 to 23",
+                "TCG CEL 1.0, sections 5.1 and 5.2",
             ),
             bank=spec("bank", "each event of a quoted PCR has a digest of the quoted bank", _PFP + "10.2.2"),
             replay=spec(
@@ -140,7 +143,7 @@ class BootLogClaims:
         explained: The PCRs that were replayed.
         startup_locality: Locality of TPM2_Startup as PCR 0 proves it; None when PCR 0 is not among them.
         events: Events of the firmware's log, in order.
-        records: Records of the canonical log, in order; their content is proven.
+        records: Records of the canonical log, in order; ``CelRecord.proven`` tells whether content is.
     """
 
     bank: Algorithm
@@ -189,7 +192,8 @@ def verify_boot_log(
 
     Args:
         log: The firmware's log, crypto-agile or in the old format; empty when there is none.
-        canonical: A canonical log of what was extended after it; empty when there is none.
+        canonical: A canonical log of what was extended after it, in TLVs or in systemd's JSON text sequence;
+            empty when there is none.
         specs: The checks under the format's names.
         bank: The quoted bank.
         pcrs: The authenticated PCRs.
@@ -241,7 +245,7 @@ def _read(ledger: LedgerBuilder, specs: LogSpecs, log: bytes, canonical: bytes, 
     records: tuple[CelRecord, ...] = ()
     if canonical:
         try:
-            records = parse_cel(canonical)
+            records = (parse_cel_json if canonical.startswith(SEPARATOR) else parse_cel)(canonical)
             _demand_pcrs(record.register if record.pcr else PCR_COUNT for record in records)
         except EvidenceError as error:
             raise ledger.fail(

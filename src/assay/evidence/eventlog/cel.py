@@ -21,6 +21,8 @@ MAX_RECORDS = 16_384
 
 TYPE_NUMBER, TYPE_PCR, TYPE_DIGESTS, TYPE_CCMR = 0, 1, 3, 108
 CONTENT_COS = 80
+CONTENT_TEXT = 0x100
+"""Not a type of the TLV encoding: the text of a record in JSON."""
 
 _TLV = Struct(">BI")
 
@@ -36,7 +38,7 @@ class CelRecord:
         pcr: True for a PCR, False for a confidential-computing measurement register.
         register: The PCR, or the measurement register's index.
         digests: Digest by algorithm; none twice.
-        kind: Type of the content.
+        kind: Type of the content; ``CONTENT_TEXT`` for the text of a record in JSON.
         content: The content, without its type and length.
     """
 
@@ -54,10 +56,13 @@ class CelRecord:
         return next((value for found, value in self.digests if found is algorithm), b"")
 
     def contradicts(self, algorithm: Algorithm) -> bool:
-        """Tell whether the digest of one bank is not the hash of the content."""
-        return algorithm.digest(_TLV.pack(self.kind, len(self.content)) + self.content) != self.digest(
-            algorithm
-        )
+        """Tell whether the digest of one bank is not the hash of the content, where it has to be."""
+        return self.kind != CONTENT_TEXT and not self.proven(algorithm)
+
+    def proven(self, algorithm: Algorithm) -> bool:
+        """Tell whether the digest of one bank is the hash of the content; if not, that is a caption."""
+        head = b"" if self.kind == CONTENT_TEXT else _TLV.pack(self.kind, len(self.content))
+        return algorithm.digest(head + self.content) == self.digest(algorithm)
 
     def nested(self) -> tuple[int, bytes]:
         """Return type and value of the one TLV that the content of a launcher's record is.
@@ -66,14 +71,15 @@ class CelRecord:
             EvidenceError: ``cel.content`` when the content is no single TLV.
         """
         if len(self.content) < _TLV.size:
-            _refuse("content", f"The content of record {self.number} is no TLV.")
+            refuse("content", f"The content of record {self.number} is no TLV.")
         kind, size = _TLV.unpack_from(self.content)
         if size != len(self.content) - _TLV.size:
-            _refuse("content", f"The content of record {self.number} is no single TLV.")
+            refuse("content", f"The content of record {self.number} is no single TLV.")
         return kind, self.content[_TLV.size :]
 
 
-def _refuse(what: str, why: str) -> NoReturn:
+def refuse(what: str, why: str) -> NoReturn:
+    """Raise the error of a log that is malformed."""
     raise EvidenceError(f"cel.{what}", why)
 
 
@@ -87,41 +93,41 @@ def parse_cel(data: bytes) -> tuple[CelRecord, ...]:
         EvidenceError: ``cel.*`` names what is wrong with the log.
     """
     if len(data) > MAX_CEL_BYTES:
-        _refuse("size", f"The log has {len(data)} bytes, more than {MAX_CEL_BYTES}.")
+        refuse("size", f"The log has {len(data)} bytes, more than {MAX_CEL_BYTES}.")
     records: list[CelRecord] = []
     at = 0
     while at < len(data):
         if len(records) == MAX_RECORDS:
-            _refuse("records", f"The log has more than {MAX_RECORDS} records.")
+            refuse("records", f"The log has more than {MAX_RECORDS} records.")
         record = _record(data, at, len(records))
         records.append(record)
         at = record.end
     if not records:
-        _refuse("empty", "The log holds no record.")
+        refuse("empty", "The log holds no record.")
     return tuple(records)
 
 
 def _tlv(data: bytes, at: int) -> tuple[int, bytes, int]:
     """Return type, value, and the offset behind the TLV at ``at``."""
     if len(data) < at + _TLV.size:
-        _refuse("truncated", f"The log ends inside the TLV at offset {at}.")
+        refuse("truncated", f"The log ends inside the TLV at offset {at}.")
     kind, size = _TLV.unpack_from(data, at)
     end = at + _TLV.size + size
     if end > len(data):
-        _refuse("truncated", f"The log ends inside the TLV at offset {at}.")
+        refuse("truncated", f"The log ends inside the TLV at offset {at}.")
     return kind, data[at + _TLV.size : end], end
 
 
 def _record(data: bytes, start: int, expected: int) -> CelRecord:
     kind, value, at = _tlv(data, start)
     if kind != TYPE_NUMBER or len(value) != 8 or int.from_bytes(value, "big") != expected:
-        _refuse("number", f"The record at offset {start} does not begin with the number {expected}.")
+        refuse("number", f"The record at offset {start} does not begin with the number {expected}.")
     register_kind, register, at = _tlv(data, at)
     if register_kind not in (TYPE_PCR, TYPE_CCMR) or len(register) != 1:
-        _refuse("register", f"Record {expected} names no PCR and no measurement register.")
+        refuse("register", f"Record {expected} names no PCR and no measurement register.")
     kind, value, at = _tlv(data, at)
     if kind != TYPE_DIGESTS:
-        _refuse("digests", f"Record {expected} has no digests.")
+        refuse("digests", f"Record {expected} has no digests.")
     digests = _digests(value, expected)
     kind, content, end = _tlv(data, at)
     return CelRecord(start, end, expected, register_kind == TYPE_PCR, register[0], digests, kind, content)
@@ -134,10 +140,10 @@ def _digests(data: bytes, number: int) -> tuple[tuple[Algorithm, bytes], ...]:
         kind, value, at = _tlv(data, at)
         algorithm = _ALGORITHMS.get(kind)
         if algorithm is None or len(value) != algorithm.size or algorithm in found:
-            _refuse("digests", f"Record {number} has a digest that is unknown, of a wrong size, or doubled.")
+            refuse("digests", f"Record {number} has a digest that is unknown, of a wrong size, or doubled.")
         found[algorithm] = value
     if not found:
-        _refuse("digests", f"Record {number} has no digests.")
+        refuse("digests", f"Record {number} has no digests.")
     return tuple(found.items())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -157,6 +158,41 @@ class LauncherLog:
             + tlv(3, b"".join(tlv(bank, digest) for bank, digest in record.digests.items()))
             + tlv(record.kind, record.content)
             for number, record in enumerate(self.records, first)
+        )
+
+
+@dataclass(slots=True)
+class SystemLog:
+    """The log of what systemd measured, as JSON text sequence; changing it leaves the PCRs as they are.
+
+    Attributes:
+        records: PCR, digests by bank, and text of each record.
+    """
+
+    records: list[tuple[int, dict[Algorithm, bytes], str]] = field(default_factory=list)
+
+    def measure(self, tpm: SoftwareTpm, register: int, text: str, measured: bytes | None = None) -> None:
+        """Extend a PCR with the hashes of a text, or of what was really measured, and log it."""
+        digests = tpm.measure(register, text.encode() if measured is None else measured)
+        self.records.append((register, digests, text))
+
+    def encode(self) -> bytes:
+        """Return the log."""
+        return b"".join(
+            b"\x1e"
+            + json.dumps(
+                {
+                    "pcr": register,
+                    "digests": [
+                        {"hashAlg": bank.name.lower(), "digest": digest.hex()}
+                        for bank, digest in digests.items()
+                    ],
+                    "content_type": "systemd",
+                    "content": {"string": text, "bootId": "0" * 32, "timestamp": 1, "eventType": "phase"},
+                }
+            ).encode()
+            + b"\n"
+            for register, digests, text in self.records
         )
 
 
