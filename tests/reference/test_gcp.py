@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import suppress
 from datetime import timedelta
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 from assay.cli.main import main
 from assay.errors import ReferenceValueError
+from assay.evidence.x509.general import GeneralCertificate
+from assay.reference import gcp as room
 from assay.reference.gcp import verify_endorsement
 from support.reference_gcp import NOW, SNP, TDX, certificate, endorsement, field, golden, message, root
 
@@ -90,6 +93,13 @@ def test_another_root_is_not_trusted():
         )
 
 
+def test_a_root_whose_private_key_is_public_is_refused(monkeypatch):
+    spki = GeneralCertificate.parse(root()).spki
+    known = frozenset({hashlib.sha256(spki).digest()})
+    monkeypatch.setattr(room, "PUBLISHED_TEST_KEYS", known)
+    assert code(lambda: verified(endorsement(golden()))) == "reference.gcp.test_root"
+
+
 def snp(*entries: bytes, **more) -> bytes:
     return message(SNP | {2: list(entries)} | {int(k[1:]): v for k, v in more.items()})
 
@@ -162,8 +172,6 @@ def test_no_single_bit_can_be_changed_unnoticed(at, bit):
 
 
 def test_it_is_typed(tmp_path, capsys, monkeypatch):
-    import assay.reference.gcp as room
-
     monkeypatch.setattr(
         room, "verify_endorsement", lambda data, root, *, now: verify_endorsement(data, root, now=NOW)
     )

@@ -32,6 +32,11 @@ MAX_FIELDS: Final = 4096
 MAX_MEASUREMENTS: Final = 1024
 ROOT_NAME: Final = "GCE-cc-tcb-root"
 SIGNER_NAME: Final = "GCE-uefi-signer"
+PUBLISHED_TEST_KEYS: Final = frozenset(
+    {bytes.fromhex("1cbee3806bac8a37bb39911841d60d36974f78ee47b47487e0700dc0c2f79165")}
+)
+"""SHA-256 of the SubjectPublicKeyInfo of roots whose private keys are public: the development keys of
+Google's verifier, which carry the production root's name."""
 _DIGEST_BYTES = 48
 _ALGORITHMS = frozenset({SignatureAlgorithm.RSA_PSS_SHA256, SignatureAlgorithm.RSA_PKCS1_SHA256})
 _POSITIONS = (
@@ -119,7 +124,7 @@ def verify_endorsement(data: bytes, root: bytes, *, now: datetime) -> FirmwareEn
 
     Raises:
         ReferenceValueError: ``reference.gcp.malformed``, ``reference.gcp.certificate``,
-            ``reference.gcp.signature``.
+            ``reference.gcp.test_root``, ``reference.gcp.signature``.
     """
     if len(data) > LARGEST:
         _refuse("malformed", f"An endorsement has at most {LARGEST} bytes.")
@@ -142,6 +147,8 @@ def _signer(leaf: bytes, root: bytes, now: datetime) -> GeneralCertificate:
         chain = [GeneralCertificate.parse(leaf), GeneralCertificate.parse(root)]
     except EvidenceError as error:
         raise ReferenceValueError("reference.gcp.certificate", error.message) from error
+    if hashlib.sha256(chain[1].spki).digest() in PUBLISHED_TEST_KEYS:
+        _refuse("test_root", "The private key of this root is public: anyone can sign endorsements under it.")
     found = verify_path(chain, _POSITIONS, now)
     if isinstance(found, PathDefect):
         _refuse("certificate", found.reason)
