@@ -322,12 +322,12 @@ def key_that_cannot_be_read(stage):
 @proves(checks.QUOTE.attributes, "google_vm.quote.key_attributes")
 def key_that_signs_anything(stage):
     """An unrestricted key signs a forged quote as readily as a real one, certified or not."""
-    stage.public = public_area(stage.key, attributes=AK_ATTRIBUTES & ~Attributes.RESTRICTED)
+    stage.present(public_area(stage.key, attributes=AK_ATTRIBUTES & ~Attributes.RESTRICTED))
 
 
 @proves(checks.QUOTE.attributes, "google_vm.quote.key_attributes")
 def key_that_can_leave_its_tpm(stage):
-    stage.public = public_area(stage.key, attributes=AK_ATTRIBUTES & ~Attributes.FIXED_TPM)
+    stage.present(public_area(stage.key, attributes=AK_ATTRIBUTES & ~Attributes.FIXED_TPM))
 
 
 @proves(checks.QUOTE.encoding, "google_vm.quote.signature_layout.scheme")
@@ -343,7 +343,7 @@ def signature_of_another_scheme_than_the_keys(stage):
 
 @proves(checks.QUOTE.scheme, "google_vm.quote.scheme.weak")
 def signature_over_sha1(stage):
-    stage.public = public_area(stage.key, scheme=(Scheme.RSASSA, Algorithm.SHA1))
+    stage.present(public_area(stage.key, scheme=(Scheme.RSASSA, Algorithm.SHA1)))
     draft = stage.quotes[OWN]
     stage.quotes = {OWN: draft}
     draft.algorithm = Algorithm.SHA1
@@ -386,6 +386,19 @@ def td_of_this_session_with_a_quote_of_another(stage):
     """Relayed: the TD quote is of this session, the virtual TPM's quote of an earlier one."""
     stage.quotes = {OWN: stage.quotes[OWN]}
     stage.quotes[OWN].extra_data = NONCE[::-1]
+
+
+@proves(checks.AK_NAME, "google_vm.ak.name")
+def public_area_that_was_edited(stage):
+    """Nothing signs the public area itself: an unrestricted key's would pass for a restricted one's."""
+    stage.present(public_area(stage.key, attributes=AK_ATTRIBUTES & ~Attributes.RESTRICTED))
+    stage.public = None
+
+
+@proves(checks.AK_NAME, "google_vm.ak.name")
+def key_below_another_hierarchy(stage):
+    for draft in stage.quotes.values():
+        draft.qualified_signer = bytes(34)
 
 
 @proves(checks.OTHER_QUOTES, "google_vm.quotes")

@@ -82,6 +82,9 @@ def test_a_td_quote_that_nobody_asked_for_changes_nothing():
     assert result.bound
     assert result.claims.td is None
     assert result.platform == "gcp-vtpm"
+    scenario = scene("tdx").finish()
+    (region,) = [one for one in result.unsigned if one.name == "TD quote that was not asked for"]
+    assert td_quote(scenario.container[region.start : region.end]) == scenario.parts.td_quote
 
 
 def test_report_data_that_are_not_compared_stand_in_the_claims():

@@ -230,15 +230,23 @@ def _order(
     between: list[GeneralCertificate] = []
     current = leaf
     for _ in range(_MOST_BETWEEN + 1):
-        for root in roots.of(AZURE_VTPM):
-            if root.general.subject == current.issuer:
-                return between, root
+        root = _root(current, roots)
+        if root is not None:
+            return between, root
         issuer = _issuer(current, [*given, *(GeneralCertificate.parse(der) for der in known)])
         if issuer is None or issuer in between or issuer.der == current.der:
             break
         between.append(issuer)
         current = issuer
     return between, None
+
+
+def _root(child: GeneralCertificate, roots: Roots) -> Root | None:
+    """Return the root that ``child`` names: by name, and by key where several have it."""
+    named = [one for one in roots.of(AZURE_VTPM) if one.general.subject == child.issuer]
+    stated = authority_key_identifier(child)
+    fitting = [one for one in named if stated in (None, one.general.key_identifier())]
+    return next(iter(fitting or named), None)
 
 
 def _issuer(child: GeneralCertificate, others: Sequence[GeneralCertificate]) -> GeneralCertificate | None:

@@ -23,7 +23,13 @@ from assay.evidence.google_vm.claims import CertifiedKey, Instance
 from assay.evidence.ledger import Check, Outcome
 from assay.evidence.roots import GOOGLE_VTPM
 from assay.evidence.x509.general import GeneralCertificate, KeyKind, SignatureAlgorithm
-from assay.evidence.x509.path import DIGITAL_SIGNATURE, PathDefect, Position, verify_path
+from assay.evidence.x509.path import (
+    DIGITAL_SIGNATURE,
+    PathDefect,
+    Position,
+    authority_key_identifier,
+    verify_path,
+)
 from assay.evidence.x509.revocation import GeneralRevocationList
 
 if TYPE_CHECKING:
@@ -241,13 +247,10 @@ def _fresh(
     now: datetime,
 ) -> tuple[tuple[Check, ...], Certified | None, Window | None]:
     spec = checks.AK_CHAIN
-    between, root = _order(leaf, [*given, *known], roots)
-    if root is None:
-        why = "The attestation key's certificate leads to no root of trust that was given."
-        return (_failed(spec, f"{spec.id}.root", why),), None, None
-    if any(one not in between for one in given):
-        why = "A certificate that came along has no place in the chain."
-        return (_failed(spec, f"{spec.id}.unused", why),), None, None
+    placed = _placed(leaf, given, known, roots)
+    if isinstance(placed, Check):
+        return (placed,), None, None
+    between, root = placed
     whole = (leaf, *between, root.general)
     window = verify_path(whole, (_LEAF, *(_BETWEEN,) * len(between), _ROOT), now)
     if isinstance(window, PathDefect):
@@ -268,6 +271,26 @@ def _fresh(
     return outcomes, Certified(leaf.spki, claims, outcomes), window
 
 
+def _placed(
+    leaf: GeneralCertificate,
+    given: list[GeneralCertificate],
+    known: list[GeneralCertificate],
+    roots: Roots,
+) -> tuple[list[GeneralCertificate], Root] | Check:
+    """Return what stands above a leaf, and the root; or why there is no such chain."""
+    spec = checks.AK_CHAIN
+    try:
+        between, root = _order(leaf, [*given, *known], roots)
+    except DerError as error:
+        return _failed(spec, f"{spec.id}.malformed", error.message)
+    if root is None:
+        why = "The attestation key's certificate leads to no root of trust that was given."
+        return _failed(spec, f"{spec.id}.root", why)
+    if any(one not in between for one in given):
+        return _failed(spec, f"{spec.id}.unused", "A certificate that came along has no place in the chain.")
+    return between, root
+
+
 def _order(
     leaf: GeneralCertificate, others: list[GeneralCertificate], roots: Roots
 ) -> tuple[list[GeneralCertificate], Root | None]:
@@ -275,15 +298,23 @@ def _order(
     between: list[GeneralCertificate] = []
     current = leaf
     for _ in range(_MOST_BETWEEN + 1):
-        for root in roots.of(GOOGLE_VTPM):
-            if root.general.subject == current.issuer:
-                return between, root
+        root = _root(current, roots)
+        if root is not None:
+            return between, root
         issuer = next((one for one in others if one.subject == current.issuer), None)
         if issuer is None or issuer in between:
             break
         between.append(issuer)
         current = issuer
     return between, None
+
+
+def _root(child: GeneralCertificate, roots: Roots) -> Root | None:
+    """Return the root that ``child`` names: by name, and by key where several have it."""
+    named = [one for one in roots.of(GOOGLE_VTPM) if one.general.subject == child.issuer]
+    stated = authority_key_identifier(child)
+    fitting = [one for one in named if stated in (None, one.general.key_identifier())]
+    return next(iter(fitting or named), None)
 
 
 def _revocation(

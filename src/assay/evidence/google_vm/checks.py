@@ -51,6 +51,11 @@ AK_KEY = CheckSpec(
 QUOTE = QuoteSpecs.of("google_vm.quote")
 # Of a quote's checks those that this format leaves open: the bank is fixed.
 QUOTE_CHECKS = tuple(spec for spec in QUOTE.all if spec is not QUOTE.bank)
+AK_NAME = CheckSpec(
+    "google_vm.ak.name",
+    "the qualified name that the TPM signed is that of this public area, a primary key of its endorsements",
+    "TPM 2.0 Library part 1, section 16 (names); GTT, GCE attestation keys",
+)
 OTHER_QUOTES = CheckSpec(
     "google_vm.quotes",
     "every further quote is of the same key over the same nonce and its own bank's values",
@@ -64,7 +69,7 @@ TD_BOUND = CheckSpec(
 )
 
 AK_CHECKS = (AK_LAYOUT, AK_CHAIN, AK_INSTANCE, AK_STATED, AK_REVOKED, AK_KEY)
-VTPM_CHECKS = (CONTAINER, *AK_CHECKS, *QUOTE_CHECKS, OTHER_QUOTES, *LOG.all)
+VTPM_CHECKS = (CONTAINER, *AK_CHECKS, *QUOTE_CHECKS, AK_NAME, OTHER_QUOTES, *LOG.all)
 TDX_CHECKS = (*VTPM_CHECKS, *(spec for spec in dcap.TDX_CHECKS if spec is not dcap.TDX_BINDING), TD_BOUND)
 CHECKS = (*VTPM_CHECKS, TD_BOUND)
 """Google's own checks; those of the TD quote are the checks of its format."""

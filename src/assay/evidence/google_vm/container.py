@@ -140,6 +140,13 @@ def read_container(data: bytes) -> GoogleVmEvidence:
         ) from None
 
 
+def td_span(data: bytes) -> tuple[int, int]:
+    """Return where the fields of the TD quote stand in a container that was read before."""
+    found = one_bytes(read_message(data, _ATTESTATION), 9)
+    start = data.find(found)
+    return start, start + len(found)
+
+
 def _quote(data: bytes) -> BankQuote:
     found = read_message(data, _QUOTE)
     values = read_message(one_bytes(found, 3), _PCRS)

@@ -8,6 +8,7 @@ layers belong together only because both carry the binding of this session, and 
 from __future__ import annotations
 
 import hashlib
+import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -21,7 +22,7 @@ from assay.evidence.facts import Window
 from assay.evidence.google_vm import checks
 from assay.evidence.google_vm.ak import Certified, certified
 from assay.evidence.google_vm.claims import GoogleVmClaims
-from assay.evidence.google_vm.container import GoogleVmEvidence, read_container
+from assay.evidence.google_vm.container import GoogleVmEvidence, read_container, td_span
 from assay.evidence.google_vm.errors import GoogleVmError
 from assay.evidence.ledger import LedgerBuilder, Outcome
 from assay.evidence.tpm.public import AttestationKey
@@ -44,6 +45,7 @@ BANK: Final = Algorithm.SHA256
 """The bank that Claims rest on; every virtual TPM of Google has it."""
 MOST_NONCE_BYTES: Final = 64
 REPORT_DATA_BYTES: Final = 64
+_ENDORSEMENT: Final = (0x4000000B).to_bytes(4, "big")  # TPM_RH_ENDORSEMENT, the parent of Google's keys
 _BINDINGS: Final = (Expected, Unchecked)
 _OTHERS: Final = QuoteSpecs.of("google_vm.further_quote")
 _BANKS: Final = {int(one): one for one in Algorithm}
@@ -109,8 +111,7 @@ def verify_google_vm(
     try:
         parts = read_container(evidence) if isinstance(evidence, bytes) else evidence
         work.verify(parts, explained)
-        if tee == "tdx":
-            work.verify_td(parts, report_data)
+        work.judge_td(parts, report_data, tee)
     except GoogleVmError as defect:
         ledger.failed(defect.spec, defect.code, defect.message)
     return work.result(evidence, tee)
@@ -159,6 +160,7 @@ class _Work:
         "_roots",
         "_td",
         "_td_bound",
+        "_td_unread",
     )
 
     def __init__(
@@ -185,6 +187,7 @@ class _Work:
         self._regions: tuple[UnsignedRegion, ...] = ()
         self._td: EvidenceResult[TdxClaims] | None = None
         self._td_bound = False
+        self._td_unread = False
 
     def verify(self, parts: GoogleVmEvidence, explained: frozenset[int]) -> None:
         """Make every check of the virtual TPM."""
@@ -206,6 +209,7 @@ class _Work:
             nonce=self._binding,
         )
         ledger.extend(check for check in self._quote.checks if check.spec is not checks.QUOTE.bank)
+        self._verify_name()
         self._verify_others(others, key)
         self._verify_logs(parts, explained)
 
@@ -249,6 +253,21 @@ class _Work:
             self._ledger.passed(spec)
         else:
             self._ledger.failed(spec, spec.id, "The certificate is for another key than the quotes' key.")
+
+    def _verify_name(self) -> None:
+        """Record whether the TPM signed the public area's name: nothing else vouches for its attributes."""
+        spec, claims = checks.AK_NAME, self._quote.claims if self._quote is not None else None
+        if claims is None:
+            return
+        if claims.ak_name is None:
+            self._ledger.not_applicable(spec, "only the public key is given; its certificate vouches for it")
+            return
+        number = int.from_bytes(claims.ak_name[:2], "big")
+        digest = Algorithm(number).digest(_ENDORSEMENT + claims.ak_name)
+        if hmac.compare_digest(claims.qualified_signer, claims.ak_name[:2] + digest):
+            self._ledger.passed(spec)
+        else:
+            self._ledger.failed(spec, spec.id, "The quote was signed by a key with another public area.")
 
     def _verify_others(self, others: list[BankQuote], key: bytes | AttestationKey) -> None:
         """Record what became of the quotes of other banks; the key itself is judged with its own quote."""
@@ -297,8 +316,11 @@ class _Work:
         self._ledger.extend(found.checks)
         self._log, self._regions, self._event_log = found.claims, found.unsigned, parts.event_log
 
-    def verify_td(self, parts: GoogleVmEvidence, report_data: Binding) -> None:
-        """Make every check of the TD quote."""
+    def judge_td(self, parts: GoogleVmEvidence, report_data: Binding, tee: Tee) -> None:
+        """Make every check of the TD quote; one that was not asked for is not looked at."""
+        if tee == "none":
+            self._td_unread = parts.td_quote is not None
+            return
         found = self._td = verify_dcap(
             parts.td_quote or b"",
             platform="tdx",
@@ -373,7 +395,10 @@ class _Work:
         if isinstance(evidence, GoogleVmEvidence):
             return self._regions
         base = evidence.find(self._event_log) if self._regions else 0
-        return tuple([UnsignedRegion(base + one.start, base + one.end, one.name) for one in self._regions])
+        found = [UnsignedRegion(base + one.start, base + one.end, one.name) for one in self._regions]
+        if self._td_unread:
+            found.append(UnsignedRegion(*td_span(evidence), "TD quote that was not asked for"))
+        return tuple(found)
 
     def _decoded(self) -> dict[str, Any]:
         found: dict[str, Any] = {}

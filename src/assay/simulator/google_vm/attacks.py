@@ -78,7 +78,17 @@ def stage(name: str, scene: GoogleVmScene) -> GoogleVmScenario:
     code="google_vm.quote.key_attributes",
 )
 def _unrestricted_key(scene: GoogleVmScene) -> None:
-    scene.public = public_area(scene.key, attributes=AK_ATTRIBUTES & ~Attributes.RESTRICTED)
+    scene.present(public_area(scene.key, attributes=AK_ATTRIBUTES & ~Attributes.RESTRICTED))
+
+
+@attack(
+    "edited-public-area",
+    "The certified key signs anything, and its public area was edited to say that it does not.",
+    code="google_vm.ak.name",
+)
+def _edited_public_area(scene: GoogleVmScene) -> None:
+    scene.present(public_area(scene.key, attributes=AK_ATTRIBUTES & ~Attributes.RESTRICTED))
+    scene.public = None
 
 
 @attack(

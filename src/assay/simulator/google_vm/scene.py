@@ -34,6 +34,8 @@ INSTANCE: Final = StatedInstance(
 )
 BANKS: Final = (Algorithm.SHA1, Algorithm.SHA256, Algorithm.SHA384)
 EXPLAINED: Final = frozenset((*range(10), 13))
+OWN: Final = Algorithm.SHA256
+_ENDORSEMENT: Final = (0x4000000B).to_bytes(4, "big")
 _KEY_BITS: Final = 2048
 _YEARS_20: Final = 7300
 
@@ -211,6 +213,13 @@ class GoogleVmScene:
         """Quote PCRs of every bank as they are."""
         self.quotes = {bank: self.tpm.quote(self.nonce, bank, indices) for bank in BANKS}
         self.pcrs = {bank: self.tpm.pcrs(bank, indices) for bank in BANKS}
+
+    def present(self, public: bytes) -> None:
+        """Let the attestation key have another public area, as a TPM would know it: its name is signed."""
+        self.public = public
+        name = int(OWN).to_bytes(2, "big") + OWN.digest(public)
+        for draft in self.quotes.values():
+            draft.qualified_signer = name[:2] + OWN.digest(_ENDORSEMENT + name)
 
     def finish(self) -> GoogleVmScenario:
         """Sign everything as it stands, then apply what comes after signing."""
