@@ -7,11 +7,13 @@ signatures and MACs of the valid ones verify over what the strict reader returne
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 from pathlib import PurePosixPath
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
@@ -206,6 +208,17 @@ def check_glue(entry):
 CCA_TOKEN_TAG, PLATFORM_TOKEN, REALM_TOKEN = 399, 44234, 44241
 PROFILE, NONCE = 265, 10
 CCA_CHALLENGE_BYTES = 64
+REALM_KEY, REALM_KEY_HASH = 44237, 44240
+COSE_KEY_X, COSE_KEY_Y = -2, -3
+
+
+def realm_key(content: bytes) -> ec.EllipticCurvePublicKey:
+    """Return a realm's key: an uncompressed point in older tokens, a COSE_Key in newer ones."""
+    if content[:1] == b"\4":
+        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP384R1(), content)
+    found = decode(content, max_bytes=999)
+    point = b"\4" + found[COSE_KEY_X] + found[COSE_KEY_Y]
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP384R1(), point)
 
 
 def check_cca(entry):
@@ -215,9 +228,9 @@ def check_cca(entry):
     assert type(item) is Tag
     assert item.number == CCA_TOKEN_TAG
     assert item.value.keys() == {PLATFORM_TOKEN, REALM_TOKEN}
-    claims = {}
+    claims, messages = {}, {}
     for name, token in item.value.items():
-        message = Sign1.parse(token)
+        message = messages[name] = Sign1.parse(token)
         assert message.tagged
         assert Algorithm(message.headers[ALGORITHM]) in (Algorithm.ES256, Algorithm.ES384, Algorithm.ES512)
         claims[name] = decode(message.payload, max_bytes=8192)
@@ -227,6 +240,11 @@ def check_cca(entry):
     assert claims[PLATFORM_TOKEN][PROFILE] == "http://arm.com/CCA-SSD/1.0.0"
     assert len(claims[PLATFORM_TOKEN][NONCE]) in (32, 48, 64)
     assert len(claims[REALM_TOKEN][NONCE]) == CCA_CHALLENGE_BYTES
+    # The realm signs with the key that it states, and the platform's nonce is the hash of that key.
+    content = claims[REALM_TOKEN][REALM_KEY]
+    assert messages[REALM_TOKEN].verify(realm_key(content), algorithms=ALL) is Algorithm.ES384
+    digest = claims[REALM_TOKEN][REALM_KEY_HASH].replace("-", "")
+    assert hashlib.new(digest, content).digest() == claims[PLATFORM_TOKEN][NONCE]
 
 
 def check_psa(entry):
