@@ -1,20 +1,21 @@
 """The authenticated Claims of a Confidential Space token.
 
 What a token says is Google's appraisal of the machine, not the machine's own measurement: the verifier of the
-TEE is Google's attestation service, and the token is its Attestation Result. They are tuples because making
-one is part of every verification, and a tuple is made five times as fast as a frozen dataclass.
+TEE is Google's attestation service, and the token is its Attestation Result.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
 
-class ImageSignature(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ImageSignature:
     """A signature over the container image that the attestation service verified.
 
     Attributes:
@@ -26,7 +27,8 @@ class ImageSignature(NamedTuple):
     algorithm: str
 
 
-class ContainerClaims(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ContainerClaims:
     """The workload container.
 
     Attributes:
@@ -53,7 +55,8 @@ class ContainerClaims(NamedTuple):
     signatures: tuple[ImageSignature, ...]
 
 
-class GceClaims(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class GceClaims:
     """Where the machine runs.
 
     Attributes:
@@ -71,7 +74,8 @@ class GceClaims(NamedTuple):
     instance_id: str
 
 
-class ConfidentialSpaceClaims(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ConfidentialSpaceClaims:
     """What an authentic token says.
 
     Attributes:
@@ -132,4 +136,4 @@ class ConfidentialSpaceClaims(NamedTuple):
     tcb_status: str
     tcb_date: str
     service_accounts: tuple[str, ...]
-    token: Mapping[str, Any]
+    token: Mapping[str, Any] = field(repr=False)

@@ -212,7 +212,7 @@ def _claims(opened: Opened, nonces: tuple[str, ...], slot: int | None) -> Confid
         read.texts(space, "support_attributes"),
         MappingProxyType(monitoring),
         _container(container),
-        GceClaims(*read.several(gce, GceClaims._fields)),
+        GceClaims(*read.several(gce, GceClaims.__slots__)),
         MappingProxyType(gpu) if "nvidia_gpu" in modules else None,
         read.text(gpu, "cc_mode") if "nvidia_gpu" in modules else "",
         tcb_status,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -52,4 +52,4 @@ class MaaClaims:
     bound_slot: int | None
     isolation: Mapping[str, Any]
     runtime: Mapping[str, Any]
-    token: Mapping[str, Any]
+    token: Mapping[str, Any] = field(repr=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class DeviceClaims:
     secure_boot: bool | None
     flags: Mapping[str, bool]
     warning: str
-    token: Mapping[str, Any]
+    token: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +59,4 @@ class NrasClaims:
     expires_at: datetime
     nonce: bytes
     devices: tuple[DeviceClaims, ...]
-    token: Mapping[str, Any]
+    token: Mapping[str, Any] = field(repr=False)

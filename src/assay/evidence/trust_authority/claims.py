@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,4 +53,4 @@ class TrustAuthorityClaims:
     bound_slot: int | None
     policies_matched: tuple[str, ...]
     policies_unmatched: tuple[str, ...]
-    token: Mapping[str, Any]
+    token: Mapping[str, Any] = field(repr=False)
