@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import hashes
 
+from assay.channel.binding import Purpose, SessionBinding
 from assay.errors import EvidenceError
 from assay.evidence.confidential_space import checks
 from assay.evidence.confidential_space.verify import ISSUER
@@ -435,6 +436,28 @@ def test_the_slot_that_holds_the_nonce_is_shown(slot):
     assert (
         result.ledger["confidential_space.binding"].reason == f"slot {slot + 1} of 6 holds the expected value"
     )
+
+
+def test_the_projects_own_binding_fits_a_token():
+    session = SessionBinding(
+        purpose=Purpose.ADMISSION,
+        role="guest",
+        platform="confidential-space",
+        nonce=bytes(32),
+        lease="lease",
+        owner_key=b"owner",
+        channel_key=b"channel",
+        receipt_key=b"receipt",
+        ssh_host_key=b"",
+        hpke_key=b"",
+        manifest=bytes(32),
+    )
+    stage = scene("confidential-space", nonces=["another nonce", session.eat_nonce()])
+    stage.binding = Expected(session.eat_nonce().encode())
+    assert stage.finish().claims.bound_nonce == 1
+    other = replace(session, purpose=Purpose.START)
+    stage.binding = Expected(other.eat_nonce().encode())
+    assert_refused(stage.finish(), "confidential_space.binding.mismatch")
 
 
 def test_unchecked_binding_is_genuine_and_not_bound():
