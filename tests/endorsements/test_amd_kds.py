@@ -141,6 +141,19 @@ def test_a_certificate_under_a_stranger_is_refused(service, cache):
     refused(ask(cache, service, wanted_vek(chip)), "answer.unverified")
 
 
+def test_an_authority_in_the_place_of_a_chip_is_refused(service, cache):
+    chip = publish(service)
+    service.routes[vek_path(chip)] = Reply(200, documents(GENOA)[1].authority)
+    refused(ask(cache, service, wanted_vek(chip)), "answer.unverified")
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b"\x30\x00"])
+def test_something_else_than_a_certificate_is_refused(service, cache, body):
+    chip = publish(service)
+    service.routes[vek_path(chip)] = Reply(200, body)
+    refused(ask(cache, service, wanted_vek(chip)), "answer.malformed")
+
+
 def test_a_chain_of_another_product_is_refused(service, cache):
     publish(service)
     publish(service, Product.MILAN)
@@ -252,6 +265,7 @@ def test_the_metadata_answers_for_its_own_machine(metadata, cache):
         (thim(tcbm="xy"), "malformed"),
         (Reply(200, b"<html>"), "malformed"),
         (Reply(200, b"{}"), "malformed"),
+        (thim(chain=pem(documents(GENOA)[1].authority)), "malformed"),
     ],
 )
 def test_a_wrong_answer_of_the_metadata_is_refused(metadata, cache, reply, code):

@@ -292,3 +292,21 @@ def test_its_parts_have_names_of_their_own():
     assert len(ONE.files()) == 3
     assert ONE.find(Wanted.of("a-kind", name="one")).parts["a"] == b"a" * 600
     assert ONE.find(Wanted.of("a-kind", name="x")) is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"parts": {}},
+        {"parts": {"a": bytes((4 << 20) + 1)}},
+        {"parts": {str(number): b"" for number in range(17)}},
+        {"parts": {"../a": b""}},
+        {"sources": ("a b",)},
+        {"sources": ("https://a.example",) * 17},
+        {"anchor": "two words"},
+        {"anchor": ""},
+    ],
+)
+def test_an_endorsement_that_could_not_be_read_again_cannot_be_made(fields):
+    with pytest.raises(EndorsementError, match=r"record\.malformed"):
+        endorsement(**fields)

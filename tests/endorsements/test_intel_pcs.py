@@ -14,6 +14,7 @@ from assay.endorsements.intel_pcs import COLLATERAL_PART, evaluation_numbers
 from assay.endorsements.record import Basis, Wanted
 from assay.evidence.dcap.collateral import Collateral
 from assay.evidence.roots import Roots
+from assay.simulator import pki
 from assay.simulator.intel import FMSPC
 from support import vectors
 from support.endorsement_intel import INTEL, NOW, OTHER, ROOTS, WANTED, encoded, fetcher, numbers, publish
@@ -161,6 +162,30 @@ def test_a_signer_that_the_root_revoked_is_refused(service, cache):
     refused(fetcher(cache, service).get(WANTED), "endorsements.answer.unverified", cache)
 
 
+def test_a_signer_of_another_role_is_refused(service, cache):
+    """An authority of PCK certificates is certified by the same root; it does not speak for patch levels."""
+    draft = INTEL.collateral_draft(NOW, platform="tdx")
+    draft.tcb_signer = INTEL.platform_ca
+    draft.tcb_chain = [INTEL.platform_ca, INTEL.root]
+    publish(service, draft.sign())
+    refused(fetcher(cache, service).get(WANTED), "endorsements.answer.unverified", cache)
+
+
+def test_a_root_that_names_no_list_is_refused(service, cache):
+    key = INTEL.key("root")
+    bare = pki.self_signed(replace(pki.ROOT, crl_url="ldap://nowhere"), key)
+    signer = bare.issue(pki.TCB_SIGNING, INTEL.key("TCB signing"))
+    chain = signer.pem() + bare.pem()
+    headers = {"TCB-Info-Issuer-Chain": encoded(chain)}
+    service.routes[TCB] = replace(service.routes[TCB], headers=headers)
+    roots = Roots.vendor().with_anchor("bare", bare.der)
+    refused(fetcher(cache, service, roots=roots).get(WANTED), "endorsements.answer.unverified", cache)
+
+
+def test_a_kind_that_nobody_publishes_is_an_error(cache):
+    refused(fetcher(cache).get(Wanted.of("a-kind")), "endorsements.kind.unknown", cache)
+
+
 @pytest.mark.parametrize("days", [-40, 40])
 def test_documents_of_another_time_are_refused(service, cache, days):
     publish(service, INTEL.collateral(NOW + timedelta(days=days), platform="tdx"))
@@ -242,6 +267,8 @@ def test_evaluation_numbers_are_fetched_and_verified(service, cache):
     ("reply", "code"),
     [
         (numbers(OTHER), "unverified"),
+        (numbers(signer=INTEL.platform_ca), "unverified"),
+        (numbers(signer=OTHER.tcb_signer), "unverified"),
         (numbers(tee="SGX"), "swapped"),
         (numbers(until="2026-11-02T00:00:00Z"), "stale"),
         (numbers(until="2026-12-01T00:00:00"), "malformed"),

@@ -47,7 +47,7 @@ def test_the_keys_of_an_issuer_are_fetched(service, cache, name):
     assert found.usable
     assert found.endorsement.parts["jwks.json"] == tokens().key_set(name)
     assert found.endorsement.basis is Basis.TLS
-    assert found.endorsement.anchor == f"localhost:{service.port}#of a test"
+    assert found.endorsement.anchor == f"localhost:{service.port}#of-a-test"
     assert (found.endorsement.window.end - found.endorsement.window.start).days == 7
 
 
@@ -55,6 +55,7 @@ def test_keys_that_another_host_vouched_for_are_not_used(service, cache):
     issuer, path = ISSUERS["nras"]
     service.routes[path] = Reply(200, tokens().key_set("nras"))
     assert ask(cache, service, issuer).usable
+    assert ask(cache, service, issuer, offline=True).usable
     # The same cache, but the published address: what the replaced one said counts for nothing there.
     refused(fetcher(cache, offline=True).get(Wanted.of("jwks", issuer=issuer)), "offline.missing")
 

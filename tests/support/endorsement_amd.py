@@ -66,13 +66,13 @@ def publish(service, product=Product.GENOA, *, amd=AMD, at=NOW):
     return chip
 
 
-def thim(product=Product.GENOA, *, amd=AMD, tcbm=None):
+def thim(product=Product.GENOA, *, amd=AMD, tcbm=None, chain=None):
     """The answer of the instance metadata."""
     chip, found = documents(product, amd=amd)
     members = {
         "vcekCert": pem(found.vek).decode(),
         "tcbm": (chip.tcb[::-1].hex() if tcbm is None else tcbm).upper(),
-        "certificateChain": pem(found.authority, found.root).decode(),
+        "certificateChain": (chain or pem(found.authority, found.root)).decode(),
         "cacheControl": "86400",
     }
     return Reply(200, json.dumps(members).encode())

@@ -52,8 +52,11 @@ def publish(service, collateral, *, fmspc=WANTED["fmspc"], ca="platform", tee="t
     }
 
 
-def numbers(installation=INTEL, *, tee="TDX", issued="2026-11-01T00:00:00Z", until="2026-12-01T00:00:00Z"):
+def numbers(
+    installation=INTEL, *, tee="TDX", issued="2026-11-01T00:00:00Z", until="2026-12-01T00:00:00Z", signer=None
+):
     """The answer to a question for evaluation numbers."""
+    issued = "2026-11-01T00:00:00Z"
     from assay.simulator.pki import sign_raw
 
     value = json.dumps(
@@ -66,7 +69,7 @@ def numbers(installation=INTEL, *, tee="TDX", issued="2026-11-01T00:00:00Z", unt
         },
         separators=(",", ":"),
     ).encode()
-    signer = installation.tcb_signer
+    signer = signer or installation.tcb_signer
     body = b'{"tcbEvaluationDataNumbers":%b,"signature":"%b"}' % (
         value,
         sign_raw(signer.key, value).hex().encode(),
@@ -98,7 +101,7 @@ def fetcher(
         ),
         services=Services.published(replaced),
         roots=roots,
-        authorities="of a test",
+        authorities="of-a-test",
         surroundings=surroundings,
     )
     return Fetcher(

@@ -145,6 +145,10 @@ class Endorsement:
             )
         if not all(map(_PART.fullmatch, self.parts)):
             raise _malformed("a part has no proper name")
+        if len(self.sources) > _MAX_SOURCES or not all(map(_VALUE.fullmatch, self.sources)):
+            raise _malformed("a source is no address")
+        if not _VALUE.fullmatch(self.anchor):
+            raise _malformed("the anchor is no word")
         object.__setattr__(self, "parts", MappingProxyType(dict(sorted(self.parts.items()))))
 
     def stale(self, now: datetime) -> bool:
@@ -193,13 +197,8 @@ def read_record(members: dict[str, Any], part: Callable[[str], bytes]) -> Endors
         values = [*key.values(), *parts.values(), *sources]
         if not all(type(value) is str for value in values) or len(parts) > MAX_PARTS:
             raise _malformed("key, parts or sources are not of strings")
-        if len(sources) > _MAX_SOURCES or not all(map(_VALUE.fullmatch, sources)):
-            raise _malformed("a source is no address")
         if not all(map(_DIGEST.fullmatch, parts.values())):
             raise _malformed("a part has no digest")
-        anchor = member(members, "anchor", str)
-        if not _VALUE.fullmatch(anchor):
-            raise _malformed("the anchor is no word")
         return Endorsement(
             wanted=Wanted(member(members, "kind", str), tuple(sorted(key.items()))),
             parts={name: part(digest) for name, digest in parts.items()},
@@ -207,7 +206,7 @@ def read_record(members: dict[str, Any], part: Callable[[str], bytes]) -> Endors
             fetched=_time(members, "fetched"),
             sources=tuple(sources),
             basis=Basis(member(members, "basis", str)),
-            anchor=anchor,
+            anchor=member(members, "anchor", str),
         )
     except JsonError as error:
         raise _malformed(error.message) from None
