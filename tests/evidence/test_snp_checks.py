@@ -90,49 +90,49 @@ def test_a_chip_id_may_be_wrapped_in_der(product):
 # --- The report's layout
 
 
-@proves(checks.REPORT_LAYOUT, "snp.report.length")
+@proves(checks.SNP_REPORT_LAYOUT, "snp.report.length")
 def cut_off(stage):
     stage.after_report = lambda report: report[:-1]
 
 
-@proves(checks.REPORT_LAYOUT, "snp.report.length")
+@proves(checks.SNP_REPORT_LAYOUT, "snp.report.length")
 def empty(stage):
     stage.after_report = lambda report: b""
 
 
-@proves(checks.REPORT_LAYOUT, "snp.table.truncated")
+@proves(checks.SNP_REPORT_LAYOUT, "snp.table.truncated")
 def one_byte_behind_it(stage):
     stage.after_report = lambda report: report + b"\0"
 
 
-@proves(checks.REPORT_LAYOUT, "snp.table.range")
+@proves(checks.SNP_REPORT_LAYOUT, "snp.table.range")
 def entry_of_a_table_out_of_bounds(stage):
     stage.after_report = lambda report: report + VCEK + b"\x30\0\0\0\x01\0\0\0" + bytes(24)
 
 
-@proves(checks.REPORT_LAYOUT, "snp.table.oversized")
+@proves(checks.SNP_REPORT_LAYOUT, "snp.table.oversized")
 def table_longer_than_any(stage):
     stage.after_report = lambda report: report + bytes(65537)
 
 
-@proves(checks.REPORT_LAYOUT, "snp.table.duplicate")
+@proves(checks.SNP_REPORT_LAYOUT, "snp.table.duplicate")
 def table_with_two_certificates_of_one_key(stage):
     entry = VCEK + b"\x48\0\0\0\x01\0\0\0"
     stage.after_report = lambda report: report + entry + entry + bytes(24) + b"0"
 
 
-@proves(checks.REPORT_LAYOUT, "pem.malformed")
+@proves(checks.SNP_REPORT_LAYOUT, "pem.malformed")
 def table_with_broken_pem(stage):
     table = encode_table({VCEK: b"-----BEGIN CERTIFICATE-----\nnot base64!\n"})
     stage.after_report = lambda report: report + table
 
 
-@proves(checks.REPORT_VERSION, "snp.report.version")
+@proves(checks.SNP_REPORT_VERSION, "snp.report.version")
 def version_before_the_first(stage):
     stage.report.version = 1
 
 
-@proves(checks.REPORT_VERSION, "snp.report.version")
+@proves(checks.SNP_REPORT_VERSION, "snp.report.version")
 def version_of_the_future(stage):
     stage.report.version = 6
 
@@ -221,37 +221,37 @@ def a_level_that_does_not_exist(stage):
     stage.report.vmpl = 4
 
 
-@proves(checks.REPORT_SIGNATURE, "snp.report.signature_padding")
+@proves(checks.SNP_REPORT_SIGNATURE, "snp.report.signature_padding")
 def first_number_too_wide(stage):
     patch(stage, 0x2A0 + 71, b"\1")
 
 
-@proves(checks.REPORT_SIGNATURE, "snp.report.signature_padding")
+@proves(checks.SNP_REPORT_SIGNATURE, "snp.report.signature_padding")
 def second_number_too_wide(stage):
     patch(stage, 0x2A0 + 72 + 48, b"\1")
 
 
-@proves(checks.REPORT_SIGNATURE, "snp.report.signature_padding")
+@proves(checks.SNP_REPORT_SIGNATURE, "snp.report.signature_padding")
 def bytes_behind_the_signature(stage):
     patch(stage, 0x49F, b"\1")
 
 
-@proves(checks.REPORT_SIGNATURE, "snp.report.signature_range")
+@proves(checks.SNP_REPORT_SIGNATURE, "snp.report.signature_range")
 def first_number_zero(stage):
     patch(stage, 0x2A0, bytes(48))
 
 
-@proves(checks.REPORT_SIGNATURE, "snp.report.signature_range")
+@proves(checks.SNP_REPORT_SIGNATURE, "snp.report.signature_range")
 def second_number_zero(stage):
     patch(stage, 0x2E8, bytes(48))
 
 
-@proves(checks.REPORT_SIGNATURE, "snp.report.signature_range")
+@proves(checks.SNP_REPORT_SIGNATURE, "snp.report.signature_range")
 def first_number_the_order(stage):
     patch(stage, 0x2A0, ORDER.to_bytes(48, "little"))
 
 
-@proves(checks.REPORT_SIGNATURE, "snp.report.signature_range")
+@proves(checks.SNP_REPORT_SIGNATURE, "snp.report.signature_range")
 def second_number_the_order(stage):
     patch(stage, 0x2E8, ORDER.to_bytes(48, "little"))
 
@@ -298,12 +298,12 @@ def one_extension_twice(stage):
     stage.vek.extensions.append(stage.vek.extensions[2])
 
 
-@proves(checks.ROOT_PINNED, "snp.root.not_pinned")
+@proves(checks.SNP_ROOT_PINNED, "snp.root.not_pinned")
 def root_of_a_stranger(stage):
     lacking(stage, root=STRANGER.root_der(stage.product))
 
 
-@proves(checks.ROOT_PINNED, "snp.root.not_pinned")
+@proves(checks.SNP_ROOT_PINNED, "snp.root.not_pinned")
 def root_that_nobody_has(stage):
     stage.authority.issuer_name = "ARK-Venice"
     lacking(stage, root=None)
@@ -403,22 +403,22 @@ def key_with_a_critical_extension_that_nobody_knows(stage):
     stage.vek.extensions.append(der.extension("1.2.3.4", b"\5\0", critical=True))
 
 
-@proves(checks.CHAIN_VALIDITY)
+@proves(checks.SNP_CHAIN_VALIDITY)
 def key_expired(stage):
     stage.vek.not_after = stage.at - DAY
 
 
-@proves(checks.CHAIN_VALIDITY)
+@proves(checks.SNP_CHAIN_VALIDITY)
 def key_of_the_future(stage):
     stage.vek.not_before = stage.at + DAY
 
 
-@proves(checks.CHAIN_VALIDITY)
+@proves(checks.SNP_CHAIN_VALIDITY)
 def issuer_expired(stage):
     stage.authority.not_after = stage.at - DAY
 
 
-@proves(checks.CHAIN_VALIDITY)
+@proves(checks.SNP_CHAIN_VALIDITY)
 def issuer_of_the_future(stage):
     stage.authority.not_before = stage.at + DAY
 
@@ -675,17 +675,17 @@ def committed_minor_above_with_a_lower_build(stage):
     stage.report.committed_version = (build - 1, minor + 1, major)
 
 
-@proves(checks.SIGNATURE)
+@proves(checks.SNP_SIGNATURE)
 def signed_by_another_key(stage):
     stage.key = pki.derive_p384(b"a stranger", "a key")
 
 
-@proves(checks.SIGNATURE)
+@proves(checks.SNP_SIGNATURE)
 def measurement_changed_afterwards(stage):
     patch(stage, 0x90, b"\0")
 
 
-@proves(checks.SIGNATURE, "snp.vek.key_invalid")
+@proves(checks.SNP_SIGNATURE, "snp.vek.key_invalid")
 def key_that_is_no_point(stage):
     good = pki.spki(stage.vek.key)
 
@@ -750,7 +750,7 @@ def test_ids_are_unique_and_documented():
         *checks.CHAIN_CHECKS,
         *checks.CRL_CHECKS,
         *checks.MATCH_CHECKS,
-        checks.SIGNATURE,
+        checks.SNP_SIGNATURE,
         checks.BINDING,
     }
     assert grouped == set(checks.CHECKS)

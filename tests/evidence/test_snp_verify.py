@@ -134,6 +134,25 @@ def test_platform_bits():
         assert info.unknown == (() if bit in names else (bit,))
 
 
+@pytest.mark.parametrize("version", [3, 4, 5])
+@pytest.mark.parametrize("bit", [26, 63])
+def test_policy_bits_of_the_future_are_claims(version, bit):
+    """Regression: go-sev-guest refused every report whose policy had a bit that it did not know."""
+    stage = scene(version=version)
+    stage.report.policy |= 1 << bit
+    assert judge(stage.finish()).claims.policy.unknown == (bit,)
+
+
+@pytest.mark.parametrize("arc", ["1", "2", "3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "3.8", "4"])
+def test_a_component_that_is_not_stated_is_not_passed_over(arc):
+    """Regression: comparing only those components that a certificate happens to state accepts any of them."""
+    stage = scene()
+    written = stage.chip.extensions("vcek")
+    del written[arc]
+    stage.vek.extensions = list(written.values())
+    assert [check.code for check in judge(stage.finish()).ledger.failed()] == ["snp.vek.extensions"]
+
+
 @pytest.mark.parametrize(
     ("product", "components"),
     [
@@ -311,7 +330,7 @@ def test_without_a_crl_everything_else_is_still_judged():
     evidence = scene().finish()
     result = judge(evidence, endorsements=replace(evidence.endorsements, crl=None))
     assert {check.id for check in result.ledger.unmet()} == {spec.id for spec in checks.CRL_CHECKS}
-    assert result.ledger[checks.SIGNATURE.id].outcome is Outcome.PASSED
+    assert result.ledger[checks.SNP_SIGNATURE.id].outcome is Outcome.PASSED
     with pytest.raises(EvidenceError, match="not authenticated"):
         _ = result.claims
 

@@ -93,7 +93,7 @@ def assert_unverified(report: bytes):
     """The report decodes, and the result says which certificate it needs."""
     result = judge(report, None, AT)
     assert passed(result, checks.LAYOUT_CHECKS)
-    assert result.ledger[checks.SIGNATURE.id].code == "snp.vek.missing"
+    assert result.ledger[checks.SNP_SIGNATURE.id].code == "snp.vek.missing"
     need = result.needs[0]
     assert need.kind == "snp-vek"
     assert need.key["chip_id"] == result.decoded["chip_id"]

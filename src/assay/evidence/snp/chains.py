@@ -117,7 +117,7 @@ def verify_chain(
         ledger.passed(checks.VEK_LAYOUT)
         root = _root(ledger, issuer, endorsements.root, roots)
     else:
-        ledger.passed(checks.VEK_LAYOUT, checks.ROOT_PINNED)
+        ledger.passed(checks.VEK_LAYOUT, checks.SNP_ROOT_PINNED)
         issuer, root = known.certificate, known.root
     product, kind = _line(ledger, issuer)
     if known is None:
@@ -131,9 +131,11 @@ def verify_chain(
     ledger.passed(checks.CHAIN_ROLES)
     window = leaf.window & issuer.window & root.general.window
     if now in window:
-        ledger.passed(checks.CHAIN_VALIDITY)
+        ledger.passed(checks.SNP_CHAIN_VALIDITY)
     else:
-        ledger.failed(checks.CHAIN_VALIDITY, "snp.chain.validity", f"The chain is {_describe(window, now)}.")
+        ledger.failed(
+            checks.SNP_CHAIN_VALIDITY, "snp.chain.validity", f"The chain is {_describe(window, now)}."
+        )
     extensions = _extensions(ledger, leaf, kind, product)
     public = _key(ledger, leaf)
     if known is not None:
@@ -168,7 +170,7 @@ def _root(ledger: LedgerBuilder, issuer: GeneralCertificate, stated: bytes | Non
         found = next((root for root in given if root.der == stated), None)
         if found is None:
             raise ledger.fail(
-                checks.ROOT_PINNED,
+                checks.SNP_ROOT_PINNED,
                 "snp.root.not_pinned",
                 f"The chain's root, SHA-256 {hashlib.sha256(stated).hexdigest()}, is none of those given.",
             )
@@ -180,9 +182,11 @@ def _root(ledger: LedgerBuilder, issuer: GeneralCertificate, stated: bytes | Non
             found = named[0]
         if found is None:
             raise ledger.fail(
-                checks.ROOT_PINNED, "snp.root.not_pinned", "The chain names an issuer that is no given root."
+                checks.SNP_ROOT_PINNED,
+                "snp.root.not_pinned",
+                "The chain names an issuer that is no given root.",
             )
-    ledger.passed(checks.ROOT_PINNED)
+    ledger.passed(checks.SNP_ROOT_PINNED)
     return found
 
 
@@ -231,7 +235,7 @@ def _key(ledger: LedgerBuilder, leaf: GeneralCertificate) -> ec.EllipticCurvePub
     try:
         return leaf.key()  # type: ignore[return-value]  # its role demands P-384
     except DerError as error:
-        raise ledger.fail(checks.SIGNATURE, "snp.vek.key_invalid", error.message) from None
+        raise ledger.fail(checks.SNP_SIGNATURE, "snp.vek.key_invalid", error.message) from None
 
 
 def _verify_crl(

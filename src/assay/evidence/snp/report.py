@@ -121,7 +121,7 @@ class SnpReport:
         """
         if len(data) != REPORT_BYTES:
             raise ReportError(
-                checks.REPORT_LAYOUT,
+                checks.SNP_REPORT_LAYOUT,
                 "snp.report.length",
                 f"A report has {REPORT_BYTES} bytes; these are {len(data)}.",
             )
@@ -171,7 +171,7 @@ class SnpReport:
         ) = _LAYOUT.unpack(data)
         if version not in _VERSIONS:
             raise ReportError(
-                checks.REPORT_VERSION,
+                checks.SNP_REPORT_VERSION,
                 "snp.report.version",
                 f"The report has version {version}, not 2, 3, 4 or 5.",
             )
@@ -205,14 +205,14 @@ class SnpReport:
         _demand_vmpl(vmpl)
         if any(padding_r) or any(padding_s) or any(reserved_330):
             raise ReportError(
-                checks.REPORT_SIGNATURE,
+                checks.SNP_REPORT_SIGNATURE,
                 "snp.report.signature_padding",
                 "Bytes around the two numbers of the signature are not zero.",
             )
         first, second = int.from_bytes(r, "little"), int.from_bytes(s, "little")
         if not (0 < first < _P384_ORDER and 0 < second < _P384_ORDER):
             raise ReportError(
-                checks.REPORT_SIGNATURE,
+                checks.SNP_REPORT_SIGNATURE,
                 "snp.report.signature_range",
                 "A number of the signature is zero or not below the order of the curve.",
             )

@@ -122,7 +122,7 @@ def _read(evidence: bytes, given: SnpEndorsements) -> tuple[SnpReport, SnpEndors
         found = given.or_else(SnpEndorsements.from_table(evidence[REPORT_BYTES:]))
     except EvidenceError as error:
         raise ReportError(
-            checks.REPORT_LAYOUT,
+            checks.SNP_REPORT_LAYOUT,
             error.code,
             f"Behind the report stands no certificate table: {error.message}",
         ) from None
@@ -184,7 +184,7 @@ def _key(
             needs.append(issuer_need(report.signing_key, _cpuid_product(report), "snp-chain", what))
         if given.crl is None:
             needs.append(_crl_need(report, None, "There is no CRL of the root."))
-        for spec in (*checks.CHAIN_CHECKS, *checks.CRL_CHECKS, *checks.MATCH_CHECKS, checks.SIGNATURE):
+        for spec in (*checks.CHAIN_CHECKS, *checks.CRL_CHECKS, *checks.MATCH_CHECKS, checks.SNP_SIGNATURE):
             ledger.not_checked(spec, _MISSING, what)
         return None
     shelf = facts.shelf(_SHELF)
@@ -193,7 +193,7 @@ def _key(
     if known is not None:
         ledger.passed(*checks.CHAIN_CHECKS, *checks.CRL_CHECKS)
         return known
-    own = LedgerBuilder((*checks.CHAIN_CHECKS, *checks.CRL_CHECKS, checks.SIGNATURE))
+    own = LedgerBuilder((*checks.CHAIN_CHECKS, *checks.CRL_CHECKS, checks.SNP_SIGNATURE))
     try:
         fresh = verify_chain(own, given.vek, given, roots, now, facts)
     finally:
@@ -202,7 +202,7 @@ def _key(
     crl = outcomes[checks.CRL_TIME.id]
     if crl.code == CRL_MISSING or crl.outcome is Outcome.FAILED:
         needs.append(_crl_need(report, fresh.product, crl.reason))
-    if all(check.outcome is Outcome.PASSED for check in outcomes if check.spec is not checks.SIGNATURE):
+    if all(check.outcome is Outcome.PASSED for check in outcomes if check.spec is not checks.SNP_SIGNATURE):
         shelf.put(key, fresh.window, fresh)
     return fresh
 
@@ -293,11 +293,11 @@ def _demand_signature(ledger: LedgerBuilder, report: SnpReport, vek: Vek) -> Non
         vek.key.verify(encode_dss_signature(report.r, report.s), report.signed, _ECDSA)
     except InvalidSignature:
         raise ledger.fail(
-            checks.SIGNATURE,
+            checks.SNP_SIGNATURE,
             "snp.report.signature",
             "The signature over the report is not that of its VCEK or VLEK.",
         ) from None
-    ledger.passed(checks.SIGNATURE)
+    ledger.passed(checks.SNP_SIGNATURE)
 
 
 def _bind(ledger: LedgerBuilder, report: SnpReport, binding: Binding) -> None:
