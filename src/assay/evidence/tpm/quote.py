@@ -191,14 +191,16 @@ def verify_quote(
         decoded = _read(ledger, specs, attest)
         ak = _key(ledger, specs, key)
         signed_with = _signature(ledger, specs, ak, signature, attest)
-        selection = _registers(ledger, specs, decoded, signed_with, bank, pcrs, relied, banks)
+        presented = dict(sorted(pcrs.items()))
+        _registers(ledger, specs, decoded, signed_with, bank, presented, relied, banks)
         _nonce(ledger, specs, decoded.extra_data, nonce)
-        claims = _claims(decoded, signed_with, ak, bank, {index: pcrs[index] for index in selection})
+        claims = _claims(decoded, signed_with, ak, bank, presented)
     except CheckFailedError:
         pass
     checks = ledger.close().checks
-    if any(_closes(check, specs) for check in checks if check.outcome is not Outcome.PASSED):
-        claims = None
+    for check in checks:
+        if check.outcome is not Outcome.PASSED and _closes(check, specs):
+            claims = None
     return QuoteOutcome(checks, claims, decoded, hashlib.sha256(attest).digest())
 
 
@@ -284,8 +286,7 @@ def _registers(
     pcrs: Mapping[int, bytes],
     relied: frozenset[int],
     banks: frozenset[Algorithm],
-) -> tuple[int, ...]:
-    """Record the checks of selection, bank and digest, and return the PCRs that are proven."""
+) -> None:
     defect = selection_defect(quote, bank, pcrs, relied)
     if defect is not None:
         ledger.failed(specs.selection, f"{specs.selection.id}.{defect[0]}", defect[1])
@@ -296,14 +297,13 @@ def _registers(
     else:
         ledger.failed(specs.bank, specs.bank.id, f"The bank is {bank.name}, which is not accepted here.")
     if defect is not None:
-        return ()
+        return
     if hmac.compare_digest(pcr_digest(signature.algorithm, pcrs), quote.pcr_digest):
         ledger.passed(specs.digest)
     else:
         ledger.failed(
             specs.digest, specs.digest.id, "The PCR values presented are not those that were signed."
         )
-    return tuple(sorted(pcrs))
 
 
 def selection_defect(
@@ -329,7 +329,7 @@ def _presented_defect(
             "bank",
             f"The PCRs are presented as {bank.name}; the quote covers bank 0x{signed.algorithm:04x}.",
         )
-    if signed.pcrs != tuple(sorted(pcrs)):
+    if signed.pcrs != tuple(pcrs) and signed.pcrs != tuple(sorted(pcrs)):
         return "indices", f"The quote covers PCRs {signed.pcrs}; others are presented."
     if not relied.issubset(signed.pcrs):
         return "relied", f"The quote does not cover PCRs {sorted(relied.difference(signed.pcrs))}."
