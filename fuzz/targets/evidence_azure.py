@@ -8,7 +8,7 @@ from functools import cache
 
 from assay.evidence.azure import read_bincode_quote, verify_azure
 from assay.evidence.azure.forms import AzureEvidence, VtpmQuote
-from assay.evidence.azure.hcl import AzureError
+from assay.evidence.azure.hcl import AzureError, AzurePlatform
 from assay.evidence.azure.runtime import parse_runtime
 from assay.evidence.facts import FactCache
 from assay.evidence.roots import Roots
@@ -20,7 +20,12 @@ from assay.simulator.intel import Installation
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 NONCE = bytes(range(32))
 FACTS = FactCache(max_entries=64)
-PLATFORMS = ("azure-snp", "azure-tdx")
+FORMS: tuple[tuple[AzurePlatform, str], ...] = (
+    ("azure-snp", "v0"),
+    ("azure-snp", "v2"),
+    ("azure-tdx", "v1"),
+    ("azure-tdx", "bundle"),
+)
 
 
 @cache
@@ -31,12 +36,7 @@ def _azure() -> SimulatedAzure:
 @cache
 def _scenarios() -> dict[tuple[str, str], AzureScenario]:
     found = {}
-    for platform, form in (
-        ("azure-snp", "v0"),
-        ("azure-snp", "v2"),
-        ("azure-tdx", "v1"),
-        ("azure-tdx", "bundle"),
-    ):
+    for platform, form in FORMS:
         stage = AzureScene(_azure(), platform, NOW, NONCE, form=form)
         stage.certify()
         found[platform, form] = stage.finish()
@@ -77,7 +77,7 @@ def target(data: bytes) -> None:
     quote = VtpmQuote(b"", b"", ())
     with contextlib.suppress(AzureError):
         quote = read_bincode_quote(data)
-    for platform, form in (("azure-snp", "v2"), ("azure-tdx", "bundle")):
+    for platform, form in FORMS[1::2]:
         genuine = _scenarios()[platform, form]
         own = genuine.parts
         alone = AzureEvidence(data, own.quote, td_quote=own.td_quote, vcek=own.vcek, ak_certificate=data)

@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
+from typing import TYPE_CHECKING
 
 from assay.evidence.decoding.der import DerError
 from assay.evidence.facts import FactCache
 from assay.evidence.google_vm import verify_google_vm
 from assay.evidence.google_vm.ak import read_instance
+from assay.evidence.google_vm.protobuf import ProtobufError
+from assay.evidence.google_vm.td_quote import td_quote
 from assay.evidence.roots import Roots
-from assay.evidence.verification import Expected, Unchecked
+from assay.evidence.verification import Expected
 from assay.simulator.amd.installation import SimulatedAmd
-from assay.simulator.google_vm import GoogleVmScenario, GoogleVmScene, SimulatedGoogle
+from assay.simulator.google_vm import GoogleVmScenario, GoogleVmScene, SimulatedGoogle, protobuf
 from assay.simulator.google_vm.scene import EXPLAINED, INSTANCE, instance_extension
 from assay.simulator.intel import Installation
+
+if TYPE_CHECKING:
+    from assay.evidence.google_vm.verify import Tee
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 NONCE = bytes(range(32))
 FACTS = FactCache(max_entries=64)
 
 
+REPORT_DATA = bytes(64)
+
+
 @cache
 def _scenario() -> GoogleVmScenario:
     google = SimulatedGoogle(SimulatedAmd(b"\x0f" * 32, bits=2048), Installation(b"\x0f" * 32))
-    return GoogleVmScene(google, NOW, NONCE).finish()
+    return GoogleVmScene(google, NOW, NONCE, REPORT_DATA).finish()
 
 
 @cache
@@ -37,23 +47,37 @@ def _roots() -> Roots:
 
 
 def SEEDS() -> list[bytes]:  # noqa: N802 - the harness's name
-    """Return a container, one without logs, and an instance extension."""
+    """Return a container with a TD quote, one without, the quote alone, and an instance extension."""
     found = _scenario()
-    return [found.container, found.container[: len(found.container) // 2], instance_extension(INSTANCE)]
+    parts = found.parts
+    alone = protobuf.encode(replace(parts, td_quote=None, event_log=b"", canonical_log=b""))
+    return [
+        found.container,
+        alone,
+        protobuf.td_quote(parts.td_quote or b""),
+        instance_extension(INSTANCE),
+    ]
 
 
 def target(data: bytes) -> None:
     """Verify a container; nothing may be raised, and everything can be shown."""
     with contextlib.suppress(DerError):
         read_instance(data)
+    with contextlib.suppress(ProtobufError):
+        td_quote(data)
+    for tee in ("none", "tdx"):
+        _verify(data, tee)
+
+
+def _verify(data: bytes, tee: Tee) -> None:
     result = verify_google_vm(
         data,
-        tee="none",
+        tee=tee,
         endorsements=_scenario().endorsements,
         roots=_roots(),
         now=NOW,
         binding=Expected(NONCE),
-        report_data=Unchecked("there is no TD"),
+        report_data=Expected(REPORT_DATA),
         explained=EXPLAINED,
         facts=FACTS,
     )
