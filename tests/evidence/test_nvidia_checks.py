@@ -235,6 +235,16 @@ def digest_at_the_end_of_another_length(stage):
 
 
 @proves(checks.REPORT_BLOCKS)
+def block_that_says_another_size(stage):
+    stage.report.after = lambda report: report[:47] + b"\x34" + report[48:]
+
+
+@proves(checks.REPORT_BLOCKS)
+def digest_that_says_another_size(stage):
+    stage.report.after = lambda report: report[:51] + b"\x01" + report[52:]
+
+
+@proves(checks.REPORT_BLOCKS)
 def count_that_is_wrong(stage):
     stage.report.block_count = 3
 
@@ -399,6 +409,16 @@ def identity_with_another_name(stage):
     reissue(stage, 3, common_name="NVIDIA Provisioner ICA 1")
 
 
+@proves(checks.CHAIN_ROLE, "nvidia.chain.key")
+def key_that_is_no_point(stage):
+    chain = stage.report.chain
+    signed = chain[0].certificate.tbs_certificate_bytes
+    point = pki.spki(chain[0].key)[-97:]
+    assert point in signed
+    spoilt = signed.replace(point, point[:-1] + bytes([point[-1] ^ 1]), 1)
+    chain[0] = pki.resigned(spoilt, chain[0].key, chain[1])
+
+
 @proves(checks.CHAIN_CHIP)
 def firmware_of_another_chip(stage):
     reissue(stage, 0, common_name="GH200 A01 GSP FMC LF")
@@ -455,6 +475,24 @@ def firmware_certified_for_another_chip(stage):
 def firmware_digest_of_another_size(stage):
     value = pki.tcb_info("GB100", (bytes(48),)).replace(b"\x04\x30", b"\x04\x2f", 1)
     reissue(stage, 0, extension=(pki.OID_TCB_INFO, value))
+
+
+@proves(checks.CHAIN_FWID)
+def firmware_digest_of_another_kind(stage):
+    value = pki.tcb_info("GB100", (bytes(48),)).replace(
+        bytes.fromhex("0304020204"), bytes.fromhex("0304020104")
+    )
+    reissue(stage, 0, extension=(pki.OID_TCB_INFO, value))
+
+
+@proves(checks.CHAIN_FWID)
+def more_firmware_digests_than_any_device(stage):
+    reissue(stage, 0, extension=(pki.OID_TCB_INFO, pki.tcb_info("GB100", (bytes(48),) * 5)))
+
+
+@proves(checks.CHAIN_FWID)
+def tcb_info_out_of_order(stage):
+    reissue(stage, 0, extension=(pki.OID_TCB_INFO, bytes.fromhex("3006810141800141")))
 
 
 @proves(checks.CHAIN_FWID)
@@ -961,6 +999,28 @@ def test_trustee_lists_devices_under_a_member():
     single = judge(replace(evidence, evidence=json.dumps(device).encode()))
     assert single.bound
     assert single.signed_digest == result.signed_digest
+
+
+def test_a_container_with_json_escapes_declares_all_of_itself_unsigned():
+    stage = scene()
+    evidence = stage.finish()
+    escaped = replace(evidence, evidence=evidence.evidence.replace(b"/", b"\\/"))
+    assert escaped.evidence != evidence.evidence
+    result = judge(escaped)
+    assert result.bound
+    assert [(region.start, region.end) for region in result.unsigned] == [(0, len(escaped.evidence))]
+
+
+def test_older_firmware_does_not_state_its_mode():
+    stage = scene()
+    stage.report.drop(36)
+    stage.report.drop(34)
+    (device,) = judge(stage.finish()).claims.devices
+    assert (device.mode, device.protected_pcie) == (Mode.UNSTATED, False)
+    stage = protected()
+    for report in stage.reports[:2]:
+        report.drop(36)
+    assert {gpu.mode for gpu in judge(stage.finish()).claims.gpus} == {Mode.PPCIE}
 
 
 def test_warm_and_cold_say_the_same():

@@ -173,6 +173,46 @@ def test_a_certificate_that_cannot_be_read_is_no_responder():
     assert step(replace(reply, response=spoilt)) == "responder"
 
 
+def test_what_is_out_of_bounds_or_critical_and_unknown_is_refused():
+    draft = drafted()
+    draft.nonce = draft.asked = bytes(129)
+    assert step(draft.sign()) == "layout"
+    draft = drafted()
+    draft.certificates = (draft.responder,) * 5
+    assert step(draft.sign()) == "layout"
+    draft = drafted()
+    draft.critical = True
+    assert step(draft.sign()) == "layout"
+
+
+def test_a_responder_whose_key_is_no_point_is_none():
+    draft = drafted()
+    signed = draft.responder.certificate.tbs_certificate_bytes
+    point = pki.spki(draft.key)[-97:]
+    spoilt = signed.replace(point, point[:-1] + bytes([point[-1] ^ 1]), 1)
+    draft.responder = pki.resigned(spoilt, draft.key, draft.issuer)
+    draft.certificates = (draft.responder,)
+    assert step(draft.sign()) == "responder"
+
+
+def test_a_responder_with_more_purposes_than_any_is_none():
+    draft = drafted()
+    many = [x509.ObjectIdentifier(f"1.3.6.1.5.5.7.3.{number}") for number in range(1, 12)]
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(draft.responder.certificate.subject)
+        .issuer_name(draft.issuer.certificate.subject)
+        .public_key(draft.key.public_key())
+        .serial_number(7)
+        .not_valid_before(NOW - WEEK)
+        .not_valid_after(NOW + WEEK)
+        .add_extension(x509.ExtendedKeyUsage(many), critical=False)
+    )
+    draft.responder = pki.Issued(draft.key, builder.sign(draft.issuer.key, hashes.SHA384()))
+    draft.certificates = (draft.responder,)
+    assert step(draft.sign()) == "responder"
+
+
 def test_errors_of_the_service_are_no_status():
     draft = drafted()
     for status in (1, 2, 3, 5, 6):

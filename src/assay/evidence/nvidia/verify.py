@@ -173,17 +173,19 @@ def _merged(ledgers: Sequence[Ledger]) -> Sequence[Check]:
     ]
 
 
-_WORST: Final = (Outcome.FAILED, Outcome.NOT_CHECKED, Outcome.PASSED, Outcome.NOT_APPLICABLE)
+_RANK: Final = {
+    Outcome.FAILED: 0,
+    Outcome.NOT_CHECKED: 1,
+    Outcome.PASSED: 2,
+    Outcome.NOT_APPLICABLE: 3,
+}
 
 
 def _worst(found: Sequence[Check]) -> Check:
-    for outcome in _WORST:
-        for number, check in enumerate(found):
-            if check.outcome is outcome:
-                if outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE):
-                    return check
-                return Check(check.spec, outcome, check.code, f"device {number}: {check.reason}")
-    raise AssertionError("a set has at least one device")
+    number, check = min(enumerate(found), key=lambda pair: _RANK[pair[1].outcome])
+    if check.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE):
+        return check
+    return Check(check.spec, check.outcome, check.code, f"device {number}: {check.reason}")
 
 
 _WITHOUT_MANIFEST: Final = frozenset(
@@ -203,12 +205,7 @@ def _needs(found: Sequence[VerifiedDevice], ledger: Ledger, terms: Terms) -> tup
                 needs.extend(_status_needs(device.chain.certificates))
     if "nvidia.chain.missing" in codes:
         needs.append(Need("chain", {}, "The certificates of the device, PEM, leaf first."))
-    if codes & {
-        "nvidia.golden.missing",
-        "nvidia.golden.driver",
-        "nvidia.golden.firmware",
-        "nvidia.golden.time",
-    }:
+    if not codes.isdisjoint(_WITHOUT_MANIFEST):
         for device in found:
             needs.extend(_manifest_needs(device))
     if "nvidia.set.switches.missing" in codes:

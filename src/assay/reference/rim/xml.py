@@ -179,8 +179,7 @@ def parse(data: bytes) -> Element:
         raise XmlError("The document is not UTF-8.") from None
     except expat.ExpatError as error:
         raise XmlError(f"The document is not well-formed: {expat.ErrorString(error.code)}.") from None
-    if builder.root is None:
-        raise XmlError("The document has no element.")
+    assert builder.root is not None  # a document without an element is not well-formed
     return builder.root
 
 

@@ -29,6 +29,8 @@ KEY_COMPROMISE: Final = 1
 CERTIFICATE_HOLD: Final = 6
 _BASIC: Final = bytes.fromhex("06092b0601050507300101")
 _NONCE: Final = bytes.fromhex("06092b0601050507300102")
+_NOBODYS: Final = bytes.fromhex("06032a0304")
+_TRUE: Final = b"\x01\x01\xff"
 _ECDSA_SHA384: Final = bytes.fromhex("300a06082a8648ce3d040303")
 _ALGORITHMS: Final = {
     "sha1": bytes.fromhex("300906052b0e03021a0500"),
@@ -77,6 +79,7 @@ class AnswerDraft:
         by_key: Whether the responder is named by its key instead of its name.
         serial: Serial number that it is about; None takes the subject's.
         response_status: 0 for success.
+        critical: Whether it carries a critical extension that nobody knows.
         after: Changes the signed answer.
     """
 
@@ -95,6 +98,7 @@ class AnswerDraft:
     by_key: bool = False
     serial: int | None = None
     response_status: int = 0
+    critical: bool = False
     after: Callable[[bytes], bytes] = bytes
 
     def _identity(self) -> bytes:
@@ -116,10 +120,12 @@ class AnswerDraft:
         """Return the signed answer, and the nonce of its question."""
         due = b"" if self.next_update is None else tagged(0xA0, _time(self.next_update))
         single = tagged(0x30, self._identity() + self.status + _time(self.this_update) + due)
-        extensions = b""
+        listed = b""
         if self.nonce is not None:
-            extension = tagged(0x30, _NONCE + _octets(_octets(self.nonce)))
-            extensions = tagged(0xA1, tagged(0x30, extension))
+            listed += tagged(0x30, _NONCE + _octets(_octets(self.nonce)))
+        if self.critical:
+            listed += tagged(0x30, _NOBODYS + _TRUE + _octets(b"\x05\x00"))
+        extensions = tagged(0xA1, tagged(0x30, listed)) if listed else b""
         produced = _time(self.produced_at)
         data = tagged(0x30, self._responder_id() + produced + tagged(0x30, single) + extensions)
         signature = self.key.sign(data, ec.ECDSA(hashes.SHA384(), deterministic_signing=True))

@@ -200,10 +200,12 @@ def _issue(
 
 def forged(profile: Profile, key: ec.EllipticCurvePrivateKey, issuer: Issued, forger: Issued) -> Issued:
     """Return a certificate that names one issuer, with its key, and is signed by another."""
-    genuine = issuer.issue(profile, key).certificate
-    signature = forger.key.sign(
-        genuine.tbs_certificate_bytes, ec.ECDSA(hashes.SHA384(), deterministic_signing=True)
-    )
+    return resigned(issuer.issue(profile, key).certificate.tbs_certificate_bytes, key, forger)
+
+
+def resigned(signed: bytes, key: ec.EllipticCurvePrivateKey, issuer: Issued) -> Issued:
+    """Return a certificate of which every byte that is signed is given."""
+    signature = issuer.key.sign(signed, ec.ECDSA(hashes.SHA384(), deterministic_signing=True))
     algorithm = bytes.fromhex("300a06082a8648ce3d040303")
-    der = _sequence(genuine.tbs_certificate_bytes, algorithm, tagged(0x03, b"\0" + signature))
+    der = _sequence(signed, algorithm, tagged(0x03, b"\0" + signature))
     return Issued(key, x509.load_der_x509_certificate(der))
