@@ -10,12 +10,15 @@ import struct
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from typing import NamedTuple
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ObjectIdentifier
+from hypothesis import given
+from hypothesis import strategies as st
 
 from assay.errors import EvidenceError
 from assay.evidence.eventlog import Algorithm
@@ -846,3 +849,30 @@ def test_a_quote_that_was_made_before_the_last_one_is_recognised(change, said):
     before = replace(claims, clock=10, reset_count=4, restart_count=2, safe=True)
     found = replace(before, **change).gone_back(before)
     assert found is None if said is None else said in found
+
+
+@cache
+def whole_evidence() -> bytes:
+    """Return evidence with certificates, every log, and entries of a PCR that is not quoted."""
+    host = machine()
+    host.kernel.measure(host.tpm, "ima-ng", file_data("/elsewhere", bytes(32)), register=16)
+    host.run("/usr/bin/another", b"another")
+    host.launcher.measure(host.tpm, 15, 0, b"not quoted")
+    found = host.evidence(NONCE)
+    found.certificates = chain("p256")
+    found.ima_log = host.kernel.encode()
+    host.run("/usr/bin/late", b"late")
+    return found.encode()
+
+
+@given(st.integers(0, 10**9), st.integers(0, 7))
+def test_every_accepted_flip_of_whole_evidence_is_in_a_declared_region(place, bit):
+    data = whole_evidence()
+    facts = FactCache()
+    assert judge(data, facts=facts).bound, judge(data).ledger.unmet()
+    at = place % len(data)
+    spoilt = bytearray(data)
+    spoilt[at] ^= 1 << bit
+    result = judge(bytes(spoilt), facts=facts)
+    if result.bound:
+        assert any(region.start <= at < region.end for region in result.unsigned)

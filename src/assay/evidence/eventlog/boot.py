@@ -22,7 +22,7 @@ from assay.evidence.eventlog.cel_json import SEPARATOR, parse_cel_json
 from assay.evidence.eventlog.kinds import EventType
 from assay.evidence.eventlog.legacy import parse_boot_log
 from assay.evidence.eventlog.payload import FIRMWARE_HASHED_TYPES, Coverage, PayloadBinding, binding
-from assay.evidence.eventlog.regions import unsigned_regions
+from assay.evidence.eventlog.regions import unsigned_records, unsigned_regions
 from assay.evidence.ledger import Check, CheckFailedError, CheckSpec, LedgerBuilder, Outcome
 from assay.evidence.verification import UnsignedRegion
 
@@ -161,11 +161,13 @@ class LogOutcome:
         checks: One outcome for each check of the specs, in their order.
         claims: What the logs say; None unless every check passed or did not apply.
         unsigned: Regions of the firmware's log that no quoted PCR covers.
+        unsigned_canonical: The same of the canonical log.
     """
 
     checks: tuple[Check, ...]
     claims: BootLogClaims | None
     unsigned: tuple[UnsignedRegion, ...]
+    unsigned_canonical: tuple[UnsignedRegion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,7 @@ def verify_boot_log(
         return LogOutcome(specs.absent, None, ())
     ledger = LedgerBuilder(specs.all)
     claims: BootLogClaims | None = None
-    unsigned: tuple[UnsignedRegion, ...] = (UnsignedRegion(0, len(log), "all of it: nothing proves the log"),)
+    unsigned, unsigned_canonical = _everything(log), _everything(canonical)
     try:
         logs = _read(ledger, specs, log, canonical, bank)
         _bank(ledger, specs, logs, bank, explained)
@@ -221,10 +223,14 @@ def verify_boot_log(
         pass
     checks = ledger.close().checks
     if any(check.outcome in (Outcome.FAILED, Outcome.NOT_CHECKED) for check in checks):
-        claims = None
-    elif logs.log is not None:
+        return LogOutcome(checks, None, unsigned, unsigned_canonical)
+    if logs.log is not None:
         unsigned = unsigned_regions(log, logs.log, bank, explained)
-    return LogOutcome(checks, claims, unsigned if log else ())
+    return LogOutcome(checks, claims, unsigned, unsigned_records(logs.records, bank, explained))
+
+
+def _everything(log: bytes) -> tuple[UnsignedRegion, ...]:
+    return (UnsignedRegion(0, len(log), "all of it: nothing proves the log"),) if log else ()
 
 
 def _read(ledger: LedgerBuilder, specs: LogSpecs, log: bytes, canonical: bytes, bank: Algorithm) -> _Logs:

@@ -163,6 +163,7 @@ def _logs(
         ledger.extend(log.checks)
         boot = log.claims
         regions += _moved(log.unsigned, pieces.places.get(Section.EVENT_LOG, 0))
+        regions += _moved(log.unsigned_canonical, pieces.places.get(Section.CANONICAL_LOG, 0))
     else:
         for spec in checks.LOG.all:
             ledger.not_applicable(spec, "the quote covers no PCR that an event log explains")
