@@ -131,7 +131,11 @@ def answer(change):
         pytest.param(lambda whole: [whole[0], {"GPU-0": 1}], id="a number"),
         pytest.param(lambda whole: [whole[0], {"GPU\n0": "x"}], id="a name with a line end"),
         pytest.param(lambda whole: [whole[0], {"A": whole, "B": whole}], id="two answers in one"),
-        pytest.param(lambda whole: [whole[0], {"A": [whole[0], {"B": whole}]}], id="wrapped twice"),
+        pytest.param(lambda whole: [whole[0], {"A": whole}], id="wrapped under an unknown name"),
+        pytest.param(
+            lambda whole: [whole[0], {"REMOTE_GPU_CLAIMS": [whole[0], {"REMOTE_GPU_CLAIMS": whole}]}],
+            id="wrapped twice",
+        ),
         pytest.param(lambda whole: "x" * 262145, id="oversized"),
     ],
 )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MAX_BUNDLE_BYTES: Final = 262144
 MAX_DEVICES: Final = 32
 MAX_NAME: Final = 64
+_WRAPPED: Final = frozenset({"REMOTE_GPU_CLAIMS", "REMOTE_SWITCH_CLAIMS"})
 _HASHES: Final = {"SHA-256": "sha256", "SHA256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
 
 
@@ -61,8 +62,8 @@ def parse_bundle(data: bytes) -> Bundle:
     overall, devices = _pair(found)
     unsigned: tuple[UnsignedRegion, ...] = ()
     if any(type(token) is list for token in devices.values()):
-        if len(devices) != 1:
-            raise JoseError("jose.shape", "An answer wraps more than one answer.")
+        if len(devices) != 1 or not _WRAPPED.issuperset(devices):
+            raise JoseError("jose.shape", "An answer wraps more than one answer, or under an unknown name.")
         start = data.find(overall)
         unsigned = (UnsignedRegion(start, start + len(overall), "token of the client's own software"),)
         overall, devices = _pair(next(iter(devices.values())))
