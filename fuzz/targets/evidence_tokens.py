@@ -66,7 +66,7 @@ def target(data: bytes) -> None:
     issuer, facts = services(), FactCache()
     published = {
         name: issuer.endorsements(name) for name in ("confidential-space", "maa", "trust-authority", "nras")
-    }  # type: ignore[arg-type]
+    }
     audience = Unchecked("fuzzing")
 
     def judge(token: bytes) -> None:
@@ -90,7 +90,7 @@ def target(data: bytes) -> None:
         return
     # What a hostile or broken issuer could say: the same claims, rightly signed.
     for service in ("confidential-space", "maa", "trust-authority"):
-        draft = issuer.draft(service, claims)  # type: ignore[arg-type]
+        draft = issuer.draft(service, claims)
         draft.raw_claims = jws.payload
         judge(draft.sign())
     del header
