@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from assay.evidence.verification import Binding
 
 PLATFORM: Final = "snp"
-MAX_EVIDENCE_BYTES: Final = REPORT_BYTES + 65536
 
 _SHELF: Final = "snp.keys"
 _ECDSA: Final = ec.ECDSA(SHA384())
