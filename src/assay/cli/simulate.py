@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from assay.cli import simulate_nitro, simulate_snp
+from assay.cli import simulate_nitro, simulate_nvidia, simulate_snp
 from assay.cli.output import emit, emit_json, progress, table
 from assay.errors import UsageError
 
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from assay.simulator.scene import Evidence
 
 REPORT_DATA_BYTES = 64
+PLATFORMS = ("tdx", "sgx", simulate_snp.PLATFORM, *simulate_nitro.PLATFORMS, simulate_nvidia.PLATFORM)
 VERSIONS = {"tdx": (4, 5), "sgx": (3, 4, 5), simulate_snp.PLATFORM: simulate_snp.VERSIONS}
 
 
 @click.command()
-@click.argument("platform", type=click.Choice([*VERSIONS, *simulate_nitro.PLATFORMS]))
+@click.argument(
+    "platform", type=click.Choice([*VERSIONS, *simulate_nitro.PLATFORMS, simulate_nvidia.PLATFORM])
+)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="A new or empty directory.")
 @click.option("--attack", metavar="NAME", help="Make it wrong in this one way.")
 @click.option("--list", "listing", is_flag=True, help="List the attacks instead.")
@@ -71,6 +74,8 @@ def simulate(
         made = simulate_snp.write(
             target, installation, whose, version=version, attack=attack, binding=expected
         )
+    elif platform == simulate_nvidia.PLATFORM:
+        made = simulate_nvidia.write(target, installation, whose, attack=attack, binding=expected)
     else:
         evidence, found = _stage(installation, cast("Tee", platform), version, attack, expected)
         made = _summary(target, evidence, found, whose, _write(target, evidence, found, whose))
@@ -89,6 +94,8 @@ def _attacks(platform: str) -> list[dict[str, Any]]:
         return simulate_nitro.attacks(cast("Platform", platform))
     if platform == simulate_snp.PLATFORM:
         return simulate_snp.attacks()
+    if platform == simulate_nvidia.PLATFORM:
+        return simulate_nvidia.attacks()
     from assay.simulator.attacks import catalogue
 
     tee = cast("Tee", platform)

@@ -27,7 +27,14 @@ class SimulatedAnchor:
     der: bytes
 
 
-_VENDORS: Final = {"tdx": "intel", "sgx": "intel", "nitro": "aws", "nitro-tpm": "aws", "snp": "amd"}
+_VENDORS: Final = {
+    "tdx": "intel",
+    "sgx": "intel",
+    "nitro": "aws",
+    "nitro-tpm": "aws",
+    "snp": "amd",
+    "nvidia-gpu": "nvidia",
+}
 
 
 def anchors(
@@ -54,4 +61,9 @@ def anchors(
         for product, der in SimulatedAmd.of(installation).known_roots().items():
             mark = hashlib.sha256(der).hexdigest()[:16]
             found.append(SimulatedAnchor("amd", f"simulated AMD root for {product} {mark}", der))
+    if "nvidia" in wanted:
+        from assay.simulator.nvidia import SimulatedNvidia  # noqa: PLC0415 - for its platform alone
+
+        nvidia = SimulatedNvidia.of(installation).anchors
+        found += [SimulatedAnchor(vendor, name, der) for name, der, vendor in nvidia]
     return tuple(found)

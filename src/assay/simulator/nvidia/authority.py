@@ -42,12 +42,12 @@ class SimulatedNvidia:
     @cached_property
     def device_root(self) -> pki.Issued:
         """The root of device certificates."""
-        return pki.self_signed(pki.Profile("Simulated Device Identity CA"), self.key("device root"))
+        return pki.self_signed(pki.Profile("NVIDIA Device Identity CA"), self.key("device root"))
 
     @cached_property
     def manifest_root(self) -> pki.Issued:
         """The root of manifests' signers."""
-        return pki.self_signed(pki.Profile("Simulated CoRIM signing Root CA"), self.key("manifest root"))
+        return pki.self_signed(pki.Profile("NVIDIA CoRIM signing Root CA"), self.key("manifest root"))
 
     @lru_cache(maxsize=64)  # noqa: B019 - a few installations in one process, and the values are theirs alone
     def authorities(self, chip: str) -> tuple[pki.Issued, pki.Issued]:
