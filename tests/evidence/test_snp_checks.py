@@ -652,6 +652,7 @@ def reported_above_current(stage):
 
 @proves(checks.TCB_REPORTED)
 def one_component_above_in_a_tcb_that_is_larger_as_a_number(stage):
+    """Regression: as a number, one high component hides a low one."""
     tcb = bytearray(stage.chip.tcb)
     tcb[0] -= 1
     tcb[7] += 1

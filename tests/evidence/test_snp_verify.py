@@ -170,13 +170,6 @@ def test_a_tcb_version_is_read_as_its_product_writes_it(product, components):
     assert (tcb.fmc is None) is (product is not Product.TURIN)
 
 
-@given(st.binary(min_size=8, max_size=8), st.binary(min_size=8, max_size=8))
-def test_tcb_versions_are_compared_by_component(left, right):
-    """Regression: as a number, one high component hides a low one."""
-    first, second = TcbVersion(Product.MILAN, left), TcbVersion(Product.MILAN, right)
-    assert first.at_least(second) is all(a >= b for a, b in zip(left, right, strict=True))
-
-
 def test_products():
     expected = {
         (0x19, 0x00): Product.MILAN,

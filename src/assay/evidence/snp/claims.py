@@ -63,10 +63,6 @@ class TcbVersion:
             write(self, "reserved", raw[2:6])
         write(self, "ucode", raw[7])
 
-    def at_least(self, other: TcbVersion) -> bool:
-        """Return whether every component is at least that of ``other``, which is of the same layout."""
-        return all(own >= least for own, least in zip(self.raw, other.raw, strict=True))
-
     @property
     def components(self) -> dict[str, int]:
         """The components by name: ``fmc`` (Turin), ``bl``, ``tee``, ``snp``, ``ucode``."""
