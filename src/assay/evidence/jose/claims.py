@@ -13,6 +13,8 @@ from assay.evidence.jose.errors import JoseError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from assay.evidence.ledger import Check, CheckSpec
+
 MAX_TEXT: Final = 4096
 MAX_ITEMS: Final = 1024
 _LAST_SECOND: Final = 253402300799  # the end of the year 9999
@@ -35,6 +37,7 @@ class TokenLimits:
         max_age: The longest time since it was issued, whatever its own expiry says.
         seconds: Both, in seconds.
         reasons: Both, as the ledger says them.
+        stated: The passed checks of a format that say them, made once.
 
     Raises:
         EvidenceError: ``evidence.call.limits`` when they are negative, or the skew is not small.
@@ -44,6 +47,9 @@ class TokenLimits:
     max_age: timedelta
     seconds: tuple[float, float] = field(init=False, repr=False, compare=False)
     reasons: tuple[str, str] = field(init=False, repr=False, compare=False)
+    stated: dict[CheckSpec, tuple[Check, Check]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if not timedelta() <= self.skew <= _MOST_SKEW or self.max_age <= timedelta():
