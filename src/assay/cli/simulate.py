@@ -26,9 +26,7 @@ VERSIONS = {"tdx": (4, 5), "sgx": (3, 4, 5), simulate_snp.PLATFORM: simulate_snp
 
 
 @click.command()
-@click.argument(
-    "platform", type=click.Choice([*VERSIONS, *simulate_nitro.PLATFORMS, simulate_nvidia.PLATFORM])
-)
+@click.argument("platform", type=click.Choice(PLATFORMS))
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="A new or empty directory.")
 @click.option("--attack", metavar="NAME", help="Make it wrong in this one way.")
 @click.option("--list", "listing", is_flag=True, help="List the attacks instead.")
