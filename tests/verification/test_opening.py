@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from assay.errors import EvidenceError
 from assay.evidence.dstack import Presented
+from assay.verification.firmware_log import CcelData
 from assay.verification.opening import (
     MAX_EVIDENCE_BYTES,
     MAX_LOG_BYTES,
-    CcelData,
     open_event_log,
     open_evidence,
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib import resources
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.fields import nearest
 from assay.appraisal.platforms import platform_of
@@ -16,7 +17,7 @@ from assay.errors import PolicyError
 from assay.evidence.ledger import Check, CheckSpec, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator
 
     from assay.appraisal.document import Document
     from assay.appraisal.rules.subject import Rule, Subject
@@ -146,27 +147,58 @@ def shipped_text(name: str) -> bytes:
             f"There is no shipped policy {ascii(name)[:80]}.",
             action=f"Did you mean {hint}?" if hint else f"Shipped are {', '.join(SHIPPED)}.",
         )
-    return resources.files("assay.appraisal").joinpath("shipped", f"{name}.toml").read_bytes()
+    # The loader reads beside this module, also from an archive, and costs no further import.
+    loader: Any = __spec__.loader
+    text: bytes = loader.get_data(f"{__file__.rpartition(os.sep)[0]}{os.sep}shipped{os.sep}{name}.toml")
+    return text
 
 
 def _compiled(document: Document, name: str, digest: bytes, prefix: str) -> Policy:
     accepted = frozenset((*(document.accept or ()), *(document.accept_forgeable or ())))
     shop = Workshop(document, accepted, prefix, name)
     platform = shop.spec("platforms", f"the platform is one that was chosen: {', '.join(document.platforms)}")
-    compiled = {}
-    for chosen in document.platforms:
-        rules = [*context.rules(shop), *platform_of(chosen).rules(shop)]
-        compiled[chosen] = CompiledPlatform(
-            tuple(rules),
-            tuple(rule.judge for rule in rules),
-            tuple(
-                Check(
-                    rule.spec,
-                    Outcome.NOT_CHECKED,
-                    _UNREACHED,
-                    "not reached: the evidence is not authenticated",
-                )
-                for rule in rules
-            ),
-        )
-    return Policy(name, digest, document, platform, compiled)
+    return Policy(name, digest, document, platform, _Compiled(shop))
+
+
+class _Compiled(Mapping[str, CompiledPlatform]):
+    """The compiled rules of a policy's platforms, each made when it is first asked for.
+
+    A policy that accepts many platforms mostly sees evidence of one: it does not pay for the others.
+    """
+
+    __slots__ = ("_made", "_shop")
+
+    def __init__(self, shop: Workshop) -> None:
+        self._shop = shop
+        self._made: dict[str, CompiledPlatform] = {}
+
+    def __getitem__(self, platform: str) -> CompiledPlatform:
+        found = self._made.get(platform)
+        if found is None:
+            if platform not in self._shop.document.platforms:
+                raise KeyError(platform)
+            found = self._made[platform] = _compile(self._shop, platform)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shop.document.platforms)
+
+    def __len__(self) -> int:
+        return len(self._shop.document.platforms)
+
+
+def _compile(shop: Workshop, platform: str) -> CompiledPlatform:
+    rules = [*context.rules(shop), *platform_of(platform).rules(shop)]
+    return CompiledPlatform(
+        tuple(rules),
+        tuple(rule.judge for rule in rules),
+        tuple(
+            Check(
+                rule.spec,
+                Outcome.NOT_CHECKED,
+                _UNREACHED,
+                "not reached: the evidence is not authenticated",
+            )
+            for rule in rules
+        ),
+    )

@@ -19,8 +19,9 @@ from assay.evidence.ledger import Outcome
 from assay.evidence.roots import INTEL, Roots
 from assay.evidence.verification import Expected, Unchecked
 from assay.verification import verify
+from assay.verification.firmware_log import CcelData
 from assay.verification.formats import format_of
-from assay.verification.opening import MAX_EVIDENCE_BYTES, MAX_LOG_BYTES, CcelData, open_event_log
+from assay.verification.opening import MAX_EVIDENCE_BYTES, MAX_LOG_BYTES, open_event_log
 from assay.verification.terms import Given, Terms
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.appraiser import appraise
 from assay.appraisal.rules.subject import Context
-from assay.evidence.eventlog.ccel import verify_ccel
 from assay.evidence.facts import FactCache
+from assay.verification.firmware_log import CcelData
 from assay.verification.formats import format_of
-from assay.verification.opening import CcelData
 from assay.verification.recognition import recognise
 from assay.verification.terms import Given, Terms
 
@@ -102,6 +101,8 @@ def _verified_log(
     if event_log is None or evidence.platform != "tdx" or not evidence.authentic:
         return None
     if isinstance(event_log, CcelData):
+        from assay.evidence.eventlog.ccel import verify_ccel  # noqa: PLC0415 - the same
+
         return verify_ccel(evidence, event_log.data, registers=event_log.registers)
     from assay.evidence.dstack import Expectations, verify_identity  # noqa: PLC0415 - needed for this format alone
 

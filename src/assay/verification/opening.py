@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from assay.errors import EvidenceError
-from assay.evidence.eventlog.ccel import parse_ccel
+from assay.verification.firmware_log import CcelData
 from assay.verification.recognition import recognise
 
 if TYPE_CHECKING:
@@ -18,36 +18,7 @@ if TYPE_CHECKING:
 
 MAX_EVIDENCE_BYTES: Final = 1 << 20
 MAX_LOG_BYTES: Final = 4 << 20
-_FIRMWARE_REGISTERS: Final = frozenset({0, 1})
-_LOADER_REGISTER: Final = 2
 _JSON_STARTS: Final = (b"{", b"[")
-
-
-@dataclass(frozen=True, slots=True)
-class CcelData:
-    """A firmware event log (CCEL).
-
-    Attributes:
-        data: The table's data area.
-        registers: RTMRs that it has to explain.
-    """
-
-    data: bytes
-    registers: frozenset[int]
-
-    @classmethod
-    def whole(cls, data: bytes) -> CcelData:
-        """Return a log that explains RTMR0 and RTMR1, and RTMR2 where it has events for it.
-
-        Firmware fills RTMR0 and RTMR1 and logs all of it; a boot loader that extends RTMR2 may do so through
-        the firmware, and then logs it here, or by itself.
-        """
-        try:
-            events = parse_ccel(data).events
-        except EvidenceError:
-            return cls(data, _FIRMWARE_REGISTERS)  # the verifier says what is wrong with it
-        loader = frozenset(event.register for event in events) & {_LOADER_REGISTER}
-        return cls(data, _FIRMWARE_REGISTERS | loader)
 
 
 @dataclass(frozen=True, slots=True)
