@@ -175,16 +175,17 @@ def _key(
 ) -> Vek | None:
     """Return the verified key of a report, known or fresh; None when it is not at hand."""
     if given.vek is None or given.authority is None:
-        what = f"not checked: there is no certificate of the {report.signing_key.upper()}"
+        kind = report.signing_key.upper()
         if given.vek is None:
-            needs.append(vek_need(report, what))
+            needs.append(vek_need(report, f"There is no certificate of the {kind}."))
         if given.authority is None:
-            what = f"not checked: there is no certificate of the issuer of the {report.signing_key.upper()}"
+            what = f"There is no certificate of the issuer of the {kind}."
             needs.append(issuer_need(report.signing_key, _cpuid_product(report), "snp-chain", what))
         if given.crl is None:
             needs.append(_crl_need(report, None, "There is no CRL of the root."))
+        reason = f"not checked: there is no certificate of the {kind}, or none of its issuer"
         for spec in (*checks.CHAIN_CHECKS, *checks.CRL_CHECKS, *checks.MATCH_CHECKS, checks.SNP_SIGNATURE):
-            ledger.not_checked(spec, _MISSING, what)
+            ledger.not_checked(spec, _MISSING, reason)
         return None
     shelf = facts.shelf(_SHELF)
     key = (given.digest, roots.digest)
@@ -200,7 +201,9 @@ def _key(
         ledger.extend(check for check in outcomes if check.code != "ledger.not_reached")
     crl = outcomes[checks.CRL_TIME.id]
     if crl.code == CRL_MISSING or crl.outcome is Outcome.FAILED:
-        needs.append(_crl_need(report, fresh.product, crl.reason))
+        missing = crl.code == CRL_MISSING
+        reason = "There is no CRL of the root." if missing else crl.reason
+        needs.append(_crl_need(report, fresh.product, reason))
     if all(check.outcome is Outcome.PASSED for check in outcomes if check.spec is not checks.SNP_SIGNATURE):
         shelf.put(key, fresh.window, fresh)
     return fresh
