@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from assay.cli import simulate_nitro, simulate_nvidia, simulate_snp
+from assay.cli import simulate_nitro, simulate_nvidia, simulate_snp, simulate_tpm
 from assay.cli.output import emit, emit_json, progress, table
 from assay.errors import UsageError
 
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from assay.simulator.scene import Evidence
 
 REPORT_DATA_BYTES = 64
-PLATFORMS = ("tdx", "sgx", simulate_snp.PLATFORM, *simulate_nitro.PLATFORMS, simulate_nvidia.PLATFORM)
+PLATFORMS = (
+    "tdx",
+    "sgx",
+    simulate_snp.PLATFORM,
+    *simulate_nitro.PLATFORMS,
+    simulate_nvidia.PLATFORM,
+    simulate_tpm.PLATFORM,
+)
 VERSIONS = {"tdx": (4, 5), "sgx": (3, 4, 5), simulate_snp.PLATFORM: simulate_snp.VERSIONS}
 
 
@@ -74,6 +81,8 @@ def simulate(
         )
     elif platform == simulate_nvidia.PLATFORM:
         made = simulate_nvidia.write(target, installation, whose, attack=attack, binding=expected)
+    elif platform == simulate_tpm.PLATFORM:
+        made = simulate_tpm.write(target, installation, whose, attack=attack, binding=expected)
     else:
         evidence, found = _stage(installation, cast("Tee", platform), version, attack, expected)
         made = _summary(target, evidence, found, whose, _write(target, evidence, found, whose))
@@ -94,6 +103,8 @@ def _attacks(platform: str) -> list[dict[str, Any]]:
         return simulate_snp.attacks()
     if platform == simulate_nvidia.PLATFORM:
         return simulate_nvidia.attacks()
+    if platform == simulate_tpm.PLATFORM:
+        return simulate_tpm.attacks()
     from assay.simulator.attacks import catalogue
 
     tee = cast("Tee", platform)

@@ -34,6 +34,7 @@ _VENDORS: Final = {
     "nitro-tpm": "aws",
     "snp": "amd",
     "nvidia-gpu": "nvidia",
+    "tpm": "tpm",
 }
 
 
@@ -66,4 +67,10 @@ def anchors(
 
         nvidia = SimulatedNvidia.of(installation).anchors
         found += [SimulatedAnchor(vendor, name, der) for name, der, vendor in nvidia]
+    if "tpm" in wanted:
+        from assay.simulator.tpm.attacks import root_der  # noqa: PLC0415 - for its platform alone
+
+        der = root_der(installation.secret)
+        mark = hashlib.sha256(der).hexdigest()[:16]
+        found.append(SimulatedAnchor("tpm", f"simulated TPM root {mark}", der))
     return tuple(found)

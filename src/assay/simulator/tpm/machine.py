@@ -167,7 +167,10 @@ def certificate(
     )
     if usages and not authority:
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-    return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    # The same keys always issue the same bytes: an installation's root is known by its fingerprint.
+    deterministic = True if isinstance(issuer_key, ec.EllipticCurvePrivateKey) else None
+    issued = builder.sign(issuer_key, hashes.SHA256(), ecdsa_deterministic=deterministic)
+    return issued.public_bytes(serialization.Encoding.DER)
 
 
 def _name(common_name: str) -> x509.Name:
