@@ -45,6 +45,7 @@ _HOST: Final = 0xFFFFFFFF
 _POLICY_ONE: Final = 1 << 17
 _POLICY_V2: Final = (1 << 26) - 1
 _KEYS: Final = {0: "vcek", 1: "vlek"}
+_ZERO: Final = b"\0"
 _P384_ORDER: Final = int(
     "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973", 16
 )
@@ -177,8 +178,8 @@ class SnpReport:
             )
         zero = (
             not (reserved_04c or reserved_1eb or reserved_1ef or flags >> 5)
-            and not any(reserved_18b)
-            and not any(reserved_208)
+            and not reserved_18b.strip(_ZERO)
+            and not reserved_208.strip(_ZERO)
             and (version > 2 or not (family or model or stepping))
             and (version > 4 or not (launch_mitigations or current_mitigations))
         )
@@ -203,7 +204,7 @@ class SnpReport:
                 f"The report says it was signed by key {flags >> 2 & 7}: neither VCEK (0) nor VLEK (1).",
             )
         _demand_vmpl(vmpl)
-        if any(padding_r) or any(padding_s) or any(reserved_330):
+        if (padding_r + padding_s + reserved_330).strip(_ZERO):
             raise ReportError(
                 checks.SNP_REPORT_SIGNATURE,
                 "snp.report.signature_padding",
