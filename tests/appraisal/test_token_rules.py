@@ -68,6 +68,9 @@ def test_a_chain_under_a_pinned_root_needs_no_word():
     assert result.accepted
     assert result.admitted == ()
     assert not result.simulated
+    # Google appraised the hardware, whatever key it signed with: that is its word, not the hardware's.
+    assert result.trust_vector["hardware"] == 0
+    assert result.trust_vector["runtime-opaque"] == 0
 
 
 def test_a_simulated_root_is_no_published_key():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.platforms import platform_of
-from assay.appraisal.vocabulary import FORGEABLE, WEAKNESSES
+from assay.appraisal.vocabulary import FORGEABLE, TOKENS, WEAKNESSES
 from assay.evidence.ledger import Outcome
 
 if TYPE_CHECKING:
@@ -79,6 +79,9 @@ class TrustClaim:
         return {"value": self.value, "tier": tier(self.value), "reason": self.reason}
 
 
+_THIRD_PARTY: Final = TrustClaim(NO_CLAIM, "Only a third party's word stands for the hardware.")
+
+
 def vector(subject: Appraised) -> dict[str, TrustClaim]:
     """Return the eight claims about what was appraised, in the order of the draft."""
     if not subject.evidence.authentic:
@@ -132,7 +135,7 @@ def _executables(subject: Appraised) -> TrustClaim:
 
 
 def _hardware(subject: Appraised) -> TrustClaim:
-    if subject.evidence.simulated:
+    if subject.evidence.simulated or subject.platform in TOKENS:
         return _no_hardware(subject)
     if subject.any_failed("accept_forgeable.") or any(word in FORGEABLE for word in subject.admitted):
         return TrustClaim(HARDWARE_CONTRAINDICATED, "Evidence of this hardware can be forged.")
@@ -148,16 +151,21 @@ def _hardware(subject: Appraised) -> TrustClaim:
 
 
 def _no_hardware(subject: Appraised) -> TrustClaim:
+    return (
+        _THIRD_PARTY if _token(subject) else TrustClaim(HARDWARE_UNRECOGNIZED, "The hardware is simulated.")
+    )
+
+
+def _token(subject: Appraised) -> bool:
+    """Return whether somebody else appraised the hardware; a simulated service is no such somebody."""
     anchor = subject.evidence.anchor
-    if anchor is not None and anchor.published_keys:
-        return TrustClaim(NO_CLAIM, "Only a third party's word stands for the hardware.")
-    return TrustClaim(HARDWARE_UNRECOGNIZED, "The hardware is simulated.")
+    published = anchor is not None and anchor.published_keys
+    return published or (subject.platform in TOKENS and not subject.evidence.simulated)
 
 
 def _runtime(subject: Appraised) -> TrustClaim:
-    anchor = subject.evidence.anchor
-    if anchor is not None and anchor.published_keys:
-        return TrustClaim(NO_CLAIM, "Only a third party's word stands for the hardware.")
+    if _token(subject):
+        return _THIRD_PARTY
     if subject.evidence.simulated:
         return TrustClaim(RUNTIME_VISIBLE, "The hardware is simulated: the host sees everything.")
     if "debug" in subject.admitted or subject.any_failed("attributes.debug"):
