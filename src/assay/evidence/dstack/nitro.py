@@ -1,9 +1,9 @@
 """dstack's VersionedAttestation where it carries a Nitro document: of an enclave, or of a NitroTPM.
 
-Both versions hold the document, the runtime events, report data and a configuration string. Nitro has no
-register that dstack extends, so that nothing vouches for the events: they are what the guest says. The report
-data are the document's ``user_data``, and the configuration names the image by a hash over the first three
-registers; both can be compared with a verified document.
+Both versions hold the document, the runtime events, report data and a configuration string. The report data
+are the document's ``user_data``. An enclave has no register that dstack extends, so that nothing vouches for
+its events: they are what the guest says; its configuration names the image by a hash over the first three
+registers. What a NitroTPM's registers show beyond that stands in ``guest``.
 
 Source: dstack 0.6.0, ``dstack-attest/src/attestation.rs`` (LegacyVersionedAttestation) and
 ``dstack-attest/src/v1.rs``.
@@ -13,35 +13,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from assay.errors import EvidenceError
 from assay.evidence.decoding import strictjson
-from assay.evidence.dstack import msgpack
-from assay.evidence.dstack.attestation import (
-    MAX_ATTESTATION_BYTES,
-    V1_STACKS,
-    VARIANTS,
-    bounded,
-    byte_string,
-    members,
-    runtime_event,
-    sequence,
-    text,
-)
 from assay.evidence.dstack.fields import refuse, unhex
-from assay.evidence.dstack.report_data import REPORT_DATA_BYTES, Tag, tagged
-from assay.evidence.dstack.scale import ScaleReader
+from assay.evidence.dstack.versioned import open_attestation
 from assay.evidence.ledger import CheckSpec, LedgerBuilder
 
 if TYPE_CHECKING:
     from assay.evidence.ledger import Ledger
     from assay.evidence.nitro.claims import NitroClaims, Platform
 
-_PLATFORMS: Final[dict[str, tuple[Platform, str]]] = {
-    "nitro-enclave": ("nitro", "nsm_quote"),
-    "aws-nitro-tpm": ("nitro-tpm", "attestation_doc"),
-}
+PLATFORMS: Final[dict[str, Platform]] = {"nitro-enclave": "nitro", "aws-nitro-tpm": "nitro-tpm"}
 _MAX_CONFIG_BYTES: Final = 64 * 1024
 
 NITRO_REPORT_DATA = CheckSpec(
@@ -83,58 +67,12 @@ def parse_nitro_attestation(data: bytes) -> NitroAttestation:
         EvidenceError: ``dstack.attestation.variant`` for another platform; ``dstack.attestation.*``,
             ``dstack.scale``, ``dstack.msgpack`` or ``dstack.log.*`` when it is malformed.
     """
-    if len(data) > MAX_ATTESTATION_BYTES:
-        refuse("attestation.size", f"The attestation has more than {MAX_ATTESTATION_BYTES} bytes.")
-    if data[:1] == b"\0":
-        found = _version_0(ScaleReader(data))
-    elif data and (0x80 <= data[0] < 0x90 or data[0] in (0xDE, 0xDF)):
-        found = _version_1(msgpack.unpack(data))
-    else:
-        refuse("attestation.version", "The attestation is neither of version 0 nor of version 1.")
-    if len(found.report_data) != REPORT_DATA_BYTES:
-        refuse("attestation.report_data", "The attestation's report data does not have 64 bytes.")
+    found = open_attestation(data, variants=tuple(PLATFORMS))
     if len(found.config) > _MAX_CONFIG_BYTES:
         refuse("attestation.size", f"The configuration has more than {_MAX_CONFIG_BYTES} characters.")
-    return found
-
-
-def _version_0(reader: ScaleReader) -> NitroAttestation:
-    reader.byte()
-    variant = reader.byte()
-    platform, _ = _nitro(VARIANTS[variant] if variant < len(VARIANTS) else "unknown")
-    document = reader.vector()
-    events = tuple([(reader.text(), reader.vector()) for _ in range(bounded(reader.compact()))])
-    found = NitroAttestation(platform, document, events, reader.take(REPORT_DATA_BYTES), reader.text())
-    reader.finish()
-    return found
-
-
-def _version_1(value: Any) -> NitroAttestation:
-    top = members(value, {"version", "platform", "stack"})
-    if type(top["version"]) is not int or top["version"] != 1:
-        refuse("attestation.version", "The attestation is of a version after 1.")
-    evidence = members(top["platform"], {"kind", "data"})
-    platform, name = _nitro(evidence["kind"])
-    document = byte_string(members(evidence["data"], {name})[name])
-    stack = members(top["stack"], {"kind", "data"})
-    if stack["kind"] not in V1_STACKS:
-        refuse("attestation.stack", "The attestation is of an unknown stack.")
-    pod = stack["kind"] == "dstack-pod"
-    names = {"report_data", "runtime_events", "config"} | ({"report_data_payload"} if pod else set())
-    said = members(stack["data"], names)
-    report_data = byte_string(said["report_data"])
-    if pod and tagged(Tag.APP_DATA, text(said["report_data_payload"]).encode()) != report_data:
-        refuse("attestation.report_data", "The attestation's report data is not the hash of its payload.")
-    events = tuple([runtime_event(event) for event in sequence(said["runtime_events"])])
-    return NitroAttestation(platform, document, events, report_data, text(said["config"]))
-
-
-def _nitro(kind: Any) -> tuple[Platform, str]:
-    found = _PLATFORMS.get(kind) if type(kind) is str else None
-    if found is None:
-        known = kind if kind in VARIANTS else "unknown"
-        refuse("attestation.variant", f"The attestation is of the platform {known}, not of Nitro.")
-    return found
+    events = tuple([(event.name, event.payload) for event in found.runtime])
+    platform = PLATFORMS[found.variant]
+    return NitroAttestation(platform, found.evidence, events, found.report_data, found.config)
 
 
 def compare(attestation: NitroAttestation, claims: NitroClaims) -> Ledger:
