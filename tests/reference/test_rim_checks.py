@@ -571,11 +571,12 @@ def report(counts: tuple[int, int]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_single_bit():
-    report(flips(lambda position: True))
+def test_one_bit_of_every_byte():
+    """A manifest has 170,000 bits, and each costs four signatures: one bit of each byte, in turn."""
+    report(flips(lambda position: position % 8 == position // 8 % 8))
 
 
 def test_a_sample_of_bits():
-    """About 1,000 of 170,000 bits, for every run; the slow test flips all."""
+    """About 1,000 of 170,000 bits, for every run; the slow test flips one of every byte."""
     chosen = random.Random("rim")  # a sample that is the same in every run
     report(flips(lambda position: chosen.random() < 0.006))
