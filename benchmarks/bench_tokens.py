@@ -81,6 +81,7 @@ class Bench:
             "nras": services.key("nras").public_key(),
             "pki": services.leaf.key.public_key(),
         }
+        # The names of services as texts: a Literal does not survive a comprehension.
         self.endorsements = {name: services.endorsements(name) for name in self.keys if name != "pki"}  # type: ignore[arg-type]
         self.given: dict[str, Any] = {
             "roots": self.roots,

@@ -95,6 +95,7 @@ def verify_fitting(
     size = algorithm.size
     try:
         if size == 0:
+            # An algorithm of size 0 is RSA's, and each of those has its padding.
             cast("rsa.RSAPublicKey", key).verify(signature, signed, algorithm.padding, digest)  # type: ignore[arg-type]
         else:
             if len(signature) != 2 * size:

@@ -133,7 +133,7 @@ def several(claims: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
     return found
 
 
-def flag(claims: Mapping[str, Any], name: str, default: bool | None = None) -> bool | None:  # noqa: FBT001
+def flag(claims: Mapping[str, Any], name: str, *, default: bool | None = None) -> bool | None:
     """Return a claim that is true or false, or the default when it is not there.
 
     Raises:

@@ -193,9 +193,9 @@ _DEFECTS: dict[str, CheckSpec] = {
 
 def _positions(count: int) -> tuple[Position, ...]:
     from assay.evidence.x509.general import KeyKind  # noqa: PLC0415 - as above
-    from assay.evidence.x509.path import Position  # noqa: PLC0415
-    from assay.evidence.x509.roles import DIGITAL_SIGNATURE  # noqa: PLC0415
-    from assay.evidence.x509.signature import SignatureAlgorithm  # noqa: PLC0415
+    from assay.evidence.x509.path import Position  # noqa: PLC0415 - as above
+    from assay.evidence.x509.roles import DIGITAL_SIGNATURE  # noqa: PLC0415 - as above
+    from assay.evidence.x509.signature import SignatureAlgorithm  # noqa: PLC0415 - as above
 
     keys, algorithms = frozenset(KeyKind), frozenset(SignatureAlgorithm)
     leaf = Position(
