@@ -1,14 +1,16 @@
 """Mutation testing of one room: ``python mutation/run.py --room evidence [--sample 1500 --seed 1]``.
 
+``--path snp --path decoding/cbor`` keeps to some of its packages and modules.
+
 Every mutant is a small edit of one module (``mutants.py``). The tests that reach the edited line run
 against it, those that killed its neighbours first, then the quickest (``trial.py``). Results are kept in
 ``mutation/results`` under a hash of the edited definition and of the tests' files, so a second run tries
-only what changed.
+only what changed. What the unchanged tests do is kept as well, while no module and no test changes.
 
 A mutant that no test notices is a survivor. Each one must stand in ``mutation/survivors-<room>.toml`` with
 the reason why it may live; ``--note`` writes the new ones there, for a person to fill in. The run fails
 below ``--at-least`` percent, with a survivor that is not listed, and with one that is listed without a
-reason.
+reason. It names entries of the list whose code is gone, and does not fail for them.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trial
 from mutants import Mutant, mutants
@@ -80,11 +82,12 @@ def main() -> int:
     began = time.monotonic()
     baseline = _baseline(options.room)
     print(f"{len(baseline.seconds)} tests, {sum(baseline.seconds.values()):.1f} s without a mutant")
-    sources = {
-        str(path): path.read_text() for path in sorted(Path(f"src/assay/{options.room}").rglob("*.py"))
-    }
+    room = Path("src/assay", options.room)
+    sources = {str(path): path.read_text() for path in sorted(room.rglob("*.py"))}
     everything = [mutant for path, source in sources.items() for mutant in mutants(path, source)]
-    chosen = everything
+    chosen = [mutant for mutant in everything if _is_inside(mutant.path, room, options.path)]
+    if not chosen:
+        sys.exit(f"no mutants in {room} under {', '.join(options.path) or 'any path'}")
     if options.only:
         chosen = [mutant for mutant in chosen if options.only in mutant.id]
     if options.sample and options.sample < len(chosen):
@@ -92,7 +95,14 @@ def main() -> int:
     cache_path = ROOT / "mutation" / "results" / f"{options.room}.json"
     print(f"{len(everything)} mutants, {len(chosen)} chosen", flush=True)
     outcomes = Campaign(baseline, cache_path, options.jobs).run(chosen, sources)
+    _name_stale(options.room, {mutant.id for mutant in everything})
     return _report(options, outcomes, time.monotonic() - began)
+
+
+def _is_inside(path: str, room: Path, chosen: Sequence[str]) -> bool:
+    """Return whether a module is one of the chosen ones, or inside a chosen package."""
+    within = Path(path).with_suffix("").relative_to(room)
+    return not chosen or any(within.is_relative_to(Path(name).with_suffix("")) for name in chosen)
 
 
 def _options() -> argparse.Namespace:
@@ -101,6 +111,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=0, help="so many random mutants; 0 for all of them")
     parser.add_argument("--seed", type=int, default=1, help="seed of the sample (default 1)")
     parser.add_argument("--jobs", type=int, default=2, help="mutants at the same time (default 2)")
+    parser.add_argument(
+        "--path",
+        action="append",
+        default=[],
+        help="only mutants of this package or module inside the room: decoding/cbor (repeatable)",
+    )
     parser.add_argument("--only", default="", help="only mutants whose id holds this text")
     parser.add_argument("--at-least", type=float, default=95.0, help="percent that must die (default 95)")
     parser.add_argument(
@@ -115,6 +131,24 @@ def _test_paths(room: str) -> list[str]:
 
 
 def _baseline(room: str) -> Baseline:
+    """Return what the unchanged tests do, from an earlier run when nothing changed since."""
+    kept = ROOT / "mutation" / "results" / f"{room}.baseline.json"
+    files = [*sorted(Path("src").rglob("*.py")), *sorted(Path("tests").rglob("*.py"))]
+    digest = hashlib.sha256(
+        "".join(f"{path}{_file_digest(str(path))}" for path in files).encode()
+    ).hexdigest()
+    found = json.loads(kept.read_text()) if kept.exists() else {}
+    if found.get("digest") != digest:
+        found = {**_run_baseline(room), "digest": digest}
+        kept.parent.mkdir(exist_ok=True)
+        kept.write_text(json.dumps(found))
+    reached = {
+        path: {int(line): tests for line, tests in lines.items()} for path, lines in found["reached"].items()
+    }
+    return Baseline(found["seconds"], reached)
+
+
+def _run_baseline(room: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "baseline.json"
         command = [
@@ -128,11 +162,8 @@ def _baseline(room: str) -> Baseline:
         if done.returncode:
             print(done.stdout.decode(errors="replace")[-4000:])
             sys.exit("the tests of the room do not pass without a mutant")
-        found = json.loads(output.read_text())
-    reached = {
-        path: {int(line): tests for line, tests in lines.items()} for path, lines in found["reached"].items()
-    }
-    return Baseline(found["seconds"], reached)
+        found: dict[str, Any] = json.loads(output.read_text())
+    return found
 
 
 @cache
@@ -280,14 +311,16 @@ def _report(options: argparse.Namespace, outcomes: dict[Mutant, str], seconds: f
     listed = _listed(options.room)
     new = [name for name in alive if name not in listed]
     silent = [name for name in alive if name in listed and not listed[name].strip()]
-    gone = [name for name in listed if name not in alive] if not (options.sample or options.only) else []
+    dead = sorted(
+        mutant.id for mutant, verdict in outcomes.items() if mutant.id in listed and verdict == "killed"
+    )
     score = 100 * (len(outcomes) - len(alive)) / len(outcomes) if outcomes else 0.0
     for name in new:
         print(f"alive, not listed: {name}")
     for name in silent:
         print(f"alive, listed without a reason: {name}")
-    for name in gone:
-        print(f"listed, but dead or gone: {name}")
+    for name in dead:
+        print(f"listed, but killed: {name}")
     if options.note:
         _note(options.room, new)
     print(
@@ -298,6 +331,12 @@ def _report(options: argparse.Namespace, outcomes: dict[Mutant, str], seconds: f
     return 1 if score < options.at_least or new or silent else 0
 
 
+def _name_stale(room: str, existing: set[str]) -> None:
+    for name in _listed(room):
+        if name not in existing:
+            print(f"listed, but its code is gone: {name}")
+
+
 def _survivors_path(room: str) -> Path:
     return ROOT / "mutation" / f"survivors-{room}.toml"
 
@@ -306,7 +345,7 @@ def _listed(room: str) -> dict[str, str]:
     path = _survivors_path(room)
     if not path.exists():
         return {}
-    return {entry["mutant"]: entry["reason"] for entry in tomllib.loads(path.read_text())["survivor"]}
+    return {entry["mutant"]: entry["reason"] for entry in tomllib.loads(path.read_text()).get("survivor", [])}
 
 
 def _note(room: str, new: list[str]) -> None:

@@ -146,3 +146,45 @@ def test_tests_that_fail_without_a_mutant_stop_it(project):
     done = project("def test_broken():\n    assert False\n")
     assert done.returncode != 0
     assert "do not pass without a mutant" in done.stderr
+
+
+@needs_coverage
+def test_a_run_can_keep_to_some_modules(project, tmp_path):
+    inner = tmp_path / "src" / "assay" / "toy" / "inner"
+    inner.mkdir()
+    (inner / "__init__.py").write_text("")
+    (inner / "box.py").write_text("SIZE = 3\n")
+    (inner / "boxes.py").write_text("SIZE = 3\n")
+    test = "from assay.toy.inner import box, boxes\n\ndef test_it():\n    assert %s\n"
+    both = project(test % "(box.SIZE, boxes.SIZE) == (3, 3)", "--path", "inner")
+    assert "toy: 2 mutants, 2 killed" in both.stdout, both.stdout + both.stderr
+    one = project(test % "box.SIZE == 3", "--path", "inner/box")
+    assert "toy: 1 mutants, 1 killed" in one.stdout, one.stdout + one.stderr
+    none = project(test % "box.SIZE == 3", "--path", "outer")
+    assert none.returncode != 0
+    assert "no mutants in src/assay/toy under outer" in none.stderr
+
+
+@needs_coverage
+def test_an_entry_whose_code_is_gone_or_whose_mutant_dies_is_named_and_does_not_fail(project, tmp_path):
+    entries = {
+        "src/assay/toy/__init__.py:large: 1 -> 2": "renamed",
+        "src/assay/toy/__init__.py:<module>: 3 -> 4": "once alive",
+    }
+    listed = tmp_path / "mutation" / "survivors-toy.toml"
+    listed.write_text("".join(f'[[survivor]]\nmutant = "{k}"\nreason = "{v}"\n' for k, v in entries.items()))
+    done = project(STRONG, "--sample", "1000")
+    assert "listed, but its code is gone: src/assay/toy/__init__.py:large: 1 -> 2" in done.stdout
+    assert "listed, but killed: src/assay/toy/__init__.py:<module>: 3 -> 4" in done.stdout
+    assert done.returncode == 0
+
+
+@needs_coverage
+def test_the_unchanged_tests_run_again_only_when_something_changed(project, tmp_path):
+    project(STRONG)
+    kept = tmp_path / "mutation" / "results" / "toy.baseline.json"
+    first = kept.stat().st_mtime_ns
+    project(STRONG)
+    assert kept.stat().st_mtime_ns == first
+    assert "killed" in project(STRONG + "\n\ndef test_more():\n    assert small(2)\n").stdout
+    assert kept.stat().st_mtime_ns > first
