@@ -86,7 +86,12 @@ def value_v2(compose_hash: bytes, app_id: bytes, kind: ProviderKind, provider_id
 
 def value_v3(document: bytes) -> bytes:
     """Return MR_CONFIG_ID of version 3 over the raw bytes of the document, 48 bytes."""
-    return _filled(b"\x03" + hashlib.sha256(_DOMAIN + document).digest())
+    return _filled(b"\x03" + host_data(document))
+
+
+def host_data(document: bytes) -> bytes:
+    """Return HOST_DATA of an SNP guest over the raw bytes of the document of version 3, 32 bytes."""
+    return hashlib.sha256(_DOMAIN + document).digest()
 
 
 def check_committed(register: bytes, form: ConfigForm, system: SystemEvents, document: bytes | None) -> None:
@@ -115,10 +120,15 @@ def check_committed(register: bytes, form: ConfigForm, system: SystemEvents, doc
             "mr_config_id.mismatch", f"MR_CONFIG_ID ({form}) does not commit to what the guest's events say."
         )
     if form is ConfigForm.V3:
-        _check_document(document or b"", system)
+        check_document(document or b"", system)
 
 
-def _check_document(data: bytes, system: SystemEvents) -> None:
+def check_document(data: bytes, system: SystemEvents) -> None:
+    """Check that a configuration document of version 3 says what the system events say.
+
+    Raises:
+        EvidenceError: ``json.*`` or ``dstack.mr_config_id.document``.
+    """
     document = strictjson.parse_object(data, max_bytes=MAX_DOCUMENT_BYTES)
     version = document.get("version", 3)
     if (

@@ -19,10 +19,10 @@ from assay.errors import EvidenceError
 from assay.evidence.decoding import strictjson
 from assay.evidence.dstack.fields import refuse, unhex
 from assay.evidence.dstack.versioned import open_attestation
-from assay.evidence.ledger import CheckSpec, LedgerBuilder
+from assay.evidence.ledger import CheckSpec, Ledger, LedgerBuilder
 
 if TYPE_CHECKING:
-    from assay.evidence.ledger import Ledger
+    from assay.evidence.ledger import Check
     from assay.evidence.nitro.claims import NitroClaims, Platform
 
 PLATFORMS: Final[dict[str, Platform]] = {"nitro-enclave": "nitro", "aws-nitro-tpm": "nitro-tpm"}
@@ -82,15 +82,23 @@ def compare(attestation: NitroAttestation, claims: NitroClaims) -> Ledger:
         attestation: The attestation.
         claims: The Claims of its document, verified.
     """
+    checks = compare_parts(attestation.platform, attestation.report_data, attestation.config, claims)
+    return Ledger(checks)
+
+
+def compare_parts(
+    platform: Platform, report_data: bytes, config: str, claims: NitroClaims
+) -> tuple[Check, ...]:
+    """Compare the parts of an attestation with what its document signs; as ``compare``."""
     ledger = LedgerBuilder((NITRO_REPORT_DATA, NITRO_IMAGE))
-    if claims.user_data == attestation.report_data:
+    if claims.user_data == report_data:
         ledger.passed(NITRO_REPORT_DATA)
     else:
         ledger.failed(
             NITRO_REPORT_DATA, "dstack.nitro.report_data", "The report data are not the document's user data."
         )
-    _judge_image(ledger, attestation, claims)
-    return ledger.close()
+    _judge_image(ledger, platform, config, claims)
+    return ledger.close().checks
 
 
 def os_image_hash(claims: NitroClaims) -> bytes:
@@ -98,12 +106,12 @@ def os_image_hash(claims: NitroClaims) -> bytes:
     return hashlib.sha256(b"".join(claims.pcrs.get(index, b"") for index in range(3))).digest()
 
 
-def _judge_image(ledger: LedgerBuilder, attestation: NitroAttestation, claims: NitroClaims) -> None:
-    if attestation.platform != "nitro":
+def _judge_image(ledger: LedgerBuilder, platform: Platform, text: str, claims: NitroClaims) -> None:
+    if platform != "nitro":
         ledger.not_applicable(NITRO_IMAGE, "the registers of a NitroTPM name no image")
         return
     try:
-        config = strictjson.parse_object(attestation.config.encode(), max_bytes=4 * _MAX_CONFIG_BYTES)
+        config = strictjson.parse_object(text.encode(), max_bytes=4 * _MAX_CONFIG_BYTES)
         stated = unhex(config.get("os_image_hash"), "The image hash", "nitro.image")
     except EvidenceError as error:
         ledger.failed(NITRO_IMAGE, "dstack.nitro.image", f"The configuration names no image: {error.message}")

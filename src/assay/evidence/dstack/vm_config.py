@@ -44,12 +44,7 @@ def parse_vm_config(data: bytes) -> VmConfig:
         EvidenceError: ``json.*`` or ``dstack.vm_config``.
     """
     outer = strictjson.parse_object(data, max_bytes=MAX_CONFIG_BYTES)
-    embedded = outer.get("vm_config")
-    document = outer
-    if embedded is not None:
-        if type(embedded) is not str:
-            refuse("vm_config", "The embedded VM configuration is not a string.")
-        document = strictjson.parse_object(_encoded(embedded), max_bytes=MAX_CONFIG_BYTES)
+    document = _embedded(outer)
     image = text_member(document, "image", "vm_config")
     if image is not None and len(image) > MAX_IMAGE_NAME:
         refuse("vm_config", "The image name is too long.")
@@ -64,6 +59,24 @@ def parse_vm_config(data: bytes) -> VmConfig:
         measurement=document.get("tdx_measurement"),
         mr_config=None if mr_config is None else _encoded(mr_config),
     )
+
+
+def vm_document(data: bytes) -> dict[str, Any]:
+    """Return the members of a VM configuration, or of one that a system configuration embeds.
+
+    Raises:
+        EvidenceError: ``json.*`` or ``dstack.vm_config``.
+    """
+    return _embedded(strictjson.parse_object(data, max_bytes=MAX_CONFIG_BYTES))
+
+
+def _embedded(outer: dict[str, Any]) -> dict[str, Any]:
+    found = outer.get("vm_config")
+    if found is None:
+        return outer
+    if type(found) is not str:
+        refuse("vm_config", "The embedded VM configuration is not a string.")
+    return strictjson.parse_object(_encoded(found), max_bytes=MAX_CONFIG_BYTES)
 
 
 def _encoded(text: str) -> bytes:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from assay.errors import EvidenceError
+from assay.evidence.dstack.google import RELIED_PCRS, vm_evidence
+from assay.evidence.dstack.versioned import looks_versioned, open_attestation
 from assay.evidence.google_vm import GoogleVmEndorsements, verify_google_vm
 from assay.evidence.verification import Expected, Unchecked
 from assay.verification.formats import REPORT_DATA_BYTES, Format, dcap
 
 if TYPE_CHECKING:
+    from assay.evidence.google_vm.container import GoogleVmEvidence
     from assay.evidence.google_vm.verify import Tee
     from assay.evidence.verification import EvidenceResult
     from assay.verification.materials import Materials
@@ -24,22 +28,33 @@ _NO_TD: Final = Unchecked("no TD quote is looked at")
 def _verify(
     evidence: bytes, endorsements: GoogleVmEndorsements | None, given: Given, *, tee: Tee
 ) -> EvidenceResult[Any]:
-    binding = given.binding
+    binding, explained = given.binding, BOOT_PCRS
+    parts: bytes | GoogleVmEvidence = evidence
+    if tee == "none" and looks_versioned(evidence):
+        parts, explained = _of_dstack(evidence), RELIED_PCRS
     report_data = binding if tee == "tdx" else _NO_TD
     if isinstance(report_data, Expected):
         # Both carry the session's nonce: the quote as it is, the report data filled up to their size.
         report_data = Expected(report_data.value.ljust(REPORT_DATA_BYTES, b"\0"))
     return verify_google_vm(
-        evidence,
+        parts,
         tee=tee,
         endorsements=endorsements,
         roots=given.roots,
         now=given.now,
         binding=binding,
         report_data=report_data,
-        explained=BOOT_PCRS,
+        explained=explained,
         facts=given.facts,
     )
+
+
+def _of_dstack(evidence: bytes) -> bytes | GoogleVmEvidence:
+    """Return the virtual TPM's part of a dstack attestation; as it is when it cannot be read."""
+    try:
+        return vm_evidence(open_attestation(evidence, variants=("gcp-tdx",)))
+    except EvidenceError:
+        return evidence
 
 
 def _endorse(materials: Materials, first: EvidenceResult[Any], given: Given) -> GoogleVmEndorsements | None:
