@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.appraisal import Policy
+from assay.appraisal import Policy, document
+from assay.appraisal.document import Document
 from assay.appraisal.policy import SHIPPED, shipped_text
 from assay.appraisal.reading import MAX_BYTES, read
+from assay.appraisal.vocabulary import KEYS, PLATFORMS, TABLES
 from assay.errors import PolicyError
 
 HEAD = 'version = 1\nplatforms = ["tdx", "sgx"]\n'
@@ -166,6 +169,80 @@ def test_a_contradiction_is_refused_and_says_what_to_do(text: str, path: str, ac
 def test_a_line_without_effect_is_refused(text: str, path: str) -> None:
     error = refused("version = 1\n" + text)
     assert (error.code, error.detail["path"]) == ("policy.contradiction", path)
+
+
+SHARED = {
+    "attributes": {
+        "debug": "false",
+        "sept_ve_disable": "true",
+        "migratable": "false",
+        "perfmon": "false",
+        "pks": "false",
+        "kl": "false",
+        "td_attributes": f'["{"00" * 8}"]',
+        "xfam": f'["{"00" * 8}"]',
+        "mr_service_td": f'["{"00" * 48}"]',
+    },
+    "hardware": {
+        "ppids": f'["{"00" * 32}"]',
+        "platform_instance_ids": f'["{"00" * 32}"]',
+        "sgx_types": '["scalable"]',
+        "dynamic_platform": "false",
+        "cached_keys": "false",
+        "smt": "false",
+    },
+    "tcb": {
+        "platform": '["UpToDate"]',
+        "module": '["UpToDate"]',
+        "qe": '["UpToDate"]',
+        "rejected_advisories": '["INTEL-SA-00001"]',
+        "min_evaluation_number": "1",
+    },
+    "freshness": {"collateral_max_age_hours": "1", "evidence_max_age_seconds": "1"},
+    "isolation": {"min": '"qemu"'},
+}
+"""Tables that are about several platforms, each key with a value that needs no word in accept."""
+RELAXING = {"accepted_advisories", "grace"}
+SHARED_KEYS = [(table, key) for table, keys in SHARED.items() for key in keys]
+
+
+@pytest.mark.parametrize("table", SHARED)
+def test_every_shared_key_has_a_value_to_try(table: str) -> None:
+    kind = {field.name: field.type for field in fields(Document)}[table].partition("[")[2].partition(" ")[0]
+    names = {field.name for field in fields(getattr(document, kind))}
+    assert names - RELAXING == set(SHARED[table])
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize(("table", "key"), SHARED_KEYS)
+def test_a_shared_key_makes_a_check_or_is_refused(platform: str, table: str, key: str) -> None:
+    text = f'version = 1\nplatforms = ["{platform}"]\n[{table}]\n{key} = {SHARED[table][key]}'
+    about = KEYS.get(f"{table}.{key}", TABLES.get(table, PLATFORMS))
+    if platform in TABLES.get(table, PLATFORMS) and platform in about:
+        found = Policy.load(text.encode(), name="shared")
+        assert f"policy.{table}.{key}" in {rule.spec.id for rule in found.platforms[platform].rules}
+    else:
+        error = refused(text)
+        assert error.code == "policy.contradiction"
+        assert error.detail["path"] in (table, f"{table}.{key}")
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (f'platforms = ["snp"]\n[hardware]\nppids = ["{"00" * 32}"]', "hardware.ppids"),
+        ('platforms = ["nvidia-gpu"]\n[attributes]\ndebug = false', "attributes.debug"),
+        ('platforms = ["nitro", "snp"]\n[attributes]\nperfmon = false', "attributes.perfmon"),
+        (
+            'platforms = ["sgx"]\naccept = ["out-of-date-platform"]\n[tcb.grace]\nmodule = 1',
+            "tcb.grace.module",
+        ),
+    ],
+)
+def test_a_key_that_nothing_is_compared_with_is_refused(text: str, path: str) -> None:
+    error = refused("version = 1\n" + text)
+    assert (error.code, error.detail["path"]) == ("policy.contradiction", path)
+    assert path in error.action
 
 
 def test_a_policy_of_zero_service_tds_needs_no_word() -> None:

@@ -10,7 +10,7 @@ import tomllib
 from typing import TYPE_CHECKING, Final
 
 from assay.appraisal.document import DOCUMENT, Attributes, Document, Grace, Sgx, Tcb
-from assay.appraisal.vocabulary import GRACE_NEEDS, TABLES, WEAKNESSES, component_needs
+from assay.appraisal.vocabulary import GRACE_NEEDS, KEYS, TABLES, WEAKNESSES, component_needs
 from assay.errors import PolicyError
 
 if TYPE_CHECKING:
@@ -89,11 +89,26 @@ def _refuse_contradictions(document: Document) -> None:
                 f"[{section}] is about {about}, which is not among the platforms.",
                 f'Add "{platforms[0]}" to platforms, or remove [{section}].',
             )
+    _refuse_idle_keys(document)
     _refuse_tcb_contradictions(document.tcb or Tcb(), accepted)
     _refuse_attribute_contradictions(document.attributes or Attributes(), accepted)
     _refuse_sgx_contradictions(document.sgx or Sgx())
     if document.snp is not None:
         _refuse_snp_contradictions(document.snp, accepted)
+
+
+def _refuse_idle_keys(document: Document) -> None:
+    """Refuse a key that nothing would be compared with on any of the platforms."""
+    for path, platforms in KEYS.items():
+        found: object = document
+        for name in path.split("."):
+            found = None if found is None else getattr(found, name)
+        if found is not None and not set(platforms) & set(document.platforms):
+            raise _contradiction(
+                path,
+                f"{path} is about {' or '.join(platforms)}, which is not among the platforms.",
+                f'Add "{platforms[0]}" to platforms, or remove {path}.',
+            )
 
 
 def _refuse_tcb_contradictions(tcb: Tcb, accepted: frozenset[str]) -> None:

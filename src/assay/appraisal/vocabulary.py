@@ -63,6 +63,36 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """Table of a policy to the platforms that it is about; the tables not named here are about any."""
 
+_LAUNCHED: Final = ("sept_ve_disable", "perfmon", "pks", "kl", "td_attributes", "xfam", "mr_service_td")
+_MACHINES: Final = (
+    "ppids",
+    "platform_instance_ids",
+    "sgx_types",
+    "dynamic_platform",
+    "cached_keys",
+    "smt",
+)
+
+KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "attributes.debug": (
+            *_DCAP,
+            *_SNP,
+            "nitro",
+            "confidential-space",
+            "maa",
+            "trust-authority",
+            "nras",
+        ),
+        "attributes.migratable": _BITS,
+        **{f"attributes.{name}": _TDX for name in _LAUNCHED},
+        **{f"hardware.{name}": _DCAP for name in _MACHINES},
+        "tcb.module": _TDX,
+        "tcb.grace.module": _TDX,
+    }
+)
+"""Key of a table that is about several platforms to those that make a check of it; the others are of any."""
+
 UP_TO_DATE: Final = "UpToDate"
 """The one TCB status that needs no word in ``accept``."""
 
