@@ -16,11 +16,34 @@ settings.load_profile("assay")
 _FROM_WORKERS: pytest.StashKey[tuple[Counter, list[str]]] = pytest.StashKey()
 
 
+def _recorded(config) -> tuple[Counter, list[str]]:
+    elsewhere, notes = config.stash.get(_FROM_WORKERS, (Counter(), []))
+    return vectors.used + elsewhere, [*vectors.notes, *notes]
+
+
+def _whole(config) -> bool:
+    """Tell whether every test that is not slow was asked for."""
+    options = config.option
+    asked = {(config.invocation_params.dir / argument).resolve() for argument in config.args}
+    narrowed = ("keyword", "deselect", "ignore", "ignore_glob", "lf", "stepwise", "collectonly")
+    return (
+        asked <= {config.rootpath, config.rootpath / "tests"}
+        and options.markexpr in ("", "not slow")
+        and not any(getattr(options, name, None) for name in narrowed)
+    )
+
+
+# Workers hand their counts over before the session of the process that started them finishes, and the summary
+# of the terminal comes after everything else that looks at the end of a session.
 def pytest_sessionfinish(session):
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["vectors"] = [[*key, count] for key, count in vectors.used.items()]
         output["notes"] = vectors.notes
+    elif session.exitstatus == pytest.ExitCode.OK and vectors.present() and _whole(session.config):
+        used, _ = _recorded(session.config)
+        if vectors.unsettled(used):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -33,9 +56,8 @@ def pytest_testnodedown(node, error):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    elsewhere, notes = config.stash.get(_FROM_WORKERS, (Counter(), []))
-    used = vectors.used + elsewhere
-    for line in sorted([*vectors.notes, *notes]):
+    used, notes = _recorded(config)
+    for line in sorted(notes):
         terminalreporter.write_line(line)
     stated = vectors.stated()
     if not vectors.present():
@@ -43,13 +65,16 @@ def pytest_terminal_summary(terminalreporter, config):
             f"real vectors: 0 of {vectors.PUBLISHED}; set ASSAY_VECTORS to their directory"
         )
         return
-    if not used:
+    whole = _whole(config)
+    if not used and not whole:
         return
     terminalreporter.section("real vectors: reached their stated result, of those stated")
-    for family, kind in sorted(used):
+    for family, kind in sorted(used.keys() | (stated.keys() if whole else ())):
         of = stated.get((family, kind), "-")
-        terminalreporter.write_line(f"{family:<8} {kind:<24} {used[family, kind]:>5} of {of}")
-    families = {family for family, _ in used}
+        terminalreporter.write_line(f"{family:<8} {kind:<26} {used[family, kind]:>5} of {of}")
+    families = {family for family, _ in (stated if whole else used)}
     total = sum(count for (family, _), count in stated.items() if family in families)
     reached = sum(min(used[key], count) for key, count in stated.items())
     terminalreporter.write_line(f"{reached} of {total} real vectors of {', '.join(sorted(families))}")
+    for line in vectors.unsettled(used) if whole else ():
+        terminalreporter.write_line(f"FAILED real vectors: {line}", red=True)

@@ -98,7 +98,6 @@ def test_quotes_are_found_and_their_logs_replay_as_stated(name):
     else:
         assert replayed == [Outcome.PASSED] * 3
     assert (explained == [Outcome.PASSED] * 3) == name.startswith((LITE, LITE_STRIPPED))
-    vectors.record("dstack", "expected_tdx.json")
 
 
 @pytest.mark.parametrize("case", vectors.cases("dstack-rtmr-replay"), ids=lambda case: case["id"])
