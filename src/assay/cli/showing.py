@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 NARROWEST: Final = 60
 WIDEST: Final = 100
 _HEX_PER_LINE: Final = 64
+_NAME_CHARACTERS: Final = 64
 _INDENT: Final = "  "
 
 _MARKS: Final[Mapping[Outcome, tuple[str, Kind]]] = {
@@ -193,9 +194,10 @@ def _log_fields(result: AttestationResult) -> Iterator[str]:
 
 
 def _pairs(found: Mapping[str, Any]) -> Iterator[str]:
-    flat = dict(_flattened(found))
-    wide = max(map(len, flat), default=0)
-    for name, value in flat.items():
+    # Names are a peer's words too: those of a token's claims are whatever its writer called them.
+    flat = [(escape(name, limit=_NAME_CHARACTERS), value) for name, value in _flattened(found)]
+    wide = max((len(name) for name, _ in flat), default=0)
+    for name, value in flat:
         chunks = _chunks(value)
         yield f"{_INDENT}{name:<{wide}}  {chunks[0]}"
         for chunk in chunks[1:]:

@@ -1,0 +1,43 @@
+"""A result as a terminal sees it: whatever a peer wrote, names as well as values, is shown and not obeyed."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime
+
+from assay.appraisal import Policy
+from assay.cli.showing import lines
+from assay.evidence.roots import Roots
+from assay.evidence.verification import Unchecked
+from assay.verification import verify
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+def part(members: dict[str, object]) -> bytes:
+    return urlsafe_b64encode(json.dumps(members).encode()).rstrip(b"=")
+
+
+def shown(claims: dict[str, object]) -> list[str]:
+    """Return what is shown of a token that nobody signed."""
+    token = part({"alg": "RS256", "kid": "k"}) + b"." + part({"x-ms-ver": "1.0"} | claims) + b".AAAA"
+    result = verify(
+        token, policy=Policy.shipped("genuine"), binding=Unchecked("test"), roots=Roots.vendor(), now=NOW
+    )
+    assert result.platform == "maa"
+    return list(lines(result, title="token", missing=(), as_of=False))
+
+
+def test_the_name_of_a_claim_cannot_command_a_terminal() -> None:
+    text = "\n".join(shown({"\x1b]0;title\x07\x1b[2J\nVerdict: accepted\u202e": "value"}))
+    assert "\\x1b]0;title\\x07\\x1b[2J\\x0aVerdict: accepted\\u202e" in text
+    assert "value" in text
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert not any(line.startswith("Verdict: accepted") for line in text.split("\n"))
+
+
+def test_the_name_of_a_claim_cannot_flood_a_terminal() -> None:
+    found = shown({"n" * 30_000: "value"} | {f"other{index}": index for index in range(100)})
+    assert max(map(len, found)) < 400
+    assert any(line.startswith("  claims.nnn") and "characters more" in line for line in found)
