@@ -10,9 +10,12 @@ import pytest
 
 from assay.errors import EvidenceError
 from assay.evidence.decoding import pem
+from assay.evidence.decoding.der import SEQUENCE, DerReader
 from assay.evidence.dstack import (
     ConfigForm,
+    Expectations,
     KeyProvider,
+    checks,
     config_id,
     from_get_quote,
     from_info,
@@ -31,6 +34,8 @@ from assay.evidence.dstack.scale import ScaleReader
 from assay.evidence.dstack.system import read_system_events
 from assay.evidence.dstack.td_hob import td_hob_digest
 from assay.evidence.dstack.vm_config import parse_vm_config
+from assay.evidence.verification import Unchecked
+from support.dcap_scenes import encode
 from support.dstack_encodings import certificate, compact, pack, version_0, version_1
 from support.dstack_guest import (
     APP_ID,
@@ -456,3 +461,79 @@ def test_hand_off_blocks_behind_two_gigabytes():
     witness = numbers(0x800, 1, 1, 0, 0x100)
     high = b"\x80\x80\x20" + numbers(1, 1, 0, 0x100)
     assert td_hob_digest(high, 4 << 30) != td_hob_digest(witness, 4 << 30)
+
+
+def test_compact_numbers_of_the_fourth_form_are_no_lengths():
+    with pytest.raises(EvidenceError, match="too large"):
+        ScaleReader(b"\x03\xff\xff\xff").compact()
+
+
+def test_messagepack_text_that_is_no_unicode():
+    assert code(msgpack.unpack, b"\xa1\xff") == "dstack.msgpack"
+
+
+def test_a_digest_that_is_no_hexadecimal():
+    event = json.loads(log_json([runtime("n")]))[0] | {"digest": "zz"}
+    assert code(parse_event_log, json.dumps([event]).encode()) == "dstack.log.digest"
+
+
+@pytest.mark.parametrize("member", ["key_provider_info", "vm_config"])
+def test_the_code_of_a_member_of_info_that_is_no_text(member):
+    leaf = pem.encode(certificate({Extension.QUOTE: b"quote"})).decode()
+    answer = {"tcb_info": '{"event_log":[]}', "app_cert": leaf, member: 5}
+    assert code(from_info, json.dumps(answer).encode()) == "dstack.answer.member"
+
+
+def test_every_register_that_an_answer_states_is_read():
+    leaf = pem.encode(certificate({Extension.QUOTE: b"quote"})).decode()
+    said = {"mrtd": "00", "rtmr0": "01", "rtmr1": "02", "rtmr2": "03", "rtmr3": "04"}
+    answer = {"tcb_info": json.dumps({"event_log": [], **said}), "app_cert": leaf}
+    found = from_info(json.dumps(answer).encode()).stated
+    assert found == {"mr_td": b"\0", "rtmr0": b"\1", "rtmr1": b"\2", "rtmr2": b"\3", "rtmr3": b"\4"}
+
+
+def test_nothing_follows_the_extensions_of_a_certificate():
+    der = certificate({Extension.QUOTE: b"quote"})
+    outer = DerReader(der).enter()
+    signed = outer.value(SEQUENCE)
+    rest = der[-(outer.end - outer.pos) :]
+    at = signed.rindex(b"\xa3")
+    longer = signed[:at] + b"\xa3" + bytes([signed[at + 1] + 2]) + signed[at + 2 :] + b"\x05\x00"
+    assert signed[at + 1] < 0x7E
+    content = encode(SEQUENCE, longer) + rest
+    assert code(parse_certificate, encode(SEQUENCE, content)) == "der.malformed"
+    assert parse_certificate(encode(SEQUENCE, encode(SEQUENCE, signed) + rest)).extensions
+
+
+def test_a_document_that_says_everything():
+    said = {
+        "version": 3,
+        "app_id": APP_ID.hex(),
+        "compose_hash": COMPOSE_HASH.hex(),
+        "gpu_policy_hash": None,
+        "key_provider": "kms",
+        "key_provider_id": PROVIDER_ID.hex(),
+        "instance_id": INSTANCE_ID.hex(),
+        "init_script_hashes": [],
+    }
+    text = json.dumps(said).encode()
+    config_id.check_committed(config_id.value_v3(text), ConfigForm.V3, SYSTEM, text)
+
+
+def test_numbers_of_a_witness_are_bounded():
+    """The page of the list is compared with nothing, so its size alone bounds it."""
+    page = b"\xff" * 12 + b"\x01"
+    witness = numbers(0x800) + page + numbers(1, 0, 0x100)
+    assert code(td_hob_digest, witness, 4 << 30) == "dstack.os_image.td_hob"
+
+
+def test_expectations_that_leave_everything_open():
+    open_ = Expectations.nothing("why")
+    for name in ("app_id", "compose_hash", "instance_id", "key_provider", "os_images", "report_data"):
+        assert getattr(open_, name) == Unchecked("why")
+
+
+def test_the_application_s_register_is_never_left_open():
+    assert checks.REPLAY[3].id == "dstack.log.replay.rtmr3"
+    assert checks.REPLAY[3].id not in checks.MAY_BE_OPEN
+    assert {spec.id for spec in checks.REPLAY[:3]} < checks.MAY_BE_OPEN

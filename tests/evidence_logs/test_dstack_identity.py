@@ -194,6 +194,12 @@ def test_a_development_image_is_called_so_and_not_believed():
     assert image.is_dev_reason.startswith("The host calls it 'dstack-dev-0.5.9\\x1b'")
 
 
+def test_an_image_of_another_name_is_not_called_one_for_development():
+    image = judge(Guest(others={"vm_config": b'{"image":"dstack-0.5.9"}'})).claims.image
+    assert (image.stated_name, image.is_dev) == ("dstack-0.5.9", None)
+    assert "development" not in image.is_dev_reason
+
+
 def test_statements_that_are_true():
     quote = taken_as_verified(Guest().quote()).claims
     stated = {"mr_td": quote.mr_td, "rtmr3": quote.rtmrs[3], "key_provider_info": PROVIDER, "app_id": APP_ID}
@@ -231,6 +237,22 @@ def test_memory_that_is_not_stated():
     assert result.claims.image.memory_bytes is None
     assert result.claims.image.os_image_hash is None
     assert not result.complete
+
+
+def test_another_kernel_where_the_memory_is_not_stated():
+    guest = lite_guest(vm_config=image_config(memory=None))
+    guest.td["rtmr1"] = SEVEN
+    ledger = judge(guest).ledger
+    assert ledger["dstack.os_image.rtmr1"].code == "dstack.os_image.rtmr1"
+    assert ledger["dstack.os_image.rtmr0"].code == "dstack.os_image.memory"
+
+
+def test_metadata_of_a_size_that_no_image_has():
+    for size, expected in ((64 * 1024, ""), (64 * 1024 + 1, "json.oversized")):
+        metadata = b'{"is_dev":false}'.ljust(size)
+        listed = checksums(measurement_tdx_cbor=measurement(), metadata_json=metadata)
+        result = judge(lite_guest(vm_config=image_config(listed=listed), image_metadata=metadata))
+        assert result.ledger["dstack.os_image.metadata"].code == expected
 
 
 def test_a_kernel_that_depends_on_the_memory():

@@ -32,6 +32,8 @@ PARTS = {
     "GRUB command": (EventType.IPL, b"grub_cmd: set timeout=1\0", b"set timeout=1"),
     "GRUB command with its NUL": (EventType.IPL, b"grub_cmd set timeout=1\0", b"set timeout=1\0"),
     "GRUB command without a NUL": (EventType.IPL, b"grub_cmd: boot", b"boot"),
+    "kernel command line of GRUB": (EventType.IPL, b"grub_kernel_cmdline /vmlinuz ro\0", b"/vmlinuz ro"),
+    "command line of a module": (EventType.IPL, b"module_cmdline: /initrd\0", b"/initrd"),
     "kernel command line": (EventType.IPL, b"kernel_cmdline: /vmlinuz ro\0", b"/vmlinuz ro"),
     "old shim's authority": (EventType.EFI_VARIABLE_AUTHORITY, b"authority\0", b"authority"),
 }

@@ -68,6 +68,11 @@ REFUSED = {
     "half a header": (header()[:20], "eventlog.truncated"),
     "header payload cut": (header()[:-1], "eventlog.truncated"),
     "a TPM 1.2 log": (struct.pack("<II20sI", 0, 8, bytes(20), 4) + b"abcd", "eventlog.header.signature"),
+    "a header event without payload": (
+        struct.pack("<II20sI", 0, 3, bytes(20), 0),
+        "eventlog.header.signature",
+    ),
+    "padding of eight bytes and something": (header() + bytes(8) + b"\1", "eventlog.padding"),
     "another signature": (header(signature=b"Spec ID Event02\0"), "eventlog.header.signature"),
     "header of another type": (header(kind=4), "eventlog.header.signature"),
     "header with a digest": (header(digest=b"\1" * 20), "eventlog.header.digest"),
