@@ -7,7 +7,6 @@ policy tolerates, and adding any other key can only refuse more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from assay.appraisal.fields import (
@@ -35,13 +34,14 @@ from assay.appraisal.vocabulary import (
     RUNGS,
     SGX_TYPES,
 )
+from assay.evidence.records import record
 
 VERSION: Final = 1
 MAX_GRACE_DAYS: Final = 36500
 ADVISORY_CHARACTERS: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Grace:
     """``[tcb.grace]``: for how long a component may stay out of date."""
 
@@ -71,7 +71,7 @@ class Grace:
     ] = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tcb:
     """``[tcb]``: the state of patches of platform, module and quoting enclave."""
 
@@ -115,7 +115,7 @@ class Tcb:
     ] = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attributes:
     """``[attributes]``: properties with which the TD was launched. false forbids the bit, true demands it."""
 
@@ -155,7 +155,7 @@ class Attributes:
     ] = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hardware:
     """``[hardware]``: which machines; a leaked attestation key of any other machine is then of no use."""
 
@@ -183,7 +183,7 @@ class Hardware:
     smt: Annotated[bool | None, Key(Flag(), "Whether hyper-threading is on.")] = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tdx:
     """``[tdx]``: what was measured into the TD."""
 
@@ -206,7 +206,7 @@ class Tdx:
     mr_seam: Annotated[Allowed | None, Key(Register(48), "The very build of the TDX module.")] = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sgx:
     """``[sgx]``: what was measured into the enclave."""
 
@@ -243,7 +243,7 @@ class Sgx:
 KEY_PROVIDERS: Final = ("kms", "local-sgx", "tpm", "none")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Dstack:
     """``[dstack]``: what a dstack guest's event log says, once it replays to the quote."""
 
@@ -268,7 +268,7 @@ MAX_AGE_HOURS: Final = 24 * 366
 MAX_AGE_SECONDS: Final = 86400
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Freshness:
     """``[freshness]``: how old may be what the result rests on."""
 
@@ -285,7 +285,7 @@ class Freshness:
     ] = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Isolation:
     """``[isolation]``: what stands between the workload and the agent that attests it."""
 
@@ -313,7 +313,7 @@ class _Version(Kind):
         return {"const": VERSION}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Document:
     """A whole policy file."""
 
@@ -348,6 +348,14 @@ class Document:
         Key(
             ListOf(Choice(FORGEABLE)),
             "Hardware that is admitted although its evidence can be forged by anybody, each by name.",
+        ),
+    ] = None
+    together: Annotated[
+        tuple[str, ...] | None,
+        Key(
+            ListOf(Choice(PLATFORMS), least=2, counted=True),
+            "Platforms whose evidence is demanded together, each as often as it stands here; evidence of one"
+            " of them alone is refused.",
         ),
     ] = None
     tcb: Annotated[

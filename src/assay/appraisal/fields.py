@@ -8,11 +8,11 @@ from __future__ import annotations
 import difflib
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 from assay.errors import PolicyError
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,7 +91,7 @@ class Kind(ABC):
         """Return what the reference says of the values, in Markdown."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Text(Kind):
     """One line of printable ASCII."""
 
@@ -111,7 +111,7 @@ class Text(Kind):
         return {"type": "string", "minLength": 1, "maxLength": self.longest, "pattern": "^[ -~]+$"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Integer(Kind):
     """A whole number in a range, both ends included."""
 
@@ -132,7 +132,7 @@ class Integer(Kind):
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Flag(Kind):
     """True or false."""
 
@@ -148,7 +148,7 @@ class Flag(Kind):
         return {"type": "boolean"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Choice(Kind):
     """One word of a closed vocabulary."""
 
@@ -170,17 +170,19 @@ class Choice(Kind):
         return {"type": "string", "enum": list(self.words)}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ListOf(Kind):
     """A list of distinct values of one kind.
 
     Attributes:
         item: What each entry holds.
         least: Entries, at least; an empty allow-list would allow nothing, so it is a mistake.
+        counted: Whether an entry may stand there more than once, and then means that many.
     """
 
     item: Kind
     least: int = 1
+    counted: bool = False
 
     def _decode(self, value: object, path: str) -> tuple[Any, ...]:
         if not isinstance(value, list):
@@ -191,12 +193,14 @@ class ListOf(Kind):
                 f"{path} must have {self.least} to {MAX_LIST} entries, not {len(value)}.",
                 path=path,
             )
-        found: dict[Any, None] = {}
+        found: list[Any] = []
+        seen: set[Any] = set()
         for index, entry in enumerate(value):
             decoded = self.item.decode(entry, f"{path}[{index}]")
-            if decoded in found:
+            if decoded in seen and not self.counted:
                 raise wrong_value(f"{path}[{index}]", entry, "different from the entries before it")
-            found[decoded] = None
+            seen.add(decoded)
+            found.append(decoded)
         return tuple(found)
 
     def __str__(self) -> str:
@@ -208,11 +212,11 @@ class ListOf(Kind):
             "items": self.item.schema(),
             "minItems": self.least,
             "maxItems": MAX_LIST,
-            "uniqueItems": True,
+            "uniqueItems": not self.counted,
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hex(Kind):
     """Exactly ``size`` bytes, as hexadecimal digits without prefix or separators."""
 
@@ -243,7 +247,7 @@ class Hex(Kind):
         return {"type": "string", "pattern": f"^[0-9a-fA-F]{{{2 * self.size}}}$"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Version(Kind):
     """A version of three numbers, each 0 to 255, without leading zeros: ``1.55.21``."""
 
@@ -262,7 +266,7 @@ class Version(Kind):
         return {"type": "string", "pattern": f"^{_VERSION}$"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pinned(Kind):
     """A word, a colon and any number of bytes up to a bound, as hexadecimal digits: ``kms:3059...``."""
 
@@ -293,7 +297,7 @@ class Pinned(Kind):
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Allowed:
     """The values that one register may hold.
 
@@ -306,7 +310,7 @@ class Allowed:
     by_reference: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Register(Kind):
     """A list of values of ``size`` bytes, or the word ``reference``."""
 
@@ -326,7 +330,7 @@ class Register(Kind):
         return {"oneOf": [{"const": REFERENCE}, ListOf(Hex(self.size)).schema()]}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AnyRegister(Kind):
     """A list of values of one of several sizes, or the word ``reference``: the machine chose the hash."""
 
@@ -351,7 +355,7 @@ class AnyRegister(Kind):
         return {"oneOf": [{"const": REFERENCE}, *lists]}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Key:
     """What loader and schema know of one key; stands in the ``Annotated`` type of its dataclass field.
 
@@ -370,7 +374,7 @@ def keys_of(table: type[Any]) -> dict[str, Key]:
     return {name: hint.__metadata__[0] for name, hint in hints.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Table(Kind):
     """A table whose keys are the fields of a dataclass, each ``Annotated`` with its ``Key``.
 

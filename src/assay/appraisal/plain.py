@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -24,6 +23,8 @@ def ready(value: Any) -> Any:
 
 
 def _composed(value: Any) -> Any:
+    from dataclasses import fields, is_dataclass  # noqa: PLC0415 - costly, and most results are never shown
+
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: ready(getattr(value, field.name)) for field in fields(value) if field.repr}
     if isinstance(value, Mapping):

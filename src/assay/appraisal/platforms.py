@@ -13,11 +13,12 @@ A module is imported when a policy or a result first names its platform, so that
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
+
+from assay.evidence.records import field, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -52,7 +53,7 @@ def _no_tcb(claims: Any) -> TcbClaims | None:  # noqa: ARG001 - the signature of
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PlatformAppraisal:
     """One platform, as appraisal sees it.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.fields import nearest
@@ -15,6 +14,7 @@ from assay.appraisal.rules import context
 from assay.appraisal.rules.subject import Workshop
 from assay.errors import PolicyError
 from assay.evidence.ledger import Check, CheckSpec, Outcome
+from assay.evidence.records import field, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ _CONJUNCTION: Final = b"assay/policy/conjunction/v1\0"
 _UNREACHED: Final = "policy.unauthenticated"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CompiledPlatform:
     """What a policy does with evidence of one platform.
 
@@ -42,7 +42,7 @@ class CompiledPlatform:
     unreached: tuple[Check, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Policy:
     """A compiled appraisal policy.
 
@@ -119,6 +119,8 @@ class Policy:
         The other's checks stand in the ledger under ``policy.added``. Its ``accept`` lines count for its own
         checks only, so it can never relax this one.
         """
+        from dataclasses import replace  # noqa: PLC0415 - costly, and most policies stand alone
+
         parts = (other, *other.also)
         first = len(self.also) + 1
         added = tuple(

@@ -81,6 +81,13 @@ def _refuse_contradictions(document: Document) -> None:
                 f" {' or '.join(document.platforms)}.",
                 f'Remove "{word}".',
             )
+    strangers = sorted(set(document.together or ()) - set(document.platforms))
+    if strangers:
+        raise _contradiction(
+            "together",
+            f"together demands {strangers[0]}, which is not among the platforms: nothing could pass.",
+            f'Add "{strangers[0]}" to platforms, or remove it from together.',
+        )
     for section, platforms in TABLES.items():
         if getattr(document, section) is not None and not set(platforms) & set(document.platforms):
             about = " or ".join(platforms)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +10,7 @@ from assay.appraisal.plain import ready
 from assay.appraisal.vocabulary import WEAKNESSES
 from assay.errors import EvidenceError
 from assay.evidence.ledger import Ledger, Outcome
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,7 +33,7 @@ class Verdict(StrEnum):
     GENUINE_NOT_BOUND = "genuine_not_bound"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttestationResult:
     """The outcome of one appraisal.
 

@@ -6,12 +6,12 @@ claimed. A vector never says more than the ledger does: a claim is affirming onl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.platforms import platform_of
 from assay.appraisal.vocabulary import FORGEABLE, TOKENS, WEAKNESSES
 from assay.evidence.ledger import Outcome
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from assay.appraisal.result import AttestationResult as Appraised
@@ -62,7 +62,7 @@ def tier(value: int) -> str:
     return "warning" if -96 <= value <= 95 else "contraindicated"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrustClaim:
     """One claim of the vector.
 

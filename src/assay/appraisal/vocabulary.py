@@ -6,9 +6,10 @@ and carries the sentence that a result shows when the evidence has the weakness 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,7 +117,7 @@ SGX_TYPES: Final = ("standard", "scalable", "scalable-with-integrity")
 """Values 0, 1 and 2 of SGXType in the PCK extension (Intel SGX PCK Certificate and CRL Profile, 1.3.5)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Weakness:
     """One weakness that evidence can have and a policy can admit by name.
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from assay.appraisal.policy import Policy
     from assay.appraisal.result import AttestationResult
-    from assay.evidence.dstack import Presented
+    from assay.evidence.dstack import Attestation, Presented
     from assay.evidence.eventlog.result import LogResult
     from assay.evidence.roots import Roots
     from assay.evidence.verification import Binding, EvidenceResult
@@ -47,7 +47,7 @@ def verify(
     materials: Materials | None = None,
     references: Mapping[str, frozenset[bytes]] | None = None,
     context: Context = _NOTHING_KNOWN,
-    event_log: Presented | CcelData | None = None,
+    event_log: Presented | CcelData | Attestation | None = None,
     facts: FactCache | None = None,
     platform: str | None = None,
     terms: Terms = _NOTHING_STATED,
@@ -95,15 +95,32 @@ def verify(
 
 
 def _verified_log(
-    evidence: EvidenceResult[Any], event_log: Presented | CcelData | None
+    evidence: EvidenceResult[Any], event_log: Presented | CcelData | Attestation | None
 ) -> LogResult[Any] | None:
-    """Return the log as its verifier sees it; None when there is none, or no quote to check it against."""
-    if event_log is None or evidence.platform != "tdx" or not evidence.authentic:
+    """Return the log as its verifier sees it; None when there is none, or nothing to check it against."""
+    if event_log is None or not evidence.authentic:
         return None
+    if evidence.platform != "tdx":
+        return _verified_guest(evidence, event_log)
     if isinstance(event_log, CcelData):
         from assay.evidence.eventlog.ccel import verify_ccel  # noqa: PLC0415 - the same
 
         return verify_ccel(evidence, event_log.data, registers=event_log.registers)
-    from assay.evidence.dstack import Expectations, verify_identity  # noqa: PLC0415 - needed for this format alone
+    from assay.evidence.dstack import Expectations, Presented, verify_identity  # noqa: PLC0415 - for this format
 
+    if not isinstance(event_log, Presented):
+        return None
     return verify_identity(evidence, event_log, expected=Expectations.nothing("left to the policy"))
+
+
+def _verified_guest(
+    evidence: EvidenceResult[Any], event_log: Presented | CcelData | Attestation
+) -> LogResult[Any] | None:
+    """Return what a dstack attestation says beside other evidence than TDX; None for any other log."""
+    if isinstance(event_log, CcelData):
+        return None
+    from assay.evidence.dstack import Attestation, verify_guest  # noqa: PLC0415 - needed for this format alone
+
+    if not isinstance(event_log, Attestation) or event_log.variant == "tdx":
+        return None
+    return verify_guest(evidence, event_log)

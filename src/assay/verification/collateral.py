@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import AssayError, EndorsementError, EvidenceError
 from assay.evidence.dcap.collateral import Collateral
 from assay.evidence.dcap.documents import parse_tcb_info
+from assay.evidence.records import record
 from assay.evidence.x509.crl import RevocationList
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ PCS_FILES: Final = {
 _CA_WORDS: Final = {"platform": b"Platform CA", "processor": b"Processor CA"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Candidate:
     """One bundle, as far as it was looked at.
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from assay.errors import EvidenceError
+from assay.evidence.records import record
 
 _FIRMWARE_REGISTERS: Final = frozenset({0, 1})
 _LOADER_REGISTER: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CcelData:
     """A firmware event log (CCEL).
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
+from assay.evidence.records import record
 from assay.evidence.verification import Unchecked
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _NO_AUDIENCE: Final = Unchecked("no audience was stated")
 _NO_USER_DATA: Final = Unchecked("nothing was handed to the paravisor")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Terms:
     """What some formats let a Relying Party compare, beside the binding.
 
@@ -43,7 +43,7 @@ class Terms:
     nitro_validity: Literal["now", "document"] = "now"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Given:
     """What every format's verifier is given.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 
 
 def rules(shop: Workshop) -> Iterator[Rule]:
-    """Return the rules that hold on every platform: anchor, then ages, then isolation."""
+    """Return the rules that hold on every platform: anchor, company, then ages, then isolation."""
     yield _only_simulated(shop) if shop.document.simulated == "only" else _no_simulated(shop)
+    if shop.document.together is not None:
+        yield _together(shop, shop.document.together)
     freshness = shop.document.freshness or Freshness()
     if freshness.collateral_max_age_hours is not None:
         yield _collateral_age(shop, freshness.collateral_max_age_hours)
@@ -25,6 +28,42 @@ def rules(shop: Workshop) -> Iterator[Rule]:
     least = (shop.document.isolation or Isolation()).min
     if least is not None:
         yield _isolation(shop, least)
+
+
+def company_defect(demanded: tuple[str, ...], company: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return what is wrong with the company of evidence that a policy demands together.
+
+    Args:
+        demanded: Platforms, each as often as there must be evidence of it.
+        company: Platforms of the evidence that there is.
+
+    Returns:
+        Last part of the code and a sentence; None when each is there exactly as often as demanded.
+    """
+    wanted, there = Counter(demanded), Counter(company)
+    if not company:
+        return "alone", f"The policy demands {_counted(wanted)} together; this was appraised alone."
+    for platform, times in wanted.items():
+        if there[platform] != times:
+            return (
+                "missing" if there[platform] < times else "repeated",
+                f"The policy demands {_counted(wanted)} together; there is {_counted(there)}.",
+            )
+    return None
+
+
+def _counted(platforms: Counter[str]) -> str:
+    return ", ".join(name if times == 1 else f"{name} ({times} times)" for name, times in platforms.items())
+
+
+def _together(shop: Workshop, demanded: tuple[str, ...]) -> Rule:
+    spec = shop.spec("together", "all the evidence that is demanded together was appraised together")
+
+    def judge(subject: Subject) -> Check:
+        defect = company_defect(demanded, subject.context.company)
+        return spec.passed if defect is None else failed(spec, "together", *defect)
+
+    return Rule(spec, judge)
 
 
 def _no_simulated(shop: Workshop) -> Rule:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.evidence.ledger import Check, CheckSpec, Outcome
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ROOT_BYTES: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Context:
     """What the Relying Party knows besides the evidence, from its own side alone.
 
@@ -28,14 +28,17 @@ class Context:
         installation_roots: SHA-256 of the DER of this installation's own roots, 32 bytes each, one for each
             vendor that is simulated: the only anchors under which simulated evidence can be admitted.
         nonce_made_at: When the nonce that the evidence answers was made; None when it is not known.
+        company: Platforms of all the evidence that is appraised together with this piece, its own included;
+            empty when it is appraised alone. Whoever appraises the whole says so, and nobody else.
     """
 
     isolation: str | None = None
     installation_roots: frozenset[bytes] = frozenset()
     nonce_made_at: datetime | None = None
+    company: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
+@record
 class Subject:
     """One piece of authentic evidence under appraisal, with everything that a rule may look at.
 
@@ -63,7 +66,7 @@ class Subject:
     admitted: list[str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rule:
     """One requirement of a policy, compiled.
 
@@ -76,7 +79,7 @@ class Rule:
     judge: Callable[[Subject], Check]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Workshop:
     """Makes the checks of one policy.
 
@@ -149,6 +152,7 @@ def nested(rule: Rule, claims_of: Callable[[Any], Any], tcb_of: Callable[[Any], 
         claims_of: Takes the composite Claims, returns the inner platform's.
         tcb_of: Takes the inner Claims, returns those of their DCAP part, or None.
     """
+    from dataclasses import replace  # noqa: PLC0415 - costly, and only composite evidence has inner parts
 
     def judge(subject: Subject) -> Check:
         inner = claims_of(subject.claims)

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _BOOT: Final = ("pcr4", "pcr7")
 _UNIFIED: Final = ("pcr11",)
-_NO_LOG: Final[Callable[[Any], None]] = lambda _: None  # noqa: E731 - no verifier looks at a log of Azure's
 _NO_TCB: Final[Callable[[Any], None]] = lambda _: None  # noqa: E731 - the signature that nested rules take
 
 
@@ -111,7 +110,7 @@ def _azure(shop: Workshop) -> Iterator[Rule]:
             wanted=azure.ak_certificate,
             title="Azure certified the attestation key",
         )
-    yield from _registers(shop, attrgetter("tpm"), _NO_LOG)
+    yield from _registers(shop, attrgetter("tpm"), attrgetter("log"))
 
 
 def _setting(name: str) -> Callable[[Any], bool | None]:

@@ -1,4 +1,4 @@
-"""The virtual TPM beside a dstack guest's TDX quote, as the verifier of Google's VMs takes it.
+"""The TDX quote and the virtual TPM's of a dstack guest, as the verifier of Google's VMs takes them.
 
 The parts are taken as they are: message, signature, PCR values and certificate. The public key is read out of
 the certificate, which alone vouches for it; of the rest of Google's container dstack carries nothing.
@@ -24,7 +24,7 @@ RELIED_PCRS: Final = frozenset({0, 2, 14})
 
 
 def vm_evidence(attestation: Attestation) -> GoogleVmEvidence:
-    """Return the virtual TPM's part of an attestation.
+    """Return the evidence of an attestation in its parts.
 
     Raises:
         EvidenceError: ``dstack.attestation.tpm`` when it has none, or no readable certificate.
@@ -40,4 +40,5 @@ def vm_evidence(attestation: Attestation) -> GoogleVmEvidence:
         ak_public=public,
         quotes=(BankQuote(tpm.message, tpm.signature, int(Algorithm.SHA256), tpm.pcrs),),
         ak_certificate=tpm.certificate,
+        td_quote=attestation.evidence,
     )

@@ -6,8 +6,8 @@
                     events.
     aws-nitro-tpm   the document signs the report data; PCR14 holds the events, PCR8 may hold the
                     configuration, PCR4, PCR7 and PCR12 the boot.
-    gcp-tdx         beside the TDX quote, which ``identity`` judges with its event log: the virtual TPM's
-                    quote is about the hash of that quote, and PCR14 holds the same events.
+    gcp-tdx         the TDX quote holds the report data, and RTMR3 the events; the virtual TPM's quote is
+                    about the hash of that quote, and PCR14 holds the same events.
 
 The platform's verifier authenticates; what it authenticated is compared here with what stands beside it.
 
@@ -26,6 +26,7 @@ from assay.evidence.decoding import cbor
 from assay.evidence.dstack import checks, nitro, order
 from assay.evidence.dstack.claims import AppEvent
 from assay.evidence.dstack.config_id import check_document, host_data, value_v2
+from assay.evidence.dstack.events import RUNTIME_REGISTER
 from assay.evidence.dstack.fields import refuse, unbase64
 from assay.evidence.dstack.os_image import parse_checksums
 from assay.evidence.dstack.system import read_system_events
@@ -45,7 +46,7 @@ PLATFORMS: Final = {
     "sev-snp": "snp",
     "nitro-enclave": "nitro",
     "aws-nitro-tpm": "nitro-tpm",
-    "gcp-tdx": "gcp-vtpm",
+    "gcp-tdx": "gcp-tdx",
 }
 """Variant to the platform whose evidence is compared here."""
 EVENT_PCR: Final = 14
@@ -95,6 +96,16 @@ GCP_QUOTE = CheckSpec(
     "the virtual TPM's quote is about the TDX quote beside it",
     f"{_ATTEST}, verify_with_time (GcpTdx): qualified_data is SHA-256 of the quote",
 )
+GCP_REPORT_DATA = CheckSpec(
+    "dstack.gcp.report_data",
+    "the report data beside the quotes are the ones in the TDX quote",
+    f"{_ATTEST}, verify_tdx_quote_with_events",
+)
+GCP_RTMR3 = CheckSpec(
+    "dstack.gcp.rtmr3",
+    "the runtime events, and no others, made the TDX quote's RTMR3",
+    f"{_ATTEST}, verify_tdx_quote_with_events",
+)
 GCP_EVENTS = CheckSpec(
     "dstack.gcp.events",
     "the runtime events, and no others, made PCR14",
@@ -118,7 +129,7 @@ CHECKS: Final = {
         NITRO_TPM_CONFIG,
         NITRO_TPM_IMAGE,
     ),
-    "gcp-tdx": (GUEST, GCP_QUOTE, GCP_EVENTS, *_EVENTS, GCP_BOOT),
+    "gcp-tdx": (GUEST, GCP_REPORT_DATA, GCP_QUOTE, GCP_RTMR3, GCP_EVENTS, *_EVENTS, GCP_BOOT),
 }
 """Variant to its checks, in the order in which they are made."""
 
@@ -145,8 +156,7 @@ def verify_guest(evidence: EvidenceResult[Any], attestation: Attestation) -> Log
     """Compare an attestation with its platform's verified evidence. Never raises for bad evidence.
 
     Args:
-        evidence: The result of verifying what the attestation carries: the report, the document, or for
-            ``gcp-tdx`` the virtual TPM's quote.
+        evidence: The result of verifying what the attestation carries.
         attestation: The attestation.
 
     Raises:
@@ -207,9 +217,11 @@ def _nitro_tpm(ledger: LedgerBuilder, found: Attestation, claims: Any) -> GuestC
 
 
 def _gcp(ledger: LedgerBuilder, found: Attestation, claims: Any) -> GuestClaims:
-    quote = claims.tpm
+    quote, td = claims.tpm, claims.td
+    _same(ledger, GCP_REPORT_DATA, td.report_data == found.report_data, "The TDX quote holds other data.")
     same = quote.extra_data == hashlib.sha256(found.evidence).digest()
     _same(ledger, GCP_QUOTE, same, "The virtual TPM's quote is about something else than the TDX quote.")
+    _lane(ledger, GCP_RTMR3, found.runtime, td.rtmrs[RUNTIME_REGISTER], hashlib.sha384)
     _lane(ledger, GCP_EVENTS, found.runtime, quote.pcrs.get(EVENT_PCR), hashlib.sha256)
     system, later = _system(ledger, found.runtime)
     events = found.tpm.events if found.tpm is not None else ()
@@ -262,12 +274,12 @@ def _lane(
     register: bytes | None,
     algorithm: Callable[..., Any],
 ) -> None:
-    """Check that runtime events make a PCR whose bank hashes with ``algorithm``."""
+    """Check that runtime events make a register that hashes with ``algorithm``."""
     try:
         made = _replayed((algorithm(event.rebuilt_preimage()).digest() for event in events), algorithm)
     except EvidenceError as error:
         raise ledger.fail(spec, error.code, error.message) from error
-    _same(ledger, spec, register == made, f"The runtime events do not make PCR{EVENT_PCR}.")
+    _same(ledger, spec, register == made, "The runtime events do not make the register.")
 
 
 def _replayed(digests: Iterable[bytes], algorithm: Callable[..., Any]) -> bytes:

@@ -6,10 +6,11 @@ looks like in ``recognition.py``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
+
+from assay.evidence.records import field, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,7 @@ _MODULES: Final = {
 REPORT_DATA_BYTES: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Format:
     """How one platform's evidence is verified.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,12 +31,15 @@ def _verify(
 ) -> EvidenceResult[Any]:
     binding, explained = given.binding, BOOT_PCRS
     parts: bytes | GoogleVmEvidence = evidence
-    if tee == "none" and looks_versioned(evidence):
-        parts, explained = _of_dstack(evidence), RELIED_PCRS
     report_data = binding if tee == "tdx" else _NO_TD
     if isinstance(report_data, Expected):
         # Both carry the session's nonce: the quote as it is, the report data filled up to their size.
         report_data = Expected(report_data.value.ljust(REPORT_DATA_BYTES, b"\0"))
+    if looks_versioned(evidence) and (found := _of_dstack(evidence)) is not None:
+        parts, explained = found, RELIED_PCRS
+        if isinstance(binding, Expected) and tee == "tdx":
+            # In dstack the session stands in the report data, and the TPM signs the quote that holds them.
+            binding = Expected(hashlib.sha256(found.td_quote or b"").digest())
     return verify_google_vm(
         parts,
         tee=tee,
@@ -49,12 +53,12 @@ def _verify(
     )
 
 
-def _of_dstack(evidence: bytes) -> bytes | GoogleVmEvidence:
-    """Return the virtual TPM's part of a dstack attestation; as it is when it cannot be read."""
+def _of_dstack(evidence: bytes) -> GoogleVmEvidence | None:
+    """Return the parts of a dstack attestation; None when it cannot be read."""
     try:
         return vm_evidence(open_attestation(evidence, variants=("gcp-tdx",)))
     except EvidenceError:
-        return evidence
+        return None
 
 
 def _endorse(materials: Materials, first: EvidenceResult[Any], given: Given) -> GoogleVmEndorsements | None:
