@@ -18,7 +18,9 @@ import pytest
 
 from assay.errors import EvidenceError
 from assay.evidence.azure import SNP_CHECKS, TDX_CHECKS, checks
+from assay.evidence.azure.forms import MAX_CONTAINER_BYTES
 from assay.evidence.eventlog.algorithms import Algorithm
+from assay.evidence.eventlog.kinds import EventType
 from assay.evidence.ledger import CheckSpec, Outcome
 from assay.evidence.tpm.signature import Scheme
 from assay.simulator.azure import AzureScene
@@ -53,6 +55,7 @@ def proves(spec: CheckSpec, code: str = "", *, platforms: tuple[str, ...] = PLAT
 def test_nothing_is_wrong_without_a_defect(platform):
     stage = scene(platform)
     stage.certify()
+    stage.log = stage.boot()
     stage.form = "bundle" if platform == "azure-tdx" else "v1"
     scenario = stage.finish()
     result = judge(scenario, evidence=scenario.parts)
@@ -65,6 +68,7 @@ def test_nothing_is_wrong_without_a_defect(platform):
     assert result.claims.runtime.setting("secure-boot") is True
     assert result.claims.runtime.setting("vmUniqueId") is None
     assert result.claims.tpm.selection == tuple(range(24))
+    assert result.claims.log.explained == frozenset(range(8))
     assert not result.claims.debug
     not_applicable = {c.id for c in result.ledger if c.outcome is Outcome.NOT_APPLICABLE}
     assert not_applicable == set()
@@ -167,7 +171,7 @@ def numbers_that_are_truth_values(stage):
 
 @proves(checks.CONTAINER, "azure.container.layout")
 def container_longer_than_any(stage):
-    stage.after = lambda data: data + b" " * (256 * 1024)
+    stage.after = lambda data: data + b" " * (MAX_CONTAINER_BYTES)
 
 
 @proves(checks.CONTAINER, "azure.container.layout", platforms=TDX)
@@ -630,6 +634,74 @@ def nonce_that_only_begins_as_expected(stage):
     stage.quote.extra_data = NONCE + b"\0"
 
 
+# --- The event log; a bundle carries it, and so do parts
+
+
+def logged(stage):
+    stage.log = stage.boot()
+    return stage.log
+
+
+def _separates(event, register):
+    return event.register == register and event.kind == EventType.SEPARATOR
+
+
+@proves(checks.QUOTE.selection, "azure.quote.selection.relied")
+def quote_that_leaves_out_what_the_log_explains(stage):
+    logged(stage)
+    stage.indices = (0, 1, 2, 3, 4, 5, 7, 11)
+    stage.quote_again()
+
+
+@proves(checks.LOG.layout, "azure.log.layout.truncated")
+def log_that_ends_in_an_event(stage):
+    logged(stage)
+    stage.after_log = lambda data: data[:-1]
+
+
+@proves(checks.LOG.layout, "azure.log.layout.register")
+def log_of_a_register_that_is_no_pcr(stage):
+    logged(stage).events[-1].register = 24
+
+
+@proves(checks.LOG.bank, "azure.log.bank")
+def log_of_another_bank(stage):
+    log = logged(stage)
+    log.banks = (Algorithm.SHA384,)
+    for event in log.events:
+        event.digests = {Algorithm.SHA384: hashlib.sha384(event.payload).digest()}
+
+
+@proves(checks.LOG.replay, "azure.log.replay.mismatch")
+def log_without_its_last_event(stage):
+    logged(stage).events.pop()
+
+
+@proves(checks.LOG.replay, "azure.log.replay.mismatch")
+def log_of_another_loader(stage):
+    log = logged(stage)
+    event = next(one for one in log.events if one.kind == EventType.EFI_BOOT_SERVICES_APPLICATION)
+    event.digests = {Algorithm.SHA256: hashlib.sha256(b"the loader that was meant").digest()}
+
+
+@proves(checks.LOG.separators, "azure.log.separators.missing")
+def boot_without_a_separator(stage):
+    stage.log = stage.boot([one for one in stage.boot().events if not _separates(one, 2)])
+
+
+@proves(checks.LOG.separators, "azure.log.separators.repeated")
+def boot_that_separates_twice(stage):
+    events = stage.boot().events
+    stage.log = stage.boot([*events, next(one for one in events if _separates(one, 4))])
+
+
+@proves(checks.LOG.payloads, "azure.log.payload.contradicted")
+def payload_that_was_not_measured(stage):
+    log = logged(stage)
+    event = next(one for one in log.events if one.kind == EventType.EFI_VARIABLE_DRIVER_CONFIG)
+    event.payload = event.payload[:-1] + b"\0"
+
+
 # --- The certificate of the attestation key; a bundle carries it, and so do parts
 
 
@@ -734,7 +806,7 @@ def _refused(defect, platform):
     """Verify a scene with one defect: as a container where one holds it, as parts where none does."""
     stage = scene(platform)
     defect.spoil(stage)
-    if stage.certificate is None:
+    if stage.certificate is None and stage.log is None:
         return judge(stage.finish())
     if platform == "azure-snp":
         scenario = stage.finish()

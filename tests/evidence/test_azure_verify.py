@@ -25,6 +25,7 @@ from assay.evidence.azure import (
 from assay.evidence.azure.hcl import AzureError, parse_hcl
 from assay.evidence.azure.runtime import parse_runtime
 from assay.evidence.eventlog.algorithms import Algorithm
+from assay.evidence.eventlog.kinds import EventType
 from assay.evidence.facts import FactCache
 from assay.evidence.ledger import Outcome
 from assay.evidence.roots import Roots
@@ -43,11 +44,62 @@ def test_every_form_of_a_container_holds_the_same_parts(platform, form):
     stage = scene(platform)
     if form == "bundle":
         stage.certify()
+        stage.log = stage.boot()
     stage.form = form
     scenario = stage.finish()
     assert read_container(scenario.container) == scenario.parts
     assert judge(scenario).bound
     assert judge(scenario, evidence=scenario.parts).bound
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_log_explains_the_registers_of_the_boot_and_no_others(platform):
+    stage = scene(platform)
+    assert judge(stage.finish()).claims.log is None
+    stage.log = stage.boot()
+    scenario = stage.finish()
+    result = judge(scenario, evidence=scenario.parts)
+    log = result.claims.log
+    assert log.explained == frozenset(range(8))
+    loaded = [event for event in log.events if event.kind == EventType.EFI_BOOT_SERVICES_APPLICATION]
+    assert [(one.register, one.digest) for one in loaded] == [(4, hashlib.sha256(b"a loader").digest())]
+    names = {region.name for region in result.unsigned}
+    assert "event_log: event of a PCR that is not explained" in names
+    named = [
+        parts for region in result.unsigned if (parts := scenario.parts.event_log[region.start : region.end])
+    ]
+    assert any(b"grub_cmd" in one for one in named)
+    assert not any(b"Exit Boot Services" in one for one in named)
+
+
+def test_what_no_register_covers_of_a_log_is_declared_where_it_stands():
+    """Every number of the log is changed by one: those that are accepted lie in declared regions."""
+    stage = scene("azure-tdx")
+    stage.form, stage.log = "bundle", stage.boot()
+    scenario = stage.finish()
+    facts = FactCache()
+    numbers = list(scenario.parts.event_log)
+    text = json.dumps(numbers).encode()
+    start = scenario.container.find(text)
+    offsets = [start + len(json.dumps(numbers[:at])) - 1 + 2 * bool(at) for at in range(len(numbers))]
+    offsets[0] = start + 1
+    accepted = 0
+    for at in range(0, len(numbers), 7):
+        changed = json.dumps([*numbers[:at], numbers[at] ^ 1, *numbers[at + 1 :]]).encode()
+        result = judge(scenario, evidence=scenario.container.replace(text, changed), facts=facts)
+        declared = any(region.start <= offsets[at] < region.end for region in result.unsigned)
+        accepted += result.authentic
+        assert declared or not result.authentic, (at, result.ledger.unmet())
+    assert 0 < accepted < len(numbers) // 7
+
+
+def test_a_log_beside_a_quote_that_fails_is_all_unsigned():
+    stage = scene("azure-tdx")
+    stage.form, stage.log = "bundle", stage.boot()
+    stage.quote.magic = 0
+    scenario = stage.finish()
+    (_, region) = judge(scenario).unsigned
+    assert json.loads(scenario.container[region.start : region.end]) == list(scenario.parts.event_log)
 
 
 def test_the_certificate_of_a_bundle_may_be_missing():

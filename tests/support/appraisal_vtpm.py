@@ -46,11 +46,11 @@ RUNTIME = RuntimeClaims(
     user_data=None,
 )
 AK = AkCertificate("x.ConfidentialVM.Azure.windows.net", "an authority", bytes(32), VENDOR)
-AZURE_SNP = AzureClaims(SNP, RUNTIME, QUOTE, AK, user_data_bound=True)
+LOG: Any = SimpleNamespace()
+AZURE_SNP = AzureClaims(SNP, RUNTIME, QUOTE, AK, LOG, user_data_bound=True)
 AZURE_TDX = replace(AZURE_SNP, hardware=TDX)
 INSTANCE = Instance("us-central1-a", 12, "a-project", 34, "a-name", 1, production=True, flags={})
 KEY = CertifiedKey(INSTANCE, bytes(32), VENDOR, revocation_checked=True)
-LOG: Any = SimpleNamespace()
 GOOGLE = GoogleVmClaims(QUOTE, KEY, LOG, None, td_bound=False)
 GOOGLE_TDX = GoogleVmClaims(QUOTE, KEY, LOG, TDX, td_bound=True)
 TPM = TpmClaims(QUOTE, LOG, LOG, ak_certified=True, ak_common_name="ak")

@@ -12,6 +12,7 @@ VMs; JWK is RFC 7517 with RFC 7518.
 from __future__ import annotations
 
 from assay.evidence.dcap import checks as dcap
+from assay.evidence.eventlog.boot import LogSpecs
 from assay.evidence.ledger import CheckSpec
 from assay.evidence.snp import checks as snp
 from assay.evidence.tpm.quote import QuoteSpecs
@@ -92,9 +93,12 @@ QUOTE = QuoteSpecs.of("azure.quote")
 QUOTE_CHECKS = tuple(
     spec for spec in QUOTE.all if spec not in (QUOTE.key, QUOTE.attributes, QUOTE.scheme, QUOTE.bank)
 )
+LOG = LogSpecs.of("azure.log")
+# Of a log's checks all but one: the containers of Azure's VMs have no room for a canonical log.
+LOG_CHECKS = tuple(spec for spec in LOG.all if spec is not LOG.canonical)
 
 _BEFORE = (*CONTAINER_CHECKS, *HCL_CHECKS)
-_AFTER = (*QUOTE_CHECKS, USER_DATA, *AK_CHECKS)
+_AFTER = (*QUOTE_CHECKS, *LOG_CHECKS, USER_DATA, *AK_CHECKS)
 SNP_CHECKS = (
     *_BEFORE,
     *(spec for spec in snp.CHECKS if spec is not snp.BINDING),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from assay.evidence.azure.runtime import RuntimeClaims
+    from assay.evidence.eventlog.boot import BootLogClaims
     from assay.evidence.snp.claims import SnpClaims
     from assay.evidence.tdx.claims import TdxClaims
     from assay.evidence.tpm.claims import TpmQuoteClaims
@@ -41,6 +42,7 @@ class AzureClaims:
         tpm: The quote of the virtual TPM that runs in the paravisor: what booted.
         ak_certificate: Azure's certificate for the TPM's attestation key; None when there was none, or none
             whose chain could be built.
+        log: What the event log says of the boot, for the PCRs that it explains; None when none came along.
         user_data_bound: Whether the hardware's own layer was shown to be fresh, by user data that the caller
             expected. The quote's nonce shows that of the TPM's layer alone.
     """
@@ -49,6 +51,7 @@ class AzureClaims:
     runtime: RuntimeClaims
     tpm: TpmQuoteClaims
     ak_certificate: AkCertificate | None
+    log: BootLogClaims | None
     user_data_bound: bool
 
     @property

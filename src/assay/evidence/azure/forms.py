@@ -31,8 +31,10 @@ from assay.evidence.decoding.strictjson import JsonError, member, parse_object
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAX_CONTAINER_BYTES: Final = 256 * 1024
-"""Largest container: numbers take up to five bytes for each byte of evidence; 37 KiB in the field."""
+MAX_CONTAINER_BYTES: Final = 1 << 20
+"""Largest container: numbers take up to five bytes for each byte of evidence; 37 KiB without a log."""
+MAX_EVENT_LOG_BYTES: Final = 160 * 1024
+"""Largest event log: certificates and revocation lists of secure boot make most of it, 20 to 60 KiB."""
 MAX_INTERMEDIATES: Final = 4
 MAX_PCRS: Final = 24
 MAX_AK_CERTIFICATE_BYTES: Final = 8192
@@ -185,7 +187,7 @@ def _bundle(found: dict[str, Any]) -> AzureEvidence:
         td_quote=_base64url(found["tdx_quote_base64"], _MAX_TD_QUOTE),
         ak_certificate=None if certificate is None else _one_pem(certificate, MAX_AK_CERTIFICATE_BYTES),
         ak_intermediates=tuple([_one_pem(item, MAX_AK_CERTIFICATE_BYTES) for item in intermediates]),
-        event_log=_numbers(attestation.get("event_log", []), MAX_CONTAINER_BYTES),
+        event_log=_numbers(attestation.get("event_log", []), MAX_EVENT_LOG_BYTES),
     )
 
 

@@ -7,11 +7,13 @@ runtime claims' user data, where the caller expects any, shows that the hardware
 
 Of a TDX VM the HCL report holds a TDREPORT, whose MAC only the same machine can check. Nothing rests on it:
 what counts is the report data of the TD quote.
+
+An event log is proven by nothing but the quoted PCRs: where one comes along, it must explain those of
+``LOGGED_PCRS``, and the quote must cover them.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import hmac
@@ -28,11 +30,12 @@ from assay.evidence.azure.claims import AzureClaims
 from assay.evidence.azure.decoded import DecodedAzure
 from assay.evidence.azure.forms import AzureEvidence, read_container
 from assay.evidence.azure.hcl import AzureError, HclReport, parse_hcl
+from assay.evidence.azure.regions import unsigned_regions
 from assay.evidence.azure.runtime import Runtime, parse_runtime
 from assay.evidence.dcap import checks as dcap
 from assay.evidence.dcap import verify_quote as verify_dcap
-from assay.evidence.decoding.strictjson import raw_members
 from assay.evidence.eventlog.algorithms import Algorithm
+from assay.evidence.eventlog.boot import verify_boot_log
 from assay.evidence.facts import Window
 from assay.evidence.ledger import Check, CheckFailedError, LedgerBuilder, Outcome
 from assay.evidence.snp import SnpEndorsements, verify_snp
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from assay.evidence.azure.forms import VtpmQuote
     from assay.evidence.azure.hcl import AzurePlatform
     from assay.evidence.dcap import Collateral
+    from assay.evidence.eventlog.boot import BootLogClaims
     from assay.evidence.facts import FactCache
     from assay.evidence.ledger import CheckSpec
     from assay.evidence.roots import Roots
@@ -56,6 +60,11 @@ if TYPE_CHECKING:
     from assay.evidence.verification import Binding
 
 USER_DATA_BYTES: Final = 64
+LOGGED_PCRS: Final = frozenset(range(8))
+"""PCRs that a log which comes along has to explain: those that belong to the firmware and to what it starts.
+
+Into the others systems extend what no firmware's log holds: IMA, systemd, whoever owns PCR 16 or 23.
+"""
 _SPECS: Final = {"azure-snp": checks.SNP_CHECKS, "azure-tdx": checks.TDX_CHECKS}
 _INNER_BINDING: Final = {"azure-snp": snp.BINDING, "azure-tdx": dcap.TDX_BINDING}
 _BINDING_NEED: Final = Need(
@@ -69,7 +78,6 @@ _NO_CERTIFICATE: Final = tuple(
     for spec in checks.AK_CHECKS
 )
 _VMPL_AT: Final = 0x30
-_TDREPORT: Final = (32, 32 + 1024)
 _ALWAYS: Final = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 
@@ -154,6 +162,8 @@ class _Work:
         "_hardware",
         "_hcl",
         "_key",
+        "_log",
+        "_log_regions",
         "_new",
         "_parts",
         "_quote",
@@ -198,6 +208,8 @@ class _Work:
         self._quote: QuoteOutcome | None = None
         self._ak: AkCertificate | None = None
         self._key: AttestationKey | None = None
+        self._log: BootLogClaims | None = None
+        self._log_regions: tuple[UnsignedRegion, ...] = ()
         self._new = False
         self._user_data_bound = False
 
@@ -212,7 +224,8 @@ class _Work:
         self._runtime, self._key = runtime, key
         ledger.passed(checks.RUNTIME_LAYOUT, checks.RUNTIME_KEY)
         self._verify_hardware(parts, hcl)
-        self._verify_quote(parts.quote, key)
+        self._verify_quote(parts.quote, key, LOGGED_PCRS if parts.event_log else frozenset())
+        self._verify_log(parts.event_log)
         self._verify_user_data(runtime)
         self._verify_certificate(parts, key)
 
@@ -274,7 +287,7 @@ class _Work:
                 "The hardware's report data are not the hash of these runtime claims.",
             )
 
-    def _verify_quote(self, quote: VtpmQuote, key: AttestationKey) -> None:
+    def _verify_quote(self, quote: VtpmQuote, key: AttestationKey, relied: frozenset[int]) -> None:
         found = self._quote = verify_quote(
             quote.message,
             rsassa_signature(quote.signature, Algorithm.SHA256),
@@ -282,10 +295,24 @@ class _Work:
             key=key,
             bank=Algorithm.SHA256,
             pcrs=_label(quote),
-            relied=frozenset(),
+            relied=relied,
             nonce=self.binding,
         )
         self.ledger.extend(check for check in found.checks if check.spec in checks.QUOTE_CHECKS)
+
+    def _verify_log(self, log: bytes) -> None:
+        if not log:
+            self.ledger.extend(check for check in checks.LOG.absent if check.spec in checks.LOG_CHECKS)
+            return
+        self._log_regions = (UnsignedRegion(0, len(log), "all of it: nothing proves the log"),)
+        claims = self._quote.claims if self._quote is not None else None
+        if claims is None:
+            return  # no PCR is authentic
+        found = verify_boot_log(
+            log, b"", specs=checks.LOG, bank=Algorithm.SHA256, pcrs=claims.pcrs, explained=LOGGED_PCRS
+        )
+        self.ledger.extend(check for check in found.checks if check.spec in checks.LOG_CHECKS)
+        self._log, self._log_regions = found.claims, found.unsigned
 
     def _verify_user_data(self, runtime: Runtime) -> None:
         spec, given = checks.USER_DATA, runtime.claims.user_data
@@ -325,7 +352,7 @@ class _Work:
         if hardware is not None and quote is not None and runtime is not None and quote.claims is not None:
             with contextlib.suppress(EvidenceError):  # the ledger says why the hardware's Claims are closed
                 claims = AzureClaims(
-                    hardware.claims, runtime.claims, quote.claims, self._ak, self._user_data_bound
+                    hardware.claims, runtime.claims, quote.claims, self._ak, self._log, self._user_data_bound
                 )
         if isinstance(self.binding, Unchecked):
             self.needs.append(_BINDING_NEED)
@@ -374,15 +401,13 @@ class _Work:
                 if isinstance(evidence, bytes)
                 else ()
             )
-        found: list[UnsignedRegion] = []
-        if self.platform == "azure-tdx":
-            span = _TDREPORT if isinstance(evidence, AzureEvidence) else _tdreport_span(evidence, parts.hcl)
-            found.append(UnsignedRegion(*span, "TDREPORT of the HCL report"))
-        members = ["event_log"] if parts.event_log else []
-        if self.certificate_open:
-            members += ["ak_certificate_pem", "ak_intermediate_certificates_pem"]
-        found.extend(_member_regions(evidence, members))
-        return tuple(found)
+        return unsigned_regions(
+            evidence,
+            parts,
+            self._log_regions,
+            td=self.platform == "azure-tdx",
+            certificate_open=self.certificate_open,
+        )
 
 
 def _label(quote: VtpmQuote) -> dict[int, bytes]:
@@ -396,38 +421,3 @@ def _label(quote: VtpmQuote) -> dict[int, bytes]:
         if len(covered) == 1 and len(covered[0]) == len(values):
             return dict(zip(covered[0], values, strict=True))
     return dict(enumerate(values))
-
-
-def _tdreport_span(container: bytes, hcl: bytes) -> tuple[int, int]:
-    """Return where the TDREPORT of an HCL report stands in the text of a container."""
-    first, last = _TDREPORT
-    aligned = first - first % 3
-    at = container.find(base64.urlsafe_b64encode(hcl[aligned : aligned + 48]))
-    if at >= 0:
-        return at + (first - aligned) * 8 // 6, at + -(-(last - aligned) * 8 // 6)
-    text = raw_members(container, max_bytes=len(container)).get("hcl_report", b"")
-    return _item_span(container, text, first, last)
-
-
-def _item_span(container: bytes, array: bytes, first: int, last: int) -> tuple[int, int]:
-    """Return where items ``first`` to ``last`` of an array of numbers stand in the text."""
-    start = container.find(array)
-    items = array.split(b",")
-    before = sum(len(item) + 1 for item in items[:first])
-    return start + before, start + before + sum(len(item) + 1 for item in items[first:last])
-
-
-def _member_regions(evidence: bytes | AzureEvidence, names: list[str]) -> list[UnsignedRegion]:
-    """Return where members of a bundle's TPM part stand in its text; parts on their own are named whole."""
-    if isinstance(evidence, AzureEvidence):
-        return [UnsignedRegion(0, 0, f"{name}: the whole part") for name in names]
-    if not names:
-        return []
-    text = raw_members(evidence, max_bytes=len(evidence)).get("tpm_attestation", b"{}")
-    base = evidence.find(text)
-    found = []
-    for name, value in raw_members(text, max_bytes=len(text)).items():
-        if name in names:
-            start = base + text.find(value)
-            found.append(UnsignedRegion(start, start + len(value), name))
-    return found

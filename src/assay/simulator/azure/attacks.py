@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assay.errors import SimulatorError
+from assay.evidence.eventlog.kinds import EventType
 from assay.simulator.azure.scene import runtime_claims
 
 if TYPE_CHECKING:
@@ -194,3 +195,16 @@ def _report_for_the_guest(scene: AzureScene) -> None:
 @attack("vm-without-tee", "The report says that the VM runs in no TEE.", code="azure.hcl.platform")
 def _vm_without_tee(scene: AzureScene) -> None:
     scene.words[1224] = 3
+
+
+@attack(
+    "loader-left-out-of-the-log",
+    "The event log conceals the boot loader that the virtual TPM measured.",
+    code="azure.log.replay.mismatch",
+    platforms=TDX,
+)
+def _loader_left_out_of_the_log(scene: AzureScene) -> None:
+    scene.form = "bundle"
+    scene.log = scene.boot()
+    kind = EventType.EFI_BOOT_SERVICES_APPLICATION
+    scene.log.events = [event for event in scene.log.events if event.kind != kind]

@@ -40,6 +40,11 @@ class SimulatedAzure:
         object.__setattr__(self, "_keys", SimulatedAmd(self.amd.secret, self.amd.directory, bits=_AK_BITS))
 
     @property
+    def has_root(self) -> bool:
+        """Whether the root for virtual TPMs was made before."""
+        return self._keys.has_rsa_key("azure-vtpm-root")
+
+    @property
     def root_key(self) -> rsa.RSAPrivateKey:
         """Key of the root for virtual TPMs."""
         return self._keys.rsa_key("azure-vtpm-root")

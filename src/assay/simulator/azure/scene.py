@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.evidence.azure.forms import AzureEvidence, VtpmQuote
@@ -18,9 +18,10 @@ from assay.simulator.amd.scene import SnpScene
 from assay.simulator.azure.cloud import PARAVISOR
 from assay.simulator.scene import Scene
 from assay.simulator.tpm.device import SoftwareTpm
+from assay.simulator.tpm.logs import FirmwareLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from assay.evidence.azure.hcl import AzurePlatform
     from assay.simulator.azure.cloud import SimulatedAzure
     from assay.simulator.tpm.device import QuoteDraft
+    from assay.simulator.tpm.logs import LoggedEvent
     from assay.simulator.vtpm_pki import CertificateDraft
 
 NV_BYTES: Final = 2600
@@ -82,6 +84,7 @@ class AzureScene:
         tdx: The hardware of a TDX VM.
         tpm: The virtual TPM.
         quote: Its quote.
+        log: The log of the boot, which comes along; None for none. Bundles alone have room for it.
         indices: The PCRs quoted.
         pcrs: Their values as they are presented, in order.
         certificate: The attestation key's certificate; None leaves all certificates out.
@@ -90,6 +93,7 @@ class AzureScene:
         behind_certificate: What follows the certificate.
         form: ``v0``, ``v1``, ``v2`` or ``bundle``.
         after_hcl: Changes the HCL report.
+        after_log: Changes the log of the boot.
         after_signature: Changes the signature of the quote.
         after_members: Changes the members of the container.
         after: Changes the container.
@@ -111,6 +115,7 @@ class AzureScene:
     tdx: Scene | None = field(init=False, default=None)
     tpm: SoftwareTpm = field(init=False)
     quote: QuoteDraft = field(init=False)
+    log: FirmwareLog | None = None
     indices: tuple[int, ...] = tuple(range(24))
     pcrs: list[bytes] = field(init=False)
     certificate: CertificateDraft | None = None
@@ -118,6 +123,7 @@ class AzureScene:
     intermediates: tuple[bytes, ...] | None = None
     behind_certificate: bytes = b""
     after_hcl: Callable[[bytes], bytes] = field(default=bytes)
+    after_log: Callable[[bytes], bytes] = field(default=bytes)
     after_signature: Callable[[bytes], bytes] = field(default=bytes)
     after_members: Callable[[dict[str, Any]], dict[str, Any]] = field(default=dict)
     after: Callable[[bytes], bytes] = field(default=bytes)
@@ -131,10 +137,25 @@ class AzureScene:
             self.snp.report.measurement = hashlib.sha384(PARAVISOR).digest()
         else:
             self.tdx = Scene(self.azure.intel, "tdx", 4, self.at, bytes(64))
+        self.boot()
+
+    def boot(self, events: Iterable[LoggedEvent] | None = None) -> FirmwareLog:
+        """Boot, quote what that leaves, and return the log; it comes along where it is put into ``log``.
+
+        Args:
+            events: What the firmware measures, in place of the usual.
+        """
         self.tpm = SoftwareTpm(self.key, banks=(Algorithm.SHA256,))
-        self.tpm.measure(4, b"a loader")
+        log = FirmwareLog(self.tpm.banks)
+        if events is None:
+            log.boot(self.tpm)
+        else:
+            for event in events:
+                log.events.append(event)
+                self.tpm.extend(event.register, event.digests)
         self.tpm.measure(11, b"a unified kernel image")
         self.quote_again()
+        return log
 
     def quote_again(self) -> None:
         """Quote the PCRs of ``indices`` as they are."""
@@ -156,6 +177,8 @@ class AzureScene:
         signature = self.after_signature(self.quote.signature()[_SIGNATURE_HEAD:])
         quote = VtpmQuote(self.quote.attest(), signature, tuple(self.pcrs))
         parts = AzureEvidence(hcl, quote, td_quote=td_quote, vcek=vcek, **self._certificates())
+        if self.log is not None:
+            parts = replace(parts, event_log=self.after_log(self.log.encode()))
         members = self.after_members(container_members(parts, self.form))
         return AzureScenario(
             platform=self.platform,
