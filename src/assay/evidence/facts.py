@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -22,7 +23,7 @@ FactT = TypeVar("FactT")
 DEFAULT_MAX_ENTRIES = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Window:
     """A span of time in which a fact holds, both ends included, aware UTC."""
 

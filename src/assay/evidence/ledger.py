@@ -7,11 +7,11 @@ A format declares its checks as ``CheckSpec`` constants, in the order in which t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import EvidenceError
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -48,7 +48,7 @@ class CheckSpec:
         return f"CheckSpec({self.id!r})"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Check:
     """The outcome of one check.
 
@@ -84,7 +84,7 @@ class Check:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ledger:
     """All checks of one verification, in the order in which they are made."""
 

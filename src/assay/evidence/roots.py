@@ -7,13 +7,13 @@ which its chain ended. No field, flag or file states it.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from assay.errors import EvidenceError
 from assay.evidence import pinned
 from assay.evidence.decoding.der import DerError
+from assay.evidence.records import field, record
 from assay.evidence.verification import Anchor
 from assay.evidence.x509.certificate import Certificate
 
@@ -38,7 +38,7 @@ VENDORS = (INTEL, AMD, AWS, GOOGLE_CONFIDENTIAL_SPACE, GOOGLE_VTPM, AZURE_VTPM, 
 """The families of formats that a root can anchor; a root never anchors another family than its own."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PinnedRoot:
     """One entry of the vendor table.
 
@@ -118,7 +118,7 @@ def _refuse_published(mark: bytes) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Root:
     """One root that a chain may end in.
 
@@ -190,7 +190,7 @@ class Root:
         return self.certificate if self.vendor == INTEL else self.general
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Roots:
     """The roots that a verification may end in; always given by the caller, never a default.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from assay.errors import EvidenceError
 from assay.evidence.ledger import Ledger, Outcome
+from assay.evidence.records import field, record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ClaimsT = TypeVar("ClaimsT", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Expected:
     """The bytes that evidence must carry to belong to this session.
 
@@ -26,7 +26,7 @@ class Expected:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unchecked:
     """The caller's explicit word not to check the binding; the result can then never be accepted.
 
@@ -40,7 +40,7 @@ class Unchecked:
 Binding = Expected | Unchecked
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Anchor:
     """The root in which a chain ended.
 
@@ -59,7 +59,7 @@ class Anchor:
     published_keys: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UnsignedRegion:
     """Bytes of the input that no signature covers and no claim rests on.
 
@@ -74,7 +74,7 @@ class UnsignedRegion:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Need:
     """Something that a further verification of the same evidence would have to be given.
 
@@ -90,7 +90,7 @@ class Need:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EvidenceResult(Generic[ClaimsT]):
     """The outcome of verifying one piece of evidence: a ledger, and the Claims that it authenticated.
 

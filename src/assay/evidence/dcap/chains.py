@@ -7,7 +7,6 @@ fails.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assay.evidence.dcap import checks
@@ -22,6 +21,7 @@ from assay.evidence.dcap.pck import (
 from assay.evidence.decoding.der import DerError
 from assay.evidence.decoding.pem import PemError, certificates
 from assay.evidence.ledger import CheckFailedError, LedgerBuilder
+from assay.evidence.records import record
 from assay.evidence.x509.certificate import Certificate, verifies
 from assay.evidence.x509.crl import RevocationList
 from assay.evidence.x509.roles import issued
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from assay.evidence.x509.roles import Role
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PckChain:
     """What a verified PCK chain establishes.
 
@@ -156,7 +156,7 @@ def _pck_chain(ledger: LedgerBuilder, text: bytes, roots: tuple[Root, ...], now:
     return PckChain(root, authority, leaf, key, extension, window)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Trust:
     """Under what the issuer chains of documents are verified.
 

@@ -11,12 +11,12 @@ import binascii
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from assay.errors import EndorsementError
 from assay.evidence.decoding.strictjson import JsonError, parse_object, raw_members
+from assay.evidence.records import field, record
 
 MAX_BUNDLE_BYTES = 2 << 20
 MAX_PART_BYTES = 1 << 20
@@ -32,7 +32,7 @@ _PEM_CRL = re.compile(rb"-----BEGIN X509 CRL-----\r?\n([A-Za-z0-9+/=\r\n]+)-----
 _HEX_PARTS = ("root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Collateral:
     """The documents that a DCAP verification needs besides the quote.
 
@@ -64,13 +64,11 @@ class Collateral:
 
     def __post_init__(self) -> None:
         seal = hashlib.sha256()
-        for part in fields(self):
-            if part.name == "_digest":
-                continue
-            value = getattr(self, part.name)
+        for name in self.__match_args__:
+            value = getattr(self, name)
             # Exactly bytes: the digest below stands for these parts as long as the object lives.
             if type(value) is not bytes or len(value) > MAX_PART_BYTES:
-                raise _malformed(f"Part {part.name} of the collateral is not at most {MAX_PART_BYTES} bytes.")
+                raise _malformed(f"Part {name} of the collateral is not at most {MAX_PART_BYTES} bytes.")
             seal.update(len(value).to_bytes(4, "big"))
             seal.update(value)
         object.__setattr__(self, "_digest", seal.digest())

@@ -7,13 +7,13 @@ Intel adds some from time to time. Source: PCS API, "Get TCB Info" and "Get QE I
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from assay.evidence.dcap.tcb import TcbStatus
 from assay.evidence.decoding.strictjson import JsonError, member, parse_object, strings
 from assay.evidence.facts import Window
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ SIGNED_STATUSES = {
 _V2_COMPONENTS = tuple(f"sgxtcbcomp{n:02d}svn" for n in range(1, _COMPONENTS + 1))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Standing:
     """What a document says of one level.
 
@@ -57,7 +57,7 @@ class Standing:
     advisories: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IsvLevel:
     """A level of an enclave or module: applies from ``isv_svn`` up."""
 
@@ -65,7 +65,7 @@ class IsvLevel:
     standing: Standing
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PlatformLevel:
     """A level of the platform: applies where every SVN is at least these.
 
@@ -82,7 +82,7 @@ class PlatformLevel:
     standing: Standing
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModuleIdentity:
     """One version of the TDX module.
 
@@ -101,7 +101,7 @@ class ModuleIdentity:
     levels: tuple[IsvLevel, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TcbInfo:
     """A TCB info; nothing about it is verified.
 
@@ -133,7 +133,7 @@ class TcbInfo:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class QeIdentity:
     """The identity of a quoting enclave; nothing about it is verified.
 

@@ -5,7 +5,6 @@ The result is a fact about signed bytes and can be remembered; what it means for
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from assay.evidence.dcap import checks
@@ -21,6 +20,7 @@ from assay.evidence.dcap.documents import SIGNED_STATUSES, parse_qe_identity, pa
 from assay.evidence.decoding.strictjson import JsonError
 from assay.evidence.facts import Window
 from assay.evidence.ledger import CheckFailedError, LedgerBuilder
+from assay.evidence.records import record
 from assay.evidence.x509.certificate import raw_signature, verifies
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _QE_IDS = {"sgx": ("QE", frozenset({2})), "tdx": ("TD_QE", frozenset({2, 3}))}
 _SIGNATURE_BYTES = 64
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Endorsed:
     """What verified collateral consists of; a part is None when nothing can rest on it.
 

@@ -6,12 +6,12 @@ here refuses: a platform that matches no level has the status ``NotSupported``, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from operator import ge
 from typing import TYPE_CHECKING
 
 from assay.evidence.dcap.documents import SIGNED_STATUSES
 from assay.evidence.dcap.tcb import TcbStatus
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,7 +41,7 @@ _CURRENT = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Level:
     """The level that one component matched.
 

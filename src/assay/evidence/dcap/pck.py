@@ -11,8 +11,6 @@ Source: SGX PCK certificate and CRL profile specification, section 1.3.5.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from assay.evidence.dcap.tcb import SgxType
 from assay.evidence.decoding.der import (
     BOOLEAN,
@@ -24,6 +22,7 @@ from assay.evidence.decoding.der import (
     DerError,
     DerReader,
 )
+from assay.evidence.records import record
 from assay.evidence.x509.roles import Role
 
 OID_SGX_EXTENSION = bytes.fromhex("2a864886f84d010d01")
@@ -55,7 +54,7 @@ TCB_SIGNER_ROLE = Role(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PckExtension:
     """What a PCK certificate says of its platform.
 

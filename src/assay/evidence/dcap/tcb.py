@@ -5,9 +5,10 @@ Nothing here decides. Which statuses, advisories and ages are acceptable is appr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
+
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,7 +37,7 @@ class SgxType(IntEnum):
     SCALABLE_WITH_INTEGRITY = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TcbClaims:
     """Everything that verified collateral says about the platform that made a quote.
 

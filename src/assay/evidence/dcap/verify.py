@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from cryptography.exceptions import InvalidSignature
@@ -26,6 +25,7 @@ from assay.evidence.dcap.match import match, tcb_claims
 from assay.evidence.dcap.quote import Quote, QuoteError, parse_quote
 from assay.evidence.decoding.der import DerError
 from assay.evidence.ledger import Check, Ledger, LedgerBuilder, Outcome
+from assay.evidence.records import record
 from assay.evidence.sgx.claims import SgxClaims
 from assay.evidence.sgx.report import SgxReport
 from assay.evidence.tdx.claims import TdxClaims
@@ -52,7 +52,7 @@ _BINDINGS = (Expected, Unchecked)
 _BINDING_NEED = Need("binding", {}, "The report data was not compared with anything.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Vouched:
     """Everything that was established about a quote besides its own signature and binding.
 

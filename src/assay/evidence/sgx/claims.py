@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from assay.evidence.dcap.tcb import TcbClaims
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SgxClaims:
     """The fields of an enclave report (Intel SGX ECDSA quoting API, appendix A.4), and the platform under it.
 

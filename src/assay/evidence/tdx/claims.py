@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from assay.evidence.dcap.tcb import TcbClaims
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 Registers = tuple[bytes, bytes, bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TdxClaims:
     """The fields of a TD report (Intel TDX DCAP quoting API, appendix A.3), and the platform under it.
 

@@ -5,7 +5,6 @@ The signed part is a slice of the input, and so is every name that is compared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
@@ -26,6 +25,7 @@ from assay.evidence.decoding.der import (
     DerReader,
 )
 from assay.evidence.facts import Window
+from assay.evidence.records import field, record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ _ECDSA = ec.ECDSA(SHA256())
 _CURVE = ec.SECP256R1()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Certificate:
     """One decoded certificate; nothing about it is verified.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from assay.evidence.decoding.der import (
     BOOLEAN,
     GENERALIZED_TIME,
@@ -16,6 +14,7 @@ from assay.evidence.decoding.der import (
     DerReader,
 )
 from assay.evidence.facts import Window
+from assay.evidence.records import record
 from assay.evidence.x509.certificate import (
     ECDSA_WITH_SHA256,
     OID_AUTHORITY_KEY_IDENTIFIER,
@@ -29,7 +28,7 @@ OID_CRL_NUMBER = bytes.fromhex("551d14")
 _VERSION_2 = bytes.fromhex("020101")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RevocationList:
     """One decoded CRL; nothing about it is verified.
 

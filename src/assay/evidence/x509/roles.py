@@ -7,9 +7,9 @@ extensions must be.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from assay.evidence.records import record
 from assay.evidence.x509.certificate import (
     OID_AUTHORITY_KEY_IDENTIFIER,
     OID_BASIC_CONSTRAINTS,
@@ -29,7 +29,7 @@ KEY_CERT_SIGN = 0x04
 CRL_SIGN = 0x02
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Role:
     """The demands of one position.
 

@@ -1,0 +1,175 @@
+"""Records are the standard library's frozen, slotted data classes, declared cheaply."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+import pytest
+
+from assay.evidence.records import field, record
+
+KindT = TypeVar("KindT")
+
+
+@record
+class Point:
+    x: int
+    y: int = 2
+    tags: tuple[str, ...] = ()
+    unit: ClassVar[str] = "mm"
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    x: int
+    y: int = 2
+    tags: tuple[str, ...] = ()
+    unit: ClassVar[str] = "mm"
+
+
+@record
+class Tall(Point):
+    z: int = 3
+
+
+@record
+class Sealed:
+    data: bytes
+    log: list[int] = field(default_factory=list)
+    seal: int = field(init=False, repr=False, compare=False, default=0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seal", len(self.data))
+
+
+@record
+class Holder(Generic[KindT]):
+    held: KindT
+    __match_args__ = ("held",)
+
+
+@record
+class Chosen:  # noqa: PLW1641 - the hash is what the decorator adds
+    x: int
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Chosen)
+
+    def __repr__(self) -> str:
+        return "chosen"
+
+
+@record
+class Empty:
+    pass
+
+
+def test_construction_is_by_position_and_by_name() -> None:
+    assert Point(1) == Point(x=1, y=2, tags=())
+    assert Tall(1, 5, (), 6).z == 6
+    assert (Sealed(b"abc").seal, Sealed(b"abc").log) == (3, [])
+    assert Sealed(b"").log is not Sealed(b"").log
+    assert Holder("a").held == "a"
+    assert Point.unit == "mm"
+
+
+@pytest.mark.parametrize("given", [((), {}), ((1, 2, (), 4), {}), ((1,), {"x": 1}), ((), {"w": 1})])
+def test_wrong_arguments_are_refused_in_the_same_words(given: tuple[Any, Any]) -> None:
+    args, kwargs = given
+    with pytest.raises(TypeError) as expected:
+        Standard(*args, **kwargs)
+    for _ in range(2):  # the constructor that compiles, then the compiled one
+        with pytest.raises(TypeError) as found:
+            Point(*args, **kwargs)
+        assert str(found.value) == str(expected.value).replace("Standard", "Point")
+
+
+def test_comparison_hash_and_representation_are_those_of_the_standard_library() -> None:
+    assert Point(1) != Point(2)
+    other: object = Standard(1)
+    assert Point(1) != other
+    assert Point(1).__eq__(object()) is NotImplemented
+    assert Point(1) != Tall(1)
+    assert hash(Point(1)) == hash(Standard(1))
+    assert repr(Point(1, tags=("a",))) == repr(Standard(1, tags=("a",))).replace("Standard", "Point")
+    assert repr(Sealed(b"a")) == "Sealed(data=b'a', log=[])"
+    assert (Empty() == Empty(), repr(Empty()), hash(Empty())) == (True, "Empty()", hash(()))
+
+
+def test_what_a_class_says_itself_stands() -> None:
+    assert Chosen(1) == Chosen(2)
+    assert repr(Chosen(1)) == "chosen"
+    assert isinstance(hash(Chosen(1)), int)
+
+
+def test_representation_of_a_record_that_holds_itself_ends() -> None:
+    log: list[Any] = []
+    found = Holder(log)
+    log.append(found)
+    assert repr(found) == "Holder(held=[...])"
+
+
+def test_it_is_frozen_and_slotted() -> None:
+    point: Any = Point(1)
+    for name in ("x", "w"):
+        with pytest.raises(dataclasses.FrozenInstanceError, match=f"cannot assign to field '{name}'"):
+            setattr(point, name, 1)
+    with pytest.raises(dataclasses.FrozenInstanceError, match="cannot delete field 'x'"):
+        del point.x
+    assert not hasattr(point, "__dict__")
+    assert vars(Tall)["__slots__"] == ("z",)
+
+
+def test_a_plain_class_below_it_has_attributes_of_its_own() -> None:
+    class Plain(Point):
+        pass
+
+    plain: Any = Plain(1)
+    plain.w = 4
+    assert plain.w == 4
+    del plain.w
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        plain.x = 2
+
+
+def test_the_standard_functions_take_it() -> None:
+    point: Any = Tall(1)
+    assert dataclasses.is_dataclass(Point)
+    assert [each.name for each in dataclasses.fields(point)] == ["x", "y", "tags", "z"]
+    assert dataclasses.asdict(point) == {"x": 1, "y": 2, "tags": (), "z": 3}
+    assert dataclasses.replace(point, z=9) == Tall(1, z=9)
+    sealed: Any = Sealed(b"ab")
+    assert dataclasses.replace(sealed, data=b"abcd").seal == 4
+    assert [each.repr for each in dataclasses.fields(sealed)] == [True, True, False]
+
+
+def test_a_standard_data_class_can_stand_below_it() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Below(Point):
+        w: int = 7
+
+    assert dataclasses.astuple(Below(1)) == (1, 2, (), 7)
+
+
+def test_copies_are_equal() -> None:
+    sealed = Sealed(b"ab", [1])
+    deep = copy.deepcopy(sealed)
+    assert (copy.copy(sealed), deep, deep.seal) == (sealed, sealed, 2)
+    assert deep.log is not sealed.log
+
+
+def test_matching_takes_the_fields_in_order() -> None:
+    match Point(1, 5):
+        case Point(x, y):
+            assert (x, y) == (1, 5)
+
+
+def test_a_default_that_all_objects_would_share_is_refused() -> None:
+    with pytest.raises(TypeError, match="can be changed in place"):
+
+        @record
+        class Shared:
+            entries: list[int] = []  # noqa: RUF012 - the mistake in question
