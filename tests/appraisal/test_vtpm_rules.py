@@ -14,7 +14,7 @@ from assay.evidence.ledger import Ledger
 from assay.evidence.snp.claims import GuestPolicy
 from assay.evidence.verification import EvidenceResult
 from support.appraisal_evidence import BINDING, NOW, SIGNATURE, TDX, tdx
-from support.appraisal_snp import GENOA, snp
+from support.appraisal_snp import GENOA, SNP, snp
 from support.appraisal_vtpm import (
     AK,
     AZURE_SNP,
@@ -232,7 +232,16 @@ def test_the_paravisor_can_be_named():
     assert codes(judged("azure-snp", by, other)) == ["policy.snp.measurement.mismatch"]
 
 
-@pytest.mark.parametrize("platform", GOOD)
+WHOSE = {
+    "azure-snp": ("", "[azure]\nak_certificate = true", f'[snp]\nmeasurement = ["{SNP.measurement.hex()}"]'),
+    "azure-tdx": ("", "[azure]\nak_certificate = true", f'[tdx]\nmr_td = ["{TDX.mr_td.hex()}"]'),
+    "gcp-vtpm": (None, ""),
+    "tpm": (None, ""),
+}
+"""What says whose word the registers are: first what does not, None where nothing need."""
+
+
+@pytest.mark.parametrize(("platform", "whose"), [(name, said) for name in WHOSE for said in WHOSE[name]])
 @pytest.mark.parametrize(
     ("named", "gate", "executables"),
     [
@@ -244,11 +253,41 @@ def test_the_paravisor_can_be_named():
         ((4, 7, 10), True, 2),
     ],
 )
-def test_which_registers_name_the_code(platform, named, gate, executables):
+def test_which_registers_name_the_code(platform, whose, named, gate, executables):
     lines = "\n".join(f'pcr{index} = ["{PCRS[index].hex()}"]' for index in named)
-    by = policy(platform, f"[vtpm]\n{lines}")
+    by = policy(platform, f"{whose or ''}\n[vtpm]\n{lines}")
+    # Any guest of the same hardware can name a key of its own as the virtual TPM's, and sign registers.
+    anybodys = whose == "" and platform.startswith("azure")
+    assert by.gate is (gate and not anybodys)
+    assert judged(platform, by).trust_vector["executables"] == (0 if anybodys else executables)
+
+
+@pytest.mark.parametrize("said", ["false", "true"])
+def test_an_absent_certificate_of_the_key_does_not_say_whose_it_is(said):
+    by = policy("azure-snp", f'[azure]\nak_certificate = {said}\n[vtpm]\npcr11 = ["{PCRS[11].hex()}"]')
+    assert by.gate is (said == "true")
+    bare = judged("azure-snp", by, replace(AZURE_SNP, ak_certificate=None))
+    assert bare.accepted is (said == "false")
+    assert bare.trust_vector["executables"] in (0, 33)
+
+
+@pytest.mark.parametrize(
+    ("named", "gate", "executables"),
+    [
+        ((), False, 0),
+        (("mr_td",), False, 0),
+        (("mr_td", "rtmr1"), False, 0),
+        (("mr_td", "rtmr1", "rtmr2"), True, 3),
+        (("mr_td", "rtmr1", "rtmr2", "rtmr3"), True, 2),
+    ],
+)
+def test_the_registers_of_googles_host_do_not_name_the_code_of_a_td(named, gate, executables):
+    values = {"mr_td": TDX.mr_td, **{f"rtmr{index}": TDX.rtmrs[index] for index in range(4)}}
+    lines = "\n".join(f'{name} = ["{values[name].hex()}"]' for name in named)
+    pcrs = "\n".join(f'pcr{index} = ["{PCRS[index].hex()}"]' for index in (4, 7, 11))
+    by = policy("gcp-tdx", f"[tdx]\n{lines}\n[vtpm]\n{pcrs}")
     assert by.gate is gate
-    assert judged(platform, by).trust_vector["executables"] == executables
+    assert judged("gcp-tdx", by).trust_vector["executables"] == executables
 
 
 @pytest.mark.parametrize("size", [32, 48, 64])

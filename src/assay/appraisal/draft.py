@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.appraiser import appraise
@@ -18,7 +19,7 @@ from assay.appraisal.vocabulary import GRACE_NEEDS, SGX_TYPES, WEAKNESSES, compo
 from assay.errors import PolicyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from assay.appraisal.rules.subject import Context
@@ -209,6 +210,9 @@ class _Draft:
         elif self.evidence.platform == "sgx":
             yield from self._sgx(self.evidence.claims)
         else:
+            domain = _DOMAINS.get(self.evidence.platform)
+            if domain is not None:
+                yield from self._tdx(domain(self.evidence.claims))
             yield from DRAFTS[self.evidence.platform](self.evidence.claims)
 
     def _tdx(self, claims: TdxClaims) -> Iterator[str]:
@@ -264,6 +268,13 @@ class _Draft:
         yield f"# min_isv_svn = {claims.isv_svn}"
         yield "# config_id: you trust the configuration that the launcher named; zero where there is none."
         yield f'config_id = ["{claims.config_id.hex()}"]'
+
+
+_DOMAINS: Final[Mapping[str, Callable[[Any], TdxClaims]]] = {
+    "azure-tdx": attrgetter("hardware"),
+    "gcp-tdx": attrgetter("td"),
+}
+"""Composite platform to what takes the trust domain's Claims out of its own."""
 
 
 def _toml(value: bool) -> str:  # noqa: FBT001 - a value to be written

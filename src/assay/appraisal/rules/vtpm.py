@@ -5,12 +5,14 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from assay.appraisal.document import Tdx
 from assay.appraisal.platforms import PlatformAppraisal
 from assay.appraisal.rules import snp, tdx
 from assay.appraisal.rules.lists import flag_rule, least_rule, listed_rule
 from assay.appraisal.rules.registers import register_rule
 from assay.appraisal.rules.subject import nested
 from assay.appraisal.rules.weaknesses import weakness_rule
+from assay.appraisal.tables.snp import Snp
 from assay.appraisal.tables.vtpm import PCRS, Azure, Google, Tpm, no_registers
 from assay.appraisal.trust_vector import (
     EXECUTABLES_BOOT_APPROVED,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _BOOT: Final = ("pcr4", "pcr7")
 _UNIFIED: Final = ("pcr11",)
+_BOOT_KEYS: Final = "vtpm.pcr4 and vtpm.pcr7, or vtpm.pcr11"
 _NO_TCB: Final[Callable[[Any], None]] = lambda _: None  # noqa: E731 - the signature that nested rules take
 
 
@@ -197,18 +200,57 @@ def _host_tpm(shop: Workshop, path: str) -> Rule:
 # --- What they have in common -------------------------------------------------------------------------------
 
 
-def _names_code(document: Document) -> bool:
+def _names_boot(document: Document) -> bool:
     table: Any = document.vtpm or no_registers()
     named = [all(getattr(table, name) is not None for name in names) for names in (_BOOT, _UNIFIED)]
     return any(named)
 
 
-def _executables(result: AttestationResult) -> TrustClaim:
+def _names_paravisor(document: Document, measurement: Any) -> bool:
+    """Return whether a policy says whose word the registers are.
+
+    The paravisor holds the attestation key of the virtual TPM. Any guest of the same hardware can name a key
+    of its own and sign what it likes with it, unless the paravisor is named or Azure certified the key.
+    """
+    azure: Azure = document.azure or Azure()
+    return measurement is not None or azure.ak_certificate is True
+
+
+def _azure_snp_code(document: Document) -> bool:
+    return _names_boot(document) and _names_paravisor(document, (document.snp or Snp()).measurement)
+
+
+def _azure_tdx_code(document: Document) -> bool:
+    return _names_boot(document) and _names_paravisor(document, (document.tdx or Tdx()).mr_td)
+
+
+def _google_tdx_code(document: Document) -> bool:
+    """Return whether a policy says what the TD booted: the registers of the host's TPM are not the TD's."""
+    table = document.tdx or Tdx()
+    return None not in (table.mr_td, table.rtmr1, table.rtmr2)
+
+
+def _booted(result: AttestationResult) -> TrustClaim:
     booted = any(all(result.passed(f"vtpm.{name}") for name in names) for names in (_BOOT, _UNIFIED))
     if not booted:
         return TrustClaim(NO_CLAIM, "The policy does not name what was booted.")
     if result.passed("vtpm.pcr10"):
         return TrustClaim(EXECUTABLES_RUNTIME_APPROVED, "What was booted and what ran since are named.")
+    return TrustClaim(EXECUTABLES_BOOT_APPROVED, "What was booted is named.")
+
+
+def _azure_booted(result: AttestationResult) -> TrustClaim:
+    certified = result.passed("azure.ak_certificate") and result.evidence.claims.ak_certificate is not None
+    if not (certified or result.passed("snp.measurement") or result.passed("tdx.mr_td")):
+        return TrustClaim(NO_CLAIM, "The policy does not name the paravisor, whose word the registers are.")
+    return _booted(result)
+
+
+def _google_tdx_booted(result: AttestationResult) -> TrustClaim:
+    if not all(result.passed(f"tdx.{name}") for name in ("mr_td", "rtmr1", "rtmr2")):
+        return TrustClaim(NO_CLAIM, "The policy does not name everything that the TD booted.")
+    if result.passed("tdx.rtmr3"):
+        return TrustClaim(EXECUTABLES_RUNTIME_APPROVED, "What was booted and extended later are named.")
     return TrustClaim(EXECUTABLES_BOOT_APPROVED, "What was booted is named.")
 
 
@@ -231,6 +273,9 @@ def _platform(
     tables: tuple[str, ...],
     rules: Callable[[Workshop], Iterator[Rule]],
     *,
+    names_code: Callable[[Document], bool] = _names_boot,
+    code_keys: str = _BOOT_KEYS,
+    executables: Callable[[AttestationResult], TrustClaim] = _booted,
     measured: dict[str, str] | None = None,
     endorsed_since: Callable[[Any], datetime | None] = _own_chain,
     tcb: Callable[[Any], Any] = _NO_TCB,
@@ -240,11 +285,11 @@ def _platform(
         title=title,
         tables=("vtpm", *tables),
         rules=rules,
-        names_code=_names_code,
-        code_keys="vtpm.pcr4 and vtpm.pcr7, or vtpm.pcr11",
+        names_code=names_code,
+        code_keys=code_keys,
         measured={**(measured or {}), **_MEASURED},
         reference_sizes={},
-        executables=_executables,
+        executables=executables,
         endorsed_since=endorsed_since,
         tcb=tcb,
     )
@@ -256,6 +301,9 @@ PLATFORMS: Final = {
         "Azure confidential VM (SEV-SNP)",
         ("snp", "azure"),
         _azure_snp,
+        names_code=_azure_snp_code,
+        code_keys=f"snp.measurement or azure.ak_certificate, with {_BOOT_KEYS}",
+        executables=_azure_booted,
         measured={"snp.measurement": "its paravisor"},
         endorsed_since=attrgetter("hardware.endorsed_from"),
     ),
@@ -264,6 +312,9 @@ PLATFORMS: Final = {
         "Azure confidential VM (TDX)",
         ("tdx", "azure"),
         _azure_tdx,
+        names_code=_azure_tdx_code,
+        code_keys=f"tdx.mr_td or azure.ak_certificate, with {_BOOT_KEYS}",
+        executables=_azure_booted,
         measured={"tdx.mr_td": "its paravisor"},
         endorsed_since=attrgetter("hardware.tcb.collateral_valid_from"),
         tcb=attrgetter("hardware.tcb"),
@@ -273,7 +324,14 @@ PLATFORMS: Final = {
         "Google confidential VM (TDX)",
         ("tdx", "google"),
         _google_tdx,
-        measured={"tdx.mr_td": "its virtual firmware"},
+        names_code=_google_tdx_code,
+        code_keys="tdx.mr_td, tdx.rtmr1 and tdx.rtmr2",
+        executables=_google_tdx_booted,
+        measured={
+            "tdx.mr_td": "its virtual firmware",
+            "tdx.rtmr1": "its boot loader or kernel",
+            "tdx.rtmr2": "its command line and initrd",
+        },
         endorsed_since=attrgetter("td.tcb.collateral_valid_from"),
         tcb=attrgetter("td.tcb"),
     ),
