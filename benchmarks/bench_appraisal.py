@@ -51,7 +51,7 @@ def rows() -> Iterable[Row]:
     claims = evidence.claims
     values = [claims.mr_td, *claims.rtmrs, claims.mr_config_id, claims.mr_owner, claims.mr_owner_config]
     assert evidence.anchor is not None
-    context = Context(installation_root=evidence.anchor.fingerprint)
+    context = Context(installation_roots=frozenset({evidence.anchor.fingerprint}))
     pinned = POLICY + "\n".join(
         f'{name} = ["{value.hex()}"]' for name, value in zip(REGISTERS, values, strict=True)
     )

@@ -75,7 +75,7 @@ class Bench:
         self.roots = Roots.vendor().with_anchor("bench", self.installation.root_der)
         self.facts = FactCache()
         self.policy = Policy.load(POLICY % (b"01" * 48), name="bench")
-        self.context = Context(installation_root=self.roots.intel[-1].anchor.fingerprint)
+        self.context = Context(installation_roots=frozenset({self.roots.intel[-1].anchor.fingerprint}))
         given = self.collateral.to_bundle_json().decode()
         self.given = dcap_qvl.QuoteCollateralV3.from_json(given)
         self.parsed = parse_quote(self.quotes[0][0], "tdx")
