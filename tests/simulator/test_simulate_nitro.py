@@ -28,21 +28,6 @@ def said(capsys, *words):
     return code, found.out, found.err
 
 
-@pytest.mark.parametrize(("attack", "platform"), CASES)
-def test_an_attack_is_refused_as_promised(capsys, tmp_path, attack, platform):
-    words = ("simulate", platform, "--out", tmp_path / "made", "--attack", attack, "--json")
-    code, out, _ = said(capsys, *words)
-    assert code == exit_codes.OK
-    made = json.loads(out)
-    assert made["attack"]["name"] == attack
-    assert made["attack"]["code"] in (tmp_path / "made" / "README.txt").read_text()
-    code, out, _ = said(capsys, *made["command"][1:], "--json")
-    assert code == exit_codes.REFUSED
-    (result,) = json.loads(out)["results"]
-    said_of_it = [result["error"]] if "error" in result else result["checks"]
-    assert made["attack"]["code"] in {found.get("code") for found in said_of_it}
-
-
 def test_the_attacks_are_listed_with_their_codes(capsys):
     code, out, _ = said(capsys, "simulate", "nitro-tpm", "--list", "--json")
     assert code == exit_codes.OK

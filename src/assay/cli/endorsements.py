@@ -67,9 +67,8 @@ def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--roots",
-            "roots_file",
-            type=click.Path(path_type=Path),
-            metavar="PEM",
+            multiple=True,
+            metavar="[VENDOR=]PEM",
             help="Roots of your own besides the vendors'; what rests on them is always simulated.",
         ),
         click.option("--fresh", is_flag=True, help="Ask even for what is at hand and holds."),
@@ -204,7 +203,7 @@ def _errand(
     services: tuple[str, ...],
     tls_ca: Path | None,
     proxy: str,
-    roots_file: Path | None,
+    roots: tuple[str, ...],
     fresh: bool,
     offline: bool,
 ) -> Errand:
@@ -222,7 +221,7 @@ def _errand(
     return run_errand(
         [(path, asking.evidence_of(path)) for path in files],
         state=_directory(),
-        roots=asking.roots_of(roots_file, asking.installation_roots(os.environ)),
+        roots=asking.roots_of(roots, asking.installation_roots(os.environ)),
         choices=Choices(update or "", str(evaluation_number or ""), imds),
         services=services,
         authorities=None if tls_ca is None else read_file(tls_ca, limit=MAX_CA_BYTES),

@@ -118,7 +118,7 @@ def diff(first: str, second: str, *, as_json: bool) -> int:
 @click.option("--at", metavar="TIME", help="As for verify.")
 @click.option("--event-log", type=click.Path(path_type=Path), metavar="FILE", help="As for verify.")
 @click.option("--app-compose", type=click.Path(path_type=Path), metavar="FILE", help="As for verify.")
-@click.option("--roots", "roots_file", type=click.Path(path_type=Path), metavar="PEM", help="As for verify.")
+@click.option("--roots", multiple=True, metavar="[VENDOR=]PEM", help="As for verify.")
 @click.option("--name", default="mine", show_default=True, help="What results shall call the policy.")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it; stdout if not said."
@@ -166,13 +166,12 @@ def _question(
     at: str | None,
     event_log: Path | None,
     app_compose: Path | None,
-    roots_file: Path | None,
+    roots: tuple[str, ...],
 ) -> Question:
     from assay.appraisal.policy import Policy
     from assay.appraisal.rules.subject import Context
     from assay.cli import asking
     from assay.evidence.facts import FactCache
-    from assay.evidence.verification import fingerprint
     from assay.verification.terms import Terms
 
     own = asking.installation_roots(os.environ)
@@ -181,8 +180,8 @@ def _question(
         asked=asking.Asked(None, nonce=False),
         now=asking.time_of(at),
         as_of=at is not None,
-        roots=asking.roots_of(roots_file, own),
-        context=Context(installation_roots=frozenset(fingerprint(anchor.der) for anchor in own)),
+        roots=asking.roots_of(roots, own),
+        context=Context(installation_roots=own.fingerprints),
         references={},
         materials=asking.materials_of(endorsements),
         terms=Terms(),

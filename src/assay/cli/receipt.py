@@ -64,9 +64,8 @@ def show(file: Path, *, as_json: bool) -> None:
 @click.option("--vkey", metavar="FILE|KEY", help="With --export: the log's public key. Default: our own.")
 @click.option(
     "--roots",
-    "roots_file",
-    type=click.Path(path_type=Path),
-    metavar="PEM",
+    multiple=True,
+    metavar="[VENDOR=]PEM",
     help="With --export: roots besides the pinned vendors'; Evidence under them is simulated.",
 )
 @click.option(
@@ -89,7 +88,7 @@ def verify(
     *,
     export: Path | None,
     vkey: str | None,
-    roots_file: Path | None,
+    roots: tuple[str, ...],
     policy_name: str | None,
     references: tuple[str, ...],
     as_json: bool,
@@ -103,7 +102,7 @@ def verify(
     from assay.cli.reading import read_file
     from assay.receipts.receipt import MAX_BYTES
 
-    if export is None and (vkey is not None or roots_file is not None):
+    if export is None and (vkey is not None or roots):
         raise UsageError(
             "cli.receipt.export",
             "--vkey and --roots are for an exported log.",
@@ -115,7 +114,7 @@ def verify(
     if export is None:
         proof, origin, unproven = _with_own_records(data, policy, more)
     else:
-        proof, origin, unproven = _with_export(data, policy, more, export, vkey, roots_file)
+        proof, origin, unproven = _with_export(data, policy, more, export, vkey, roots)
     said = (*_not_proven(proof), *unproven)
     if as_json:
         emit_json(_json(proof, origin, said))
@@ -148,10 +147,10 @@ def _with_export(
     references: Mapping[str, frozenset[bytes]],
     export: Path,
     vkey: str | None,
-    roots_file: Path | None,
+    roots: tuple[str, ...],
 ) -> tuple[Proof, str, tuple[str, ...]]:
     from assay.audit import memory
-    from assay.cli.asking import roots_of
+    from assay.cli.asking import Own, roots_of
     from assay.cli.audit import log_key
     from assay.leases.exported import prove_exported
     from assay.store import state_directory
@@ -162,7 +161,7 @@ def _with_export(
         data,
         vkey=log_key(vkey, None, export),
         memory=remembered if remembered.exists() else None,  # an auditor's computer keeps no state
-        roots=roots_of(roots_file, ()),
+        roots=roots_of(roots, Own()),
         policy=policy,
         references=references,
     )

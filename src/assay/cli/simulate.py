@@ -5,39 +5,32 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from assay.cli import simulate_nitro, simulate_nvidia, simulate_snp, simulate_tpm
 from assay.cli.output import emit, emit_json, progress, table
+from assay.cli.simulations import Order, platforms, simulation_of
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
-    from assay.simulator.attacks import Attack
-    from assay.simulator.endorsements import Tee
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from assay.cli.simulations import Made, Simulation, Wrong
     from assay.simulator.intel import Installation
-    from assay.simulator.nitro.attacks import Platform
-    from assay.simulator.scene import Evidence
 
 REPORT_DATA_BYTES = 64
-PLATFORMS = (
-    "tdx",
-    "sgx",
-    simulate_snp.PLATFORM,
-    *simulate_nitro.PLATFORMS,
-    simulate_nvidia.PLATFORM,
-    simulate_tpm.PLATFORM,
-)
-VERSIONS = {"tdx": (4, 5), "sgx": (3, 4, 5), simulate_snp.PLATFORM: simulate_snp.VERSIONS}
 
 
 @click.command()
-@click.argument("platform", type=click.Choice(PLATFORMS))
+@click.argument("platform", type=click.Choice(platforms()), metavar="PLATFORM")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="A new or empty directory.")
 @click.option("--attack", metavar="NAME", help="Make it wrong in this one way.")
 @click.option("--list", "listing", is_flag=True, help="List the attacks instead.")
-@click.option("--report-data", metavar="HEX", help="64 bytes that a verifier expects; random without.")
+@click.option(
+    "--report-data", metavar="HEX", help="64 bytes that a verifier expects, all or some; random without."
+)
 @click.option(
     "--version", type=int, metavar="N", help="Format: 4 or 5 for tdx, 3 to 5 for sgx, 2 to 5 for snp."
 )
@@ -54,38 +47,27 @@ def simulate(
     throw_away: bool,
     as_json: bool,
 ) -> int:
-    """Make simulated evidence with collateral, root and policy, and say how to verify it.
+    """Make simulated evidence with endorsements, roots and policy, and say how to verify it.
+
+    PLATFORM is one of: tdx, sgx, snp, nitro, nitro-tpm, azure-snp, azure-tdx, gcp-vtpm, gcp-tdx, tpm,
+    confidential-space, maa, trust-authority, nras, nvidia-gpu.
 
     The evidence differs from real evidence in nothing but the root, so that only a policy that asks for
     simulated hardware accepts it.
     """
+    simulation = simulation_of(platform)
     if listing:
-        _list(_attacks(platform), as_json=as_json)
+        _list(simulation.attacks, as_json=as_json)
         return 0
     if out is None:
         raise UsageError("cli.simulate.out", "Say where to write it.", action="Add --out DIR.")
-    versions = VERSIONS.get(platform, ())
-    if version is not None and version not in versions:
-        known = ", ".join(str(each) for each in versions) or "none that could be chosen"
-        raise UsageError("cli.simulate.version", f"The quote formats of {platform} are {known}.")
+    if version is not None and version not in simulation.versions:
+        known = ", ".join(str(each) for each in simulation.versions) or "none that could be chosen"
+        raise UsageError("cli.simulate.version", f"The versions of {platform} are {known}.")
     expected = _report_data(report_data)
     target = _directory(out)
     installation, whose = _installation(throw_away=throw_away)
-    if platform in simulate_nitro.PLATFORMS:
-        made = simulate_nitro.write(
-            target, installation, whose, platform=cast("Platform", platform), attack=attack, binding=expected
-        )
-    elif platform == simulate_snp.PLATFORM:
-        made = simulate_snp.write(
-            target, installation, whose, version=version, attack=attack, binding=expected
-        )
-    elif platform == simulate_nvidia.PLATFORM:
-        made = simulate_nvidia.write(target, installation, whose, attack=attack, binding=expected)
-    elif platform == simulate_tpm.PLATFORM:
-        made = simulate_tpm.write(target, installation, whose, attack=attack, binding=expected)
-    else:
-        evidence, found = _stage(installation, cast("Tee", platform), version, attack, expected)
-        made = _summary(target, evidence, found, whose, _write(target, evidence, found, whose))
+    made = _write(target, platform, simulation, Order(installation, version, attack, expected, _now()), whose)
     if as_json:
         emit_json(made)
         return 0
@@ -96,35 +78,26 @@ def simulate(
     return 0
 
 
-def _attacks(platform: str) -> list[dict[str, Any]]:
-    if platform in simulate_nitro.PLATFORMS:
-        return simulate_nitro.attacks(cast("Platform", platform))
-    if platform == simulate_snp.PLATFORM:
-        return simulate_snp.attacks()
-    if platform == simulate_nvidia.PLATFORM:
-        return simulate_nvidia.attacks()
-    if platform == simulate_tpm.PLATFORM:
-        return simulate_tpm.attacks()
-    from assay.simulator.attacks import catalogue
+def _now() -> datetime:
+    from datetime import UTC, datetime
 
-    tee = cast("Tee", platform)
-    return [_attack_json(entry, tee) for entry in catalogue() if tee in entry.platforms]
+    return datetime.now(UTC)
 
 
-def _list(entries: list[dict[str, Any]], *, as_json: bool) -> None:
+def _list(attacks: tuple[Wrong, ...], *, as_json: bool) -> None:
     if as_json:
-        emit_json(entries)
+        emit_json([_wrong_json(entry) for entry in attacks])
         return
-    rows = [(entry["name"], entry["description"], entry["code"]) for entry in entries]
+    rows = [(entry.name, entry.description, entry.code) for entry in attacks]
     emit(table(("attack", "what is wrong", "refused with"), rows))
 
 
-def _attack_json(entry: Attack, platform: Tee) -> dict[str, Any]:
+def _wrong_json(entry: Wrong) -> dict[str, Any]:
     return {
         "name": entry.name,
         "description": entry.description,
-        "code": entry.refused_with(platform),
-        "versions": list(entry.versions or VERSIONS[platform]),
+        "code": entry.code,
+        "versions": list(entry.versions),
     }
 
 
@@ -166,86 +139,87 @@ def _installation(*, throw_away: bool) -> tuple[Installation, str]:
     ), "this installation's own, which the policy 'local' knows"
 
 
-def _stage(
-    installation: Installation, platform: Tee, version: int | None, attack: str | None, expected: bytes
-) -> tuple[Evidence, Attack | None]:
-    from datetime import UTC, datetime
-
-    from assay.simulator.attacks import catalogue, stage
-    from assay.simulator.scene import Scene
-
-    now = datetime.now(UTC)
-    found = next((entry for entry in catalogue() if entry.name == attack), None)
-    if version is None:
-        version = found.versions[0] if found and found.versions else VERSIONS[platform][0]
-    scene = Scene(installation, platform, version, now, expected)
-    return (stage(attack, scene), found) if attack else (scene.finish(), None)
-
-
-def _write(target: Path, evidence: Evidence, found: Attack | None, whose: str) -> list[str]:
-    """Write the files; return the command that verifies them."""
-    files = {
-        "quote.bin": evidence.quote,
-        "collateral.json": evidence.collateral.to_bundle_json(),
-        "root.pem": evidence.root_pem(),
-        "policy.toml": _policy(evidence.platform).encode(),
-    }
-    command = ["assay", "verify", str(target / "quote.bin"), "--policy", str(target / "policy.toml")]
-    command += ["--collateral", str(target / "collateral.json"), "--roots", str(target / "root.pem")]
-    if evidence.event_log:
-        files["ccel.bin"] = evidence.event_log
-        command += ["--event-log", str(target / "ccel.bin")]
-    command += ["--report-data", evidence.report_data.hex()]
-    files["README.txt"] = _readme(evidence, found, whose, command).encode()
+def _write(target: Path, platform: str, simulation: Simulation, order: Order, whose: str) -> dict[str, Any]:
+    """Make everything, write its files, and return what was made."""
+    made = simulation.make(order)
+    wrong = next((entry for entry in simulation.attacks if entry.name == order.attack), None)
+    command = ["assay", "verify", str(target / made.name), "--policy", str(target / "policy.toml")]
+    files = {made.name: made.evidence, "policy.toml": _policy(platform, made).encode()}
+    files |= _vouching(target, made, command)
+    command += made.options
+    at = order.now.isoformat(timespec="seconds")
+    files["README.txt"] = _readme(simulation, made, wrong, whose, at, command).encode()
     for name, content in files.items():
-        with (target / name).open("xb") as file:
+        path = target / name
+        path.parent.mkdir(exist_ok=True)
+        with path.open("xb") as file:
             file.write(content)
-    return command
+    return {
+        "directory": str(target),
+        "platform": platform,
+        "root": whose,
+        "attack": _wrong_json(wrong) if wrong else None,
+        "report_data": order.binding.hex(),
+        "at": at,
+        "command": command,
+    }
 
 
-def _policy(platform: str) -> str:
-    from assay.simulator.scene import ENCLAVE, FIRMWARE
+def _vouching(target: Path, made: Made, command: list[str]) -> Mapping[str, bytes]:
+    """Return the files that vouch for the evidence, and add the options that name them to the command."""
+    found: dict[str, bytes] = {}
+    if len(made.endorsements) == 1:
+        found |= made.endorsements
+        command += ["--endorsements", str(target / next(iter(made.endorsements)))]
+    elif made.endorsements:
+        found |= {f"endorsements/{name}": data for name, data in made.endorsements.items()}
+        command += ["--endorsements", str(target / "endorsements")]
+    if made.roots:
+        name = "root.pem" if len(made.roots) == 1 else "roots.pem"
+        found[name] = b"".join(map(_pem, made.roots))
+        command += ["--roots", str(target / name)]
+    if made.event_log:
+        found["ccel.bin"] = made.event_log
+        command += ["--event-log", str(target / "ccel.bin")]
+    return found
 
+
+def _pem(der: bytes) -> bytes:
+    from assay.evidence.decoding.pem import encode
+
+    return encode(der)
+
+
+def _policy(platform: str, made: Made) -> str:
+    accepted = ", ".join(f'"{word}"' for word in ("simulated", *made.accept))
     lines = [
-        "# Accepts this simulated evidence, under this installation's own root alone.",
+        "# Accepts this simulated evidence, under this installation's own roots alone.",
         "version = 1",
         'name = "simulated-evidence"',
         f'platforms = ["{platform}"]',
         'simulated = "only"',
-        'accept = ["simulated"]',
+        f"accept = [{accepted}]",
         "",
-        f"[{platform}]",
-        f'mr_td = ["{FIRMWARE.hex()}"]' if platform == "tdx" else f'mr_enclave = ["{ENCLAVE.hex()}"]',
+        *made.tables,
     ]
     return "\n".join(lines) + "\n"
 
 
-def _readme(evidence: Evidence, found: Attack | None, whose: str, command: list[str]) -> str:
+def _readme(
+    simulation: Simulation, made: Made, wrong: Wrong | None, whose: str, at: str, command: list[str]
+) -> str:
     lines = [
-        f"Simulated {evidence.platform.upper()} evidence. Its hardware does not exist, so it proves nothing.",
+        f"Simulated {simulation.title}. Its hardware does not exist, so it proves nothing.",
         "",
         f"Root: {whose}.",
-        f"Made for: {evidence.at.isoformat(timespec='seconds')}; its collateral is valid for 30 days.",
+        f"Made for: {at}; {made.holds}.",
     ]
-    if found:
-        code = found.refused_with(evidence.platform)
+    if wrong:
         lines += [
             "",
-            f"Attack: {found.name}. {found.description}",
-            f"A verifier must refuse it with: {code}" if code else "A verifier must accept it all the same.",
+            f"Attack: {wrong.name}. {wrong.description}",
+            f"A verifier must refuse it with: {wrong.code}"
+            if wrong.code
+            else "A verifier must accept it all the same.",
         ]
     return "\n".join([*lines, "", "Try:", "", f"    {shlex.join(command)}", ""])
-
-
-def _summary(
-    target: Path, evidence: Evidence, found: Attack | None, whose: str, command: list[str]
-) -> dict[str, Any]:
-    return {
-        "directory": str(target),
-        "platform": evidence.platform,
-        "root": whose,
-        "attack": _attack_json(found, evidence.platform) if found else None,
-        "report_data": evidence.report_data.hex(),
-        "at": evidence.at.isoformat(timespec="seconds"),
-        "command": command,
-    }

@@ -82,10 +82,9 @@ _SEVERITY: Final = (exit_codes.OK, exit_codes.NOT_BOUND, exit_codes.REFUSED)
 )
 @click.option(
     "--roots",
-    "roots_file",
-    type=click.Path(path_type=Path),
-    metavar="PEM",
-    help="Roots of your own; evidence under them is always simulated.",
+    multiple=True,
+    metavar="[VENDOR=]PEM",
+    help="Roots of your own; evidence under them is always simulated. tpm=FILE, amd=FILE: whose they are.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def verify(files: tuple[Path, ...], *, as_json: bool, **typed: Any) -> int:
@@ -120,12 +119,11 @@ def _question(
     event_log: Path | None,
     app_compose: Path | None,
     references: tuple[str, ...],
-    roots_file: Path | None,
+    roots: tuple[str, ...],
 ) -> Question:
     from assay.appraisal.rules.subject import Context
     from assay.cli import asking
     from assay.evidence.facts import FactCache
-    from assay.evidence.verification import fingerprint
 
     asked = asking.binding_of(report_data, nonce)
     policy = asking.policy_of(policy_name, also)
@@ -135,8 +133,8 @@ def _question(
         asked=asked,
         now=asking.time_of(at),
         as_of=at is not None,
-        roots=asking.roots_of(roots_file, own),
-        context=Context(installation_roots=frozenset(fingerprint(anchor.der) for anchor in own)),
+        roots=asking.roots_of(roots, own),
+        context=Context(installation_roots=own.fingerprints),
         references=asking.references_of(references),
         materials=asking.materials_of(endorsements),
         terms=asking.terms_of(audience, user_data, carrier),

@@ -87,12 +87,12 @@ class SimulatedAmd:
 
     def known_roots(self) -> dict[Product, bytes]:
         """Return the ARK, DER, of each product whose key was made before; nothing is made for the asking."""
-        labels = {product: f"ark-{product}" for product in Product}
-        return {
-            product: self.root_der(product)
-            for product, label in labels.items()
-            if label in self._keys or (self.directory and (self.directory / KEY_FILE.format(label)).exists())
-        }
+        return {product: self.root_der(product) for product in Product if self.has_rsa_key(f"ark-{product}")}
+
+    def has_rsa_key(self, label: str) -> bool:
+        """Return whether the RSA key of this name was made before."""
+        kept = self.directory is not None and (self.directory / KEY_FILE.format(label)).exists()
+        return kept or label in self._keys
 
     def rsa_key(self, label: str) -> rsa.RSAPrivateKey:
         """Return the RSA key of this name: made at its first use, the same from then on.

@@ -61,6 +61,11 @@ class SimulatedGoogle:
         return self._keys.rsa_key(f"google-vtpm-{label}")
 
     @property
+    def has_root(self) -> bool:
+        """Whether the root for virtual TPMs was made before."""
+        return self._keys.has_rsa_key("google-vtpm-root")
+
+    @property
     def root_der(self) -> bytes:
         """The root for virtual TPMs, DER."""
         key = self.key("root")

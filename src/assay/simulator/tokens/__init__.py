@@ -81,6 +81,15 @@ class TokenServices:
         """Signs PKI tokens."""
         return self.intermediate.issue(chain.LEAF, self.keys.rsa_key("confidential-space-leaf"))
 
+    @property
+    def has_root(self) -> bool:
+        """Whether the root of the PKI tokens was made before."""
+        return self.keys.has_rsa_key("confidential-space-root")
+
+    def has_key(self, service: Service) -> bool:
+        """Return whether the key that the service publishes was made before; a derived one always is."""
+        return service == "nras" or self.keys.has_rsa_key(service)
+
     def key(self, service: Service) -> PrivateKey:
         """Return the key whose public half the service publishes."""
         if service == "nras":

@@ -56,17 +56,24 @@ class ServiceKeys:
             self._made[label] = self._kept(label, bits) if self.directory else _generate(bits)
         return self._made[label]
 
+    def has_rsa_key(self, label: str) -> bool:
+        """Return whether the RSA key of this name was made before."""
+        return label in self._made or (self.directory is not None and self._path(label).exists())
+
     def p384_key(self, label: str) -> ec.EllipticCurvePrivateKey:
         """Return the P-384 key of this name: SHA-512 of secret and name, reduced into 1..n-1."""
         digest = hashlib.sha512(len(self.secret).to_bytes(4, "big") + self.secret + label.encode()).digest()
         return ec.derive_private_key(int.from_bytes(digest, "big") % (_P384_ORDER - 1) + 1, ec.SECP384R1())
 
-    def _kept(self, label: str, bits: int) -> rsa.RSAPrivateKey:
+    def _path(self, label: str) -> Path:
         assert self.directory is not None
-        path = self.directory / f"simulated-{label}.pem"
+        return self.directory / f"simulated-{label}.pem"
+
+    def _kept(self, label: str, bits: int) -> rsa.RSAPrivateKey:
+        path = self._path(label)
         if not path.exists():
             pem = _generate(bits).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            fresh = self.directory / f".{path.name}.{secrets.token_hex(8)}"
+            fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 with os.fdopen(descriptor, "wb") as file:
