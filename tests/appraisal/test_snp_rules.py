@@ -239,3 +239,13 @@ def test_only_a_policy_that_names_the_measurement_opens_a_gate():
     assert judged(SNP, policy()).trust_vector["executables"] == 0
     with pytest.raises(PolicyError, match=r"gate"):
         policy().for_gate()
+
+
+@pytest.mark.parametrize("key", ["min_tcb", "min_launch_tcb"])
+@pytest.mark.parametrize("product", ["milan", "genoa", "turin"])
+def test_a_product_without_versions_judges_nothing_and_is_refused(key, product):
+    path = f"snp.{key}.{product}"
+    with pytest.raises(PolicyError) as caught:
+        Policy.load(f'version = 1\nplatforms = ["snp"]\n[{path}]\n'.encode(), name="test")
+    assert (caught.value.code, caught.value.detail["path"]) == ("policy.contradiction", path)
+    Policy.load(f'version = 1\nplatforms = ["snp"]\n[{path}]\nsnp = 0\n'.encode(), name="test")

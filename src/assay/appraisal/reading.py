@@ -176,3 +176,16 @@ def _refuse_sgx_contradictions(sgx: Sgx) -> None:
 def _refuse_snp_contradictions(snp: Snp, accepted: frozenset[str]) -> None:
     if any(snp.vmpl or ()):
         _needs_word("snp.vmpl", "lists a level other than 0", frozenset({"vmpl"}), accepted)
+    for key in ("min_tcb", "min_launch_tcb"):
+        products = getattr(snp, key)
+        for product in () if products is None else ("milan", "genoa", "turin"):
+            least = getattr(products, product)
+            if least is not None and not any(
+                getattr(least, name) is not None for name in least.__dataclass_fields__
+            ):
+                path = f"snp.{key}.{product}"
+                raise _contradiction(
+                    path,
+                    f"[{path}] states no smallest version, so all firmware of the product would pass as judged.",
+                    f"State snp and ucode in [{path}], or remove it.",
+                )
