@@ -186,6 +186,6 @@ def _refuse_snp_contradictions(snp: Snp, accepted: frozenset[str]) -> None:
                 path = f"snp.{key}.{product}"
                 raise _contradiction(
                     path,
-                    f"[{path}] states no smallest version, so all firmware of the product would pass as judged.",
+                    f"[{path}] states no smallest version, so any firmware would pass as judged.",
                     f"State snp and ucode in [{path}], or remove it.",
                 )
