@@ -21,7 +21,7 @@ from assay.evidence.google_vm.protobuf import ProtobufError, read_message
 from assay.evidence.google_vm.td_quote import td_quote
 from assay.evidence.ledger import Outcome
 from assay.evidence.roots import Roots
-from assay.evidence.verification import Expected, Unchecked
+from assay.evidence.verification import Expected, Unchecked, UnsignedRegion
 from assay.simulator.google_vm import protobuf
 from assay.simulator.google_vm.scene import INSTANCE, instance_extension
 from assay.simulator.tpm.device import spki
@@ -237,3 +237,22 @@ def test_a_number_has_one_spelling(value):
 def test_repeated_bytes_are_read_as_they_were_written(values):
     data = b"".join(protobuf.content(2, value, always=True) for value in values)
     assert read_message(data, {2: bytes}).get(2, []) == values
+
+
+def test_what_no_register_covers_of_the_canonical_log_is_declared():
+    """Its digests of other banks, and records of PCRs that nobody wants explained, where they stand."""
+    stage = scene()
+    record = stage.launcher.records[0]
+    scenario = stage.finish()
+    result = judge(scenario)
+    at = scenario.container.find(scenario.parts.canonical_log)
+    regions = [region for region in result.unsigned if region.start >= at]
+    named = [scenario.container[region.start : region.end] for region in regions]
+    for bank, digest in record.digests.items():
+        assert any(one.endswith(digest) for one in named) is (bank is not Algorithm.SHA256)
+    assert not any(b"registry.example" in one for one in named)
+    fewer = judge(scenario, explained=frozenset(range(8)))
+    whole = [region for region in fewer.unsigned if region.name == "record of a PCR that is not explained"]
+    assert [scenario.container[one.start : one.end] for one in whole] == [scenario.parts.canonical_log]
+    in_parts = judge(scenario, evidence=scenario.parts, explained=frozenset(range(8)))
+    assert UnsignedRegion(0, len(scenario.parts.canonical_log), whole[0].name) in in_parts.unsigned

@@ -149,7 +149,6 @@ class _Work:
         "_anchor",
         "_binding",
         "_endorsements",
-        "_event_log",
         "_facts",
         "_ledger",
         "_log",
@@ -183,8 +182,7 @@ class _Work:
         self._anchor: Anchor | None = None
         self._quote: QuoteOutcome | None = None
         self._log: BootLogClaims | None = None
-        self._event_log = b""
-        self._regions: tuple[UnsignedRegion, ...] = ()
+        self._regions: tuple[tuple[bytes, tuple[UnsignedRegion, ...]], ...] = ()
         self._td: EvidenceResult[TdxClaims] | None = None
         self._td_bound = False
         self._td_unread = False
@@ -314,7 +312,11 @@ class _Work:
             explained=explained,
         )
         self._ledger.extend(found.checks)
-        self._log, self._regions, self._event_log = found.claims, found.unsigned, parts.event_log
+        self._log = found.claims
+        self._regions = (
+            (parts.event_log, found.unsigned),
+            (parts.canonical_log, found.unsigned_canonical),
+        )
 
     def judge_td(self, parts: GoogleVmEvidence, report_data: Binding, tee: Tee) -> None:
         """Make every check of the TD quote; one that was not asked for is not looked at."""
@@ -388,16 +390,17 @@ class _Work:
         return seal.digest()
 
     def _unsigned(self, evidence: bytes | GoogleVmEvidence) -> tuple[UnsignedRegion, ...]:
-        """Return what nothing covers: offsets in the container, or in the event log that the name says."""
+        """Return what nothing covers: offsets in the container; in the log itself where there is none."""
         if self._quote is None:
             size = len(evidence) if isinstance(evidence, bytes) else 0
             return (UnsignedRegion(0, size, "all of it: the evidence cannot be read"),)
-        if isinstance(evidence, GoogleVmEvidence):
-            return self._regions
-        base = evidence.find(self._event_log) if self._regions else 0
-        found = [UnsignedRegion(base + one.start, base + one.end, one.name) for one in self._regions]
-        if self._td_unread:
-            found.append(UnsignedRegion(*td_span(evidence), "TD quote that was not asked for"))
+        container = evidence if isinstance(evidence, bytes) else b""
+        found: list[UnsignedRegion] = []
+        for log, regions in self._regions:
+            base = container.find(log) if container and regions else 0
+            found += [UnsignedRegion(base + one.start, base + one.end, one.name) for one in regions]
+        if container and self._td_unread:
+            found.append(UnsignedRegion(*td_span(container), "TD quote that was not asked for"))
         return tuple(found)
 
     def _decoded(self) -> dict[str, Any]:
