@@ -14,7 +14,7 @@ from assay.errors import EvidenceError
 from assay.evidence.records import record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 class Outcome(StrEnum):
@@ -154,6 +154,14 @@ class LedgerBuilder:
                 raise AssertionError(f"check {spec.id} was recorded twice")
             found[spec] = check
 
+    def adopt(self, outcomes: Mapping[CheckSpec, Check]) -> None:
+        """Record what ``extend`` would, from a mapping that was made once for a remembered fact."""
+        found = self._found
+        before = len(found)
+        found.update(outcomes)
+        if len(found) != before + len(outcomes):
+            raise AssertionError("a check was recorded twice")
+
     def failed(self, spec: CheckSpec, code: str, reason: str) -> None:
         """Record a failure and carry on with the checks that do not rest on it."""
         self._record(Check(spec, Outcome.FAILED, code, reason))
@@ -178,7 +186,7 @@ class LedgerBuilder:
         """Return the ledger; every declared check that has no outcome becomes ``not_checked``."""
         found = self._found
         if len(found) == len(self._specs):
-            return Ledger(tuple([found[spec] for spec in self._specs]))
+            return Ledger(tuple(map(found.__getitem__, self._specs)))
         stopper = next((check for check in found.values() if check.outcome is Outcome.FAILED), None)
         reason = f"not reached: {stopper.spec.id} failed" if stopper else "not reached"
         return Ledger(

@@ -123,9 +123,10 @@ class EvidenceResult(Generic[ClaimsT]):
         """True when an anchor was reached and every check but the binding's passed or did not apply."""
         if self.anchor is None or self._claims is None:
             return False
+        passed, not_applicable = Outcome.PASSED, Outcome.NOT_APPLICABLE
         for check in self.ledger.checks:
             outcome = check.outcome
-            if outcome is Outcome.PASSED or outcome is Outcome.NOT_APPLICABLE:
+            if outcome is passed or outcome is not_applicable:
                 continue
             if outcome is not Outcome.NOT_CHECKED or check.spec.id != self.binding_check:
                 return False
@@ -134,7 +135,11 @@ class EvidenceResult(Generic[ClaimsT]):
     @property
     def bound(self) -> bool:
         """True when the evidence is authentic and its binding was compared and equal."""
-        return self.ledger[self.binding_check].outcome is Outcome.PASSED and self.authentic
+        # Formats bind last, when everything that the binding rests on is known: the search begins there.
+        for check in reversed(self.ledger.checks):
+            if check.spec.id == self.binding_check:
+                return check.outcome is Outcome.PASSED and self.authentic
+        raise KeyError(self.binding_check)
 
     @property
     def simulated(self) -> bool:

@@ -6,15 +6,16 @@ TEE is Google's attestation service, and the token is its Attestation Result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from assay.evidence.records import field, record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ImageSignature:
     """A signature over the container image that the attestation service verified.
 
@@ -27,7 +28,7 @@ class ImageSignature:
     algorithm: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ContainerClaims:
     """The workload container.
 
@@ -55,7 +56,7 @@ class ContainerClaims:
     signatures: tuple[ImageSignature, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GceClaims:
     """Where the machine runs.
 
@@ -74,7 +75,7 @@ class GceClaims:
     instance_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConfidentialSpaceClaims:
     """What an authentic token says.
 

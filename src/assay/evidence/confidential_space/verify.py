@@ -51,11 +51,8 @@ NONCE_BYTES: Final = range(8, 89)
 
 _RSA: Final = frozenset({KeyKind.RSA})
 _SHA256: Final = frozenset({SignatureAlgorithm.RSA_PKCS1_SHA256})
-_MACHINE: Final = ("dbgstat", "hwmodel", "eat_profile")
-_TCB: Final = ("gcp_attester_tcb_status", "gcp_attester_tcb_date")
+_NOTHING: Final[dict[str, Any]] = {}
 _MODULES: Final = ("confidential_space", "container", "gce", "nvidia_gpu")
-_IMAGE: Final = ("image_reference", "image_digest", "image_id", "restart_policy")
-_FLAGS: Final = frozenset({bool})
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -173,30 +170,42 @@ def _nonces(ledger: LedgerBuilder, claims: Mapping[str, Any]) -> tuple[str, ...]
     many = [found] if type(found) is str else found
     if type(many) is not list or len(many) > MAX_NONCES:
         raise ledger.fail(spec, f"{spec.id}.type", f"There is no nonce or array of at most {MAX_NONCES}.")
-    if any(type(nonce) is not str or not nonce.isascii() or len(nonce) not in NONCE_BYTES for nonce in many):
-        raise ledger.fail(spec, f"{spec.id}.length", "A nonce is no ASCII text of 8 to 88 bytes.")
+    for nonce in many:
+        if type(nonce) is not str or not nonce.isascii() or len(nonce) not in NONCE_BYTES:
+            raise ledger.fail(spec, f"{spec.id}.length", "A nonce is no ASCII text of 8 to 88 bytes.")
     ledger.passed(spec)
     return tuple(many)
 
 
 def _claims(opened: Opened, nonces: tuple[str, ...], slot: int | None) -> ConfidentialSpaceClaims:
     claims, named = opened.claims, opened.registered
-    modules, tdx = read.objects(claims, ("submods", "tdx"))
+    get = claims.get
+    modules, tdx = get("submods", _NOTHING), get("tdx", _NOTHING)
+    if not (type(modules) is type(tdx) is dict) or len(modules) > read.MAX_ITEMS or len(tdx) > read.MAX_ITEMS:
+        raise JoseError("jose.claims", "Claim submods or tdx is no object.")
     space, container, gce, gpu = read.objects(modules, _MODULES)
-    (monitoring,) = read.objects(space, ("monitoring_enabled",))
-    tcb_status, tcb_date = read.several(tdx, _TCB)
-    status, hardware, profile = read.several(claims, _MACHINE)
+    monitoring = space.get("monitoring_enabled", _NOTHING)
+    if type(monitoring) is not dict or len(monitoring) > read.MAX_ITEMS:
+        raise JoseError("jose.claims", "Claim monitoring_enabled is no object.")
+    status, hardware, profile = get("dbgstat", ""), get("hwmodel", ""), get("eat_profile", "")
+    tcb_status, tcb_date = tdx.get("gcp_attester_tcb_status", ""), tdx.get("gcp_attester_tcb_date", "")
+    if not (type(status) is type(hardware) is type(profile) is type(tcb_status) is type(tcb_date) is str):
+        raise JoseError("jose.claims", "A claim about machine or platform is no text.")
     if not status or not hardware:
         raise JoseError("jose.claims", "Claim dbgstat or hwmodel is missing.")
-    if not _FLAGS.issuperset(map(type, monitoring.values())):
-        raise JoseError("jose.claims", "Claim monitoring_enabled holds something else than true and false.")
+    for value in monitoring.values():
+        if type(value) is not bool:
+            raise JoseError(
+                "jose.claims", "Claim monitoring_enabled holds something else than true and false."
+            )
+    issued_at = read.moment(named.issued_at)
     return ConfidentialSpaceClaims(
         "pki" if opened.signer.via == "x5c" else "oidc",
         named.issuer,
         claims["aud"],
         named.subject,
-        read.moment(named.issued_at),
-        read.moment(named.not_before),
+        issued_at,
+        issued_at if named.not_before == named.issued_at else read.moment(named.not_before),
         read.moment(named.expires_at),
         nonces,
         slot,
@@ -212,7 +221,7 @@ def _claims(opened: Opened, nonces: tuple[str, ...], slot: int | None) -> Confid
         read.texts(space, "support_attributes"),
         MappingProxyType(monitoring),
         _container(container),
-        GceClaims(*read.several(gce, GceClaims.__slots__)),
+        _gce(gce),
         MappingProxyType(gpu) if "nvidia_gpu" in modules else None,
         read.text(gpu, "cc_mode") if "nvidia_gpu" in modules else "",
         tcb_status,
@@ -222,8 +231,21 @@ def _claims(opened: Opened, nonces: tuple[str, ...], slot: int | None) -> Confid
     )
 
 
+def _gce(found: Mapping[str, Any]) -> GceClaims:
+    get = found.get
+    zone, project, number = get("zone", ""), get("project_id", ""), get("project_number", "")
+    name, instance = get("instance_name", ""), get("instance_id", "")
+    if not (type(zone) is type(project) is type(number) is type(name) is type(instance) is str):
+        raise JoseError("jose.claims", "A claim of gce is no text.")
+    return GceClaims(zone, project, number, name, instance)
+
+
 def _container(found: Mapping[str, Any]) -> ContainerClaims:
-    reference, digest, image_id, restart_policy = read.several(found, _IMAGE)
+    get = found.get
+    reference, digest = get("image_reference", ""), get("image_digest", "")
+    image_id, restart_policy = get("image_id", ""), get("restart_policy", "")
+    if not (type(reference) is type(digest) is type(image_id) is type(restart_policy) is str):
+        raise JoseError("jose.claims", "A claim of the container's image is no text.")
     if not reference or not _DIGEST.fullmatch(digest):
         raise JoseError(
             "jose.claims", "Claim image_digest is no SHA-256 digest, or image_reference is empty."
@@ -237,7 +259,7 @@ def _container(found: Mapping[str, Any]) -> ContainerClaims:
         read.text_map(found, "env"),
         read.texts(found, "cmd_override"),
         read.text_map(found, "env_override"),
-        _signatures(found.get("image_signatures", [])),
+        _signatures(found["image_signatures"]) if "image_signatures" in found else (),
     )
 
 

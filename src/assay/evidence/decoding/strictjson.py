@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from assay.errors import EvidenceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 MAX_CONTAINERS = 8192  # objects and arrays; bounds the depth too, whatever the recursion limit
 _WHITESPACE = " \t\n\r"
@@ -39,6 +39,8 @@ def _constant(name: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)
+# One value at a place, without looking at what surrounds it; the stubs do not know it.
+_scan: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]
 
 
 def _text(data: bytes, max_bytes: int) -> str:
@@ -57,9 +59,18 @@ def _text(data: bytes, max_bytes: int) -> str:
 
 def _decode(text: str) -> Any:
     try:
+        # Most documents are one object and nothing around it; any other takes the long way.
+        if text[:1] == "{":
+            value, end = _scan(text, 0)
+            if end == len(text) or not text[end:].strip(_WHITESPACE):
+                return value
         value = _DECODER.decode(text)
     except JsonError:
         raise
+    except StopIteration as stop:
+        raise JsonError(
+            "json.malformed", f"A document is not JSON: Expecting value: char {stop.value}."
+        ) from None
     except RecursionError:
         raise JsonError("json.oversized", "A JSON document is nested too deeply.") from None
     except ValueError as error:

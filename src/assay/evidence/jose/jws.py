@@ -51,13 +51,13 @@ def split(token: bytes, *, max_bytes: int = MAX_TOKEN_BYTES) -> CompactJws:
     """
     if len(token) > max_bytes:
         raise JoseError("jose.oversized", f"A token is longer than {max_bytes} bytes.")
-    if token.count(b".") != 2:
+    parts = token.split(b".", 3)
+    if len(parts) != 3:
         raise JoseError("jose.shape", "A token does not have three parts.")
-    signed, _, signature = token.rpartition(b".")
-    head, _, payload = signed.partition(b".")
+    head, payload, signature = parts
     if len(head) > MAX_HEADER_BYTES or len(signature) > MAX_SIGNATURE_BYTES * 4 // 3 + 1:
         raise JoseError("jose.oversized", "A token's header or signature is too long.")
-    return CompactJws(signed, head, decode(payload), decode(signature))
+    return CompactJws(token[: len(head) + 1 + len(payload)], head, decode(payload), decode(signature))
 
 
 def read_header(head: bytes) -> dict[str, Any]:

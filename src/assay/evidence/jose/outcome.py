@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from assay.errors import EvidenceError
@@ -41,7 +42,7 @@ def demand_call(evidence: bytes, now: datetime, binding: Binding) -> None:
     """
     if now.utcoffset() is None:
         raise EvidenceError("evidence.call.time", "The time of a verification needs a time zone.")
-    if not isinstance(binding, Expected | Unchecked):
+    if not isinstance(binding, (Expected, Unchecked)):
         raise EvidenceError("evidence.call.type", "A binding is expected or, with a reason, unchecked.")
     expected = binding.value if isinstance(binding, Expected) else _NEVER
     if type(evidence) is not bytes or type(expected) is not bytes:
@@ -60,14 +61,20 @@ def bind(ledger: LedgerBuilder, spec: CheckSpec, slots: Sequence[bytes], binding
     if isinstance(binding, Unchecked):
         ledger.not_checked(spec, f"{spec.id}.unchecked", f"not checked: {binding.reason}")
         return None
-    equal = [index for index, slot in enumerate(slots) if hmac.compare_digest(slot, binding.value)]
-    if equal:
-        which = f"slot {equal[0] + 1} of {len(slots)} holds the expected value"
-        ledger.extend((Check(spec, Outcome.PASSED, "", which),))
-        return equal[0]
+    expected = binding.value
+    for index, slot in enumerate(slots):
+        if hmac.compare_digest(slot, expected):
+            ledger.extend((_held(spec, index, len(slots)),))
+            return index
     code = f"{spec.id}.mismatch" if slots else f"{spec.id}.absent"
     ledger.failed(spec, code, "The token does not carry the expected value.")
     return None
+
+
+@lru_cache(maxsize=64)
+def _held(spec: CheckSpec, index: int, count: int) -> Check:
+    """Return the passed binding check of one slot; shared, because it carries nothing of the token."""
+    return Check(spec, Outcome.PASSED, "", f"slot {index + 1} of {count} holds the expected value")
 
 
 def accepted(

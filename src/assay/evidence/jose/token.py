@@ -133,7 +133,7 @@ class Signer:
         algorithm: The algorithm that its header names.
         key: The key.
         anchor: In what the key rests.
-        checks: The outcomes that established it.
+        outcomes: The outcomes that established it.
         header: The header's members.
         via: Whether it is a published key or was certified by the chain in the header.
     """
@@ -141,7 +141,7 @@ class Signer:
     algorithm: Algorithm
     key: PublicKey = field(repr=False)
     anchor: Anchor
-    checks: tuple[Check, ...]
+    outcomes: Mapping[CheckSpec, Check]
     header: Mapping[str, Any]
     via: Literal["jwks", "x5c"]
 
@@ -216,7 +216,7 @@ def _signer(ledger: LedgerBuilder, jws: CompactJws, profile: TokenProfile, given
             ledger.extend(check for check in own.close() if check.spec in own)
         shelf.put(key, window, signer)
     else:
-        ledger.extend(signer.checks)
+        ledger.adopt(signer.outcomes)
     return signer
 
 
@@ -247,7 +247,8 @@ def _establish(
         )
     ledger.passed(specs.algorithm)
     via: Literal["jwks", "x5c"] = "x5c" if certified else "jwks"
-    return Signer(algorithm, key.key, anchor, ledger.close().checks, MappingProxyType(header), via), window
+    outcomes = {check.spec: check for check in ledger.close()}
+    return Signer(algorithm, key.key, anchor, outcomes, MappingProxyType(header), via), window
 
 
 def _published(

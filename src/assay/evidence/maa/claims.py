@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from assay.evidence.records import field, record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 Tee = Literal["sevsnpvm", "tdxvm", "sgx"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MaaClaims:
     """What an authentic token says.
 
