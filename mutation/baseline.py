@@ -43,12 +43,15 @@ def main() -> int:
     code = pytest.main(["-q", "-p", "no:randomly", "-p", "no:xdist", *tests], plugins=[recorder])
     cover.stop()
     data = cover.get_data()
-    reached = {}
+    reached, imported = {}, {}
     for name in data.measured_files():
         lines = data.contexts_by_lineno(name)
         found = {line: sorted(test for test in contexts if test) for line, contexts in lines.items()}
-        reached[str(Path(name).relative_to(ROOT))] = {line: tests for line, tests in found.items() if tests}
-    Path(output).write_text(json.dumps({"seconds": recorder.seconds, "reached": reached}))
+        path = str(Path(name).relative_to(ROOT))
+        reached[path] = {line: tests for line, tests in found.items() if tests}
+        imported[path] = [line for line, contexts in lines.items() if "" in contexts]
+    seen = {"seconds": recorder.seconds, "reached": reached, "imported": imported}
+    Path(output).write_text(json.dumps(seen))
     return int(code)
 
 

@@ -44,22 +44,31 @@ FIRST_TESTS = 12
 
 @dataclass(slots=True)
 class Baseline:
-    """What the unchanged room's tests do: seconds of each, and which of them reach each line."""
+    """What the unchanged room's tests do.
+
+    Attributes:
+        seconds: How long each takes.
+        reached: Which of them reach each line of each file.
+        imported: Lines that run while modules are imported, in functions too.
+    """
 
     seconds: dict[str, float]
     reached: dict[str, dict[int, list[str]]]
+    imported: dict[str, frozenset[int]]
 
     def tests(self, mutant: Mutant) -> list[str]:
         """Return the tests that can notice a mutant, quickest first.
 
-        What runs at import can be noticed by every test, those that reach the file first.
+        What runs at import alone can be noticed by every test, those that reach the file first.
         """
         lines = self.reached.get(mutant.path, {})
-        if mutant.runs_at_import:
-            near = {test for found in lines.values() for test in found}
-            return sorted(self.seconds, key=lambda test: (test not in near, self.seconds[test]))
         span = range(mutant.line, mutant.last_line + 1)
         found = {test for line in span for test in lines.get(line, ())}
+        if mutant.runs_at_import or (
+            not found and self.imported.get(mutant.path, frozenset()).intersection(span)
+        ):
+            near = {test for found in lines.values() for test in found}
+            return sorted(self.seconds, key=lambda test: (test not in near, self.seconds[test]))
         return sorted(found, key=lambda test: self.seconds.get(test, 0.0))
 
 
@@ -133,7 +142,7 @@ def _test_paths(room: str) -> list[str]:
 def _baseline(room: str) -> Baseline:
     """Return what the unchanged tests do, from an earlier run when nothing changed since."""
     kept = ROOT / "mutation" / "results" / f"{room}.baseline.json"
-    files = [*sorted(Path("src").rglob("*.py")), *sorted(Path("tests").rglob("*.py"))]
+    files = [path for top in ("mutation", "src", "tests") for path in sorted(Path(top).rglob("*.py"))]
     digest = hashlib.sha256(
         "".join(f"{path}{_file_digest(str(path))}" for path in files).encode()
     ).hexdigest()
@@ -145,7 +154,8 @@ def _baseline(room: str) -> Baseline:
     reached = {
         path: {int(line): tests for line, tests in lines.items()} for path, lines in found["reached"].items()
     }
-    return Baseline(found["seconds"], reached)
+    imported = {path: frozenset(lines) for path, lines in found["imported"].items()}
+    return Baseline(found["seconds"], reached, imported)
 
 
 def _run_baseline(room: str) -> dict[str, Any]:

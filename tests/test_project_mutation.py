@@ -188,3 +188,12 @@ def test_the_unchanged_tests_run_again_only_when_something_changed(project, tmp_
     assert kept.stat().st_mtime_ns == first
     assert "killed" in project(STRONG + "\n\ndef test_more():\n    assert small(2)\n").stdout
     assert kept.stat().st_mtime_ns > first
+
+
+@needs_coverage
+def test_a_function_that_runs_at_import_alone_is_tried_against_every_test(project, tmp_path):
+    inner = tmp_path / "src" / "assay" / "toy" / "table.py"
+    inner.write_text("def _made(size):\n    return size + 3\n\n\nSIZES = [_made(1)]\n")
+    test = "from assay.toy.table import SIZES\n\ndef test_it():\n    assert SIZES == [4]\n"
+    done = project(test, "--path", "table")
+    assert "0 survived, 0 not reached: 100.0 percent" in done.stdout, done.stdout + done.stderr

@@ -203,6 +203,12 @@ def test_the_bounds_of_an_anchor():
     assert MAX_ANCHOR_BYTES == 4096
 
 
+def test_roots_are_equal_whether_they_were_decoded_or_not():
+    one, two = (Roots.vendor().with_anchor("n", INTEL.root_der) for _ in range(2))
+    assert one.intel[-1].certificate.der == INTEL.root_der
+    assert one == two
+
+
 def test_a_fingerprint_is_the_hash_of_the_whole():
     assert fingerprint(INTEL.root_der) == hashlib.sha256(INTEL.root_der).digest()
 
