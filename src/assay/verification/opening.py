@@ -1,4 +1,4 @@
-"""Finding evidence in what a person has at hand: raw quotes, hexadecimal text, a dstack guest's answers.
+"""Finding evidence in what a person has at hand: raw, as text, in an answer, a wrapper, a bundle of several.
 
 Recognition only routes. Nothing is trusted for the form it came in, and a wrong guess ends in a refusal.
 """
@@ -6,11 +6,12 @@ Recognition only routes. Nothing is trusted for the form it came in, and a wrong
 from __future__ import annotations
 
 import binascii
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from assay.errors import EvidenceError
 from assay.verification.firmware_log import CcelData
+from assay.verification.opened import Bundle, Opened, unrecognised
 from assay.verification.recognition import recognise
 
 if TYPE_CHECKING:
@@ -18,57 +19,97 @@ if TYPE_CHECKING:
 
 MAX_EVIDENCE_BYTES: Final = 1 << 20
 MAX_LOG_BYTES: Final = 4 << 20
+MAX_DEPTH: Final = 3
+"""How deep evidence may lie in wrappings."""
 _JSON_STARTS: Final = (b"{", b"[")
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """Evidence as it was found in a file.
-
-    Attributes:
-        evidence: The evidence itself, as its format's verifier takes it.
-        platform: Whose evidence it looks like.
-        form: What the file holds, for people.
-        presented: A dstack guest's answer, when a quote came in one.
-    """
-
-    evidence: bytes
-    platform: str
-    form: str
-    presented: Presented | None
-
-
 def open_evidence(data: bytes) -> Opened:
-    """Return the evidence that a file holds.
+    """Return the one piece of evidence that a file holds.
+
+    Args:
+        data: As ``open_bundle`` takes it.
+
+    Raises:
+        EvidenceError: ``verification.evidence.several`` when it holds more; otherwise as ``open_bundle``.
+    """
+    found = open_bundle(data).parts
+    if len(found) > 1:
+        raise EvidenceError(
+            "verification.evidence.several", f"The file holds {len(found)} pieces of evidence, not one."
+        )
+    return found[0]
+
+
+def open_bundle(data: bytes) -> Bundle:
+    """Return all the evidence that a file holds.
 
     Args:
         data: Evidence of any format, its hexadecimal text or base64, a dstack guest's answer (GetQuote, Info,
-            attestation), an SNP guest device's, or the JSON of a configfs-tsm report.
+            attestation), an SNP guest device's, the JSON of a configfs-tsm report, or one of ``containers``.
 
     Raises:
         EvidenceError: ``verification.evidence.oversized``, ``verification.evidence.unrecognised``, or the
-            codes of the answer's own parser.
+            codes of the container's own parser.
     """
     if len(data) > MAX_EVIDENCE_BYTES:
         raise EvidenceError(
             "verification.evidence.oversized",
             f"The file has {len(data)} bytes; evidence has at most {MAX_EVIDENCE_BYTES}.",
         )
+    found = _named(_open(data, MAX_DEPTH))
+    form = found[0].form if len(found) == 1 else f"{len(found)} pieces of evidence in {len(data)} bytes"
+    return Bundle(form, found)
+
+
+def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
+    from assay.verification import containers  # noqa: PLC0415 - where evidence does not lie open
+
+    def again(inner: bytes) -> tuple[Opened, ...]:
+        if depth == 0:
+            raise unrecognised("The evidence lies in more wrappings than are opened.")
+        return _open(inner, depth - 1)
+
     for decode, note in _TEXTS:
         found = decode(data)
-        platform = recognise(found) if found is not None else None
-        if found is not None and platform is not None:
-            return Opened(found, platform, f"{len(found)} bytes{note}", None)
+        if found is None:
+            continue
+        platform = recognise(found)
+        if platform is not None:
+            return (Opened(found, platform, f"{len(found)} bytes{note}"),)
+        for inside in (
+            containers.open_dstack(found),
+            containers.open_certificate(found),
+            containers.open_wrapper(found, again),
+        ):
+            if inside is not None:
+                return inside
     if data.lstrip()[:1] in _JSON_STARTS:
-        presented = _answer(data)
-        quote = presented.quote
-        form = f"{len(quote)} bytes, from a dstack guest's answer"
-        return Opened(quote, recognise(quote) or "tdx", form, presented)
-    raise EvidenceError(
-        "verification.evidence.unrecognised",
-        "The file holds no evidence that Assay knows.",
-        action="Give the raw evidence, its hexadecimal text or base64, or the answer of a dstack guest.",
-    )
+        from assay.evidence.decoding import strictjson  # noqa: PLC0415 - needed for these formats alone
+
+        inside = containers.open_json(strictjson.parse(data, max_bytes=MAX_EVIDENCE_BYTES), data, again)
+        return (_of_answer(data),) if inside is None else inside
+    raise unrecognised()
+
+
+def _of_answer(data: bytes) -> Opened:
+    presented = _answer(data)
+    quote = presented.quote
+    form = f"{len(quote)} bytes, from a dstack guest's answer"
+    return Opened(quote, recognise(quote) or "tdx", form, presented)
+
+
+def _named(parts: tuple[Opened, ...]) -> tuple[Opened, ...]:
+    """Give each of several pieces a name of its own."""
+    if len(parts) == 1:
+        return parts
+    names: dict[str, int] = {}
+    found = []
+    for part in parts:
+        name = part.name or part.platform
+        names[name] = times = names.get(name, 0) + 1
+        found.append(replace(part, name=name if times == 1 else f"{name} ({times})"))
+    return tuple(found)
 
 
 def open_event_log(data: bytes, quote: bytes) -> Presented | CcelData:

@@ -29,6 +29,7 @@ from assay.evidence.dstack.config_id import check_document, host_data, value_v2
 from assay.evidence.dstack.events import RUNTIME_REGISTER
 from assay.evidence.dstack.fields import refuse, unbase64
 from assay.evidence.dstack.os_image import parse_checksums
+from assay.evidence.dstack.report_data import Tag, tagged
 from assay.evidence.dstack.system import read_system_events
 from assay.evidence.dstack.vm_config import vm_document
 from assay.evidence.eventlog.result import LogResult
@@ -119,17 +120,27 @@ GCP_BOOT = CheckSpec(
 
 _EVENTS: Final = (checks.UNIQUE, checks.ORDER, checks.SYSTEM)
 CHECKS: Final = {
-    "sev-snp": (GUEST, SNP_REPORT_DATA, SNP_HOST_DATA, *_EVENTS, SNP_DOCUMENT),
-    "nitro-enclave": (GUEST, nitro.NITRO_REPORT_DATA, nitro.NITRO_IMAGE),
+    "sev-snp": (GUEST, checks.CERTIFICATE, SNP_REPORT_DATA, SNP_HOST_DATA, *_EVENTS, SNP_DOCUMENT),
+    "nitro-enclave": (GUEST, checks.CERTIFICATE, nitro.NITRO_REPORT_DATA, nitro.NITRO_IMAGE),
     "aws-nitro-tpm": (
         GUEST,
+        checks.CERTIFICATE,
         nitro.NITRO_REPORT_DATA,
         NITRO_TPM_EVENTS,
         *_EVENTS,
         NITRO_TPM_CONFIG,
         NITRO_TPM_IMAGE,
     ),
-    "gcp-tdx": (GUEST, GCP_REPORT_DATA, GCP_QUOTE, GCP_RTMR3, GCP_EVENTS, *_EVENTS, GCP_BOOT),
+    "gcp-tdx": (
+        GUEST,
+        checks.CERTIFICATE,
+        GCP_REPORT_DATA,
+        GCP_QUOTE,
+        GCP_RTMR3,
+        GCP_EVENTS,
+        *_EVENTS,
+        GCP_BOOT,
+    ),
 }
 """Variant to its checks, in the order in which they are made."""
 
@@ -173,6 +184,7 @@ def verify_guest(evidence: EvidenceResult[Any], attestation: Attestation) -> Log
                 f"The evidence of platform {evidence.platform} is not authentic, or not of this attestation.",
             )
         ledger.passed(GUEST)
+        _certified(ledger, attestation)
         claims = _JUDGES[variant](ledger, attestation, evidence.claims)
     except CheckFailedError:
         pass
@@ -259,6 +271,17 @@ _NOT_PROVEN: Final = {
         "That the virtual TPM is this machine's: it is the host's, and only its nonce ties it to the TD.",
     ),
 }
+
+
+def _certified(ledger: LedgerBuilder, found: Attestation) -> None:
+    """Check that the report data, which the evidence has to hold, are about the certificate's key."""
+    if found.spki is None:
+        ledger.not_applicable(checks.CERTIFICATE, "the attestation did not come in a certificate")
+        return
+    same = found.report_data == tagged(Tag.RATLS_CERT, found.spki)
+    _same(
+        ledger, checks.CERTIFICATE, same, "The attestation was made for another key than the certificate's."
+    )
 
 
 def _same(ledger: LedgerBuilder, spec: CheckSpec, holds: bool, reason: str) -> None:  # noqa: FBT001 - the point

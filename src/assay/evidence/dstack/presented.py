@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from assay.evidence.dstack.events import DstackEvent
+    from assay.evidence.dstack.versioned import Attestation
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 _HEX_STATEMENTS = {
@@ -91,6 +92,12 @@ def from_get_quote(data: bytes) -> Presented:
 def from_attestation(data: bytes) -> Presented:
     """Take a VersionedAttestation apart; raises as ``parse_attestation`` does."""
     return _of_attestation(parse_attestation(data), None)
+
+
+def from_versioned(found: Attestation) -> Presented:
+    """Take what ``open_attestation`` found apart; of TDX alone."""
+    evidence = TdxAttestation(found.evidence, found.log, found.report_data, found.config)
+    return _of_attestation(evidence, found.spki)
 
 
 def from_certificate(certificate: bytes) -> Presented:

@@ -88,6 +88,7 @@ class Attestation:
         tpm: The virtual TPM's quote; of ``gcp-tdx`` alone.
         certificates: Certificates as they were sent, DER or PEM; of ``sev-snp`` alone.
         document: The configuration document that HOST_DATA commits to; of ``sev-snp`` alone.
+        spki: Key of the certificate that carried it, DER, or None when none did.
     """
 
     variant: str
@@ -99,6 +100,7 @@ class Attestation:
     tpm: BootTpm | None = None
     certificates: tuple[bytes, ...] = ()
     document: str = ""
+    spki: bytes | None = None
 
 
 def looks_versioned(data: bytes) -> bool:

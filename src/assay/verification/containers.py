@@ -1,0 +1,316 @@
+"""Evidence inside of other things: dstack's attestations, certificates, message wrappers, bundles.
+
+    attestation   dstack's VersionedAttestation, for every platform that it has
+    certificate   DER or PEM with a dstack extension, with Open Enclave's (1.2.840.113556.10.1.1: a quote), or
+                  with a Nitro document in hexadecimal as a DNS name
+    wrapper       a conceptual message wrapper in JSON or CBOR, collections and tunnels included; ratsd's
+                  token around one
+    bundle        JSON with an NRAS answer as ``token`` and a TDX quote as ``tdx.quote_b64``
+
+Each ``open_*`` returns pieces of evidence, or None when the bytes do not look like its thing; what looks like
+it and is malformed is refused by its own parser. A container proves nothing about what it holds.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.errors import EvidenceError
+from assay.verification.opened import MAX_PARTS, Opened, unrecognised
+from assay.verification.recognition import recognise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from assay.evidence.dstack import Attestation
+    from assay.evidence.eat.cmw import Cmw
+
+    Again = Callable[[bytes], tuple[Opened, ...]]
+
+MAX_CERTIFICATE_BYTES: Final = 1 << 16
+MAX_CHAIN: Final = 8
+_OPEN_ENCLAVE: Final = bytes.fromhex("2a864886f7140a0101")
+_OPEN_ENCLAVE_HEADER: Final = (1).to_bytes(4, "little") + (2).to_bytes(4, "little")
+_SUBJECT_ALTERNATIVE_NAME: Final = bytes.fromhex("551d11")
+_DNS_NAME: Final = 0x82
+_DER: Final = (b"\x30\x82", b"\x30\x83")
+_PEM: Final = b"-----BEGIN CERTIFICATE-----"
+_HEX: Final = re.compile(rb"(?:[0-9a-f]{2}){512,}")
+_CBOR_RECORD: Final = (0x82, 0x83, 0xDA)
+_CBOR_MAPS: Final = range(0xA1, 0xC0)
+_COLLECTION: Final = "__cmwc_t"
+_PLATFORMS: Final = {"sev-snp": "snp", "nitro-enclave": "nitro", "aws-nitro-tpm": "nitro-tpm"}
+_KEY_APART: Final = "from a certificate, whose key is not compared with it"
+
+
+# --- dstack
+
+
+def open_dstack(data: bytes) -> tuple[Opened, ...] | None:
+    """Open a VersionedAttestation; raises as ``open_attestation`` does."""
+    from assay.evidence.dstack.versioned import looks_versioned, open_attestation  # noqa: PLC0415 - this form alone
+
+    return _of_attestation(data, open_attestation(data)) if looks_versioned(data) else None
+
+
+def _of_attestation(data: bytes, found: Attestation) -> tuple[Opened, ...]:
+    from assay.evidence.dstack.presented import from_versioned  # noqa: PLC0415 - this form alone
+
+    form = f"{len(found.evidence)} bytes, from a dstack attestation"
+    if found.variant == "tdx":
+        presented = from_versioned(found)
+        return (Opened(found.evidence, "tdx", form, presented),)
+    if found.variant == "gcp-tdx":
+        # Two quotes of one machine, which their verifier takes together.
+        return (Opened(data, "gcp-tdx", f"two quotes, {form}", attestation=found),)
+    beside = {f"certificate {at}": each for at, each in enumerate(found.certificates, 1)}
+    platform = _PLATFORMS[found.variant]
+    return (Opened(found.evidence, platform, form, attestation=found, beside=beside),)
+
+
+# --- certificates
+
+
+def open_certificate(data: bytes) -> tuple[Opened, ...] | None:
+    """Open a certificate, DER or PEM, of a chain the first.
+
+    Raises:
+        EvidenceError: ``verification.certificate.no_evidence``, ``verification.certificate.malformed``, or
+            the codes of what is inside.
+    """
+    if data.lstrip().startswith(_PEM):
+        der = _first_of(data)
+    elif data[:2] in _DER and len(data) <= MAX_CERTIFICATE_BYTES:
+        der = data
+    else:
+        return None
+    return _of_certificate(der)
+
+
+def _first_of(data: bytes) -> bytes:
+    block = data.lstrip().removeprefix(_PEM).partition(b"-----END CERTIFICATE-----")[0]
+    try:
+        return binascii.a2b_base64(b"".join(block.split()), strict_mode=True)
+    except (binascii.Error, ValueError):
+        raise _bad("its base64 is damaged") from None
+
+
+def _bad(why: str) -> EvidenceError:
+    return EvidenceError("verification.certificate.malformed", f"The certificate cannot be read: {why}.")
+
+
+def _of_certificate(der: bytes) -> tuple[Opened, ...]:
+    from assay.evidence.dstack.certificate import Extension, parse_certificate  # noqa: PLC0415 - this form alone
+    from assay.evidence.x509.general import GeneralCertificate  # noqa: PLC0415 - the same
+
+    parsed = parse_certificate(der)
+    attestation = parsed.extensions.get(Extension.ATTESTATION)
+    if attestation is not None:
+        return _in_certificate(attestation, parsed.spki)
+    if Extension.QUOTE in parsed.extensions:
+        from assay.evidence.dstack.presented import from_certificate  # noqa: PLC0415 - the same
+
+        presented = from_certificate(der)
+        form = f"{len(presented.quote)} bytes, from a certificate of dstack"
+        return (Opened(presented.quote, "tdx", form, presented),)
+    extensions = GeneralCertificate.parse(der, max_bytes=MAX_CERTIFICATE_BYTES).extensions
+    for found in (_open_enclave_quote(extensions), _nitro_document(extensions)):
+        platform = recognise(found) if found is not None else None
+        if found is not None and platform is not None:
+            return (Opened(found, platform, f"{len(found)} bytes, {_KEY_APART}"),)
+    raise EvidenceError(
+        "verification.certificate.no_evidence",
+        "The certificate carries no evidence that Assay knows.",
+        action="Certificates that vouch for evidence are given with --endorsements.",
+    )
+
+
+def _in_certificate(data: bytes, spki: bytes) -> tuple[Opened, ...]:
+    from assay.evidence.dstack.versioned import open_attestation  # noqa: PLC0415 - this form alone
+
+    (found,) = _of_attestation(data, replace(open_attestation(data), spki=spki))
+    return (replace(found, form=f"{found.form} in a certificate"),)
+
+
+def _open_enclave_quote(extensions: Any) -> bytes | None:
+    """Return the quote in Open Enclave's extension: as it is, in an OCTET STRING, or behind a header."""
+    found = extensions.get(_OPEN_ENCLAVE)
+    if found is None:
+        return None
+    value: bytes = found[1]
+    if value.startswith(_OPEN_ENCLAVE_HEADER):
+        size = int.from_bytes(value[8:16], "little")
+        if len(value) != 16 + size:
+            raise _bad("the size of the quote in it is not the one that is stated")
+        return value[16:]
+    if value[:1] == b"\x04":
+        from assay.evidence.decoding.der import OCTET_STRING, DerReader  # noqa: PLC0415 - this form alone
+
+        reader = DerReader(value)
+        value = reader.value(OCTET_STRING)
+        reader.finish()
+    return value
+
+
+def _nitro_document(extensions: Any) -> bytes | None:
+    """Return the document that stands in hexadecimal among the DNS names."""
+    found = extensions.get(_SUBJECT_ALTERNATIVE_NAME)
+    if found is None:
+        return None
+    from assay.evidence.decoding.der import DerReader  # noqa: PLC0415 - this form alone
+
+    reader = DerReader(found[1]).enter()
+    while reader.more():
+        tag = reader.peek()
+        name = reader.value(tag)
+        text = _HEX.match(name) if tag == _DNS_NAME else None
+        if text is not None:
+            return bytes.fromhex(text.group().decode())
+    return None
+
+
+# --- wrappers
+
+
+def open_wrapper(data: bytes, again: Again) -> tuple[Opened, ...] | None:
+    """Open a wrapper in CBOR; one in JSON is opened by ``open_json``.
+
+    Args:
+        data: The wrapper.
+        again: Opens what a record holds.
+
+    Raises:
+        EatError: ``cmw.*``.
+        EvidenceError: As ``again`` does.
+    """
+    first = data[0] if data else 0
+    if first not in _CBOR_RECORD and first not in _CBOR_MAPS:
+        return None
+    from assay.evidence.eat.cmw import decode_cbor  # noqa: PLC0415 - this form alone
+    from assay.evidence.eat.errors import EatError  # noqa: PLC0415 - the same
+
+    try:
+        found = decode_cbor(data)
+    except EatError:
+        return None  # many things are CBOR, or begin like it
+    return _of_wrapper(found, again)
+
+
+def _of_wrapper(cmw: Cmw, again: Again) -> tuple[Opened, ...]:
+    from assay.evidence.eat import cmw as words  # noqa: PLC0415 - this form alone
+
+    named = [("", cmw)] if isinstance(cmw, words.Record) else list(_labelled(cmw, ""))
+    parts: list[Opened] = []
+    beside: dict[str, bytes] = {}
+    for label, record in named:
+        if record.indicator and not record.is_evidence:
+            if record.indicator & words.ENDORSEMENTS:
+                beside[label or "endorsements"] = record.value
+            continue
+        found = again(record.value)
+        parts += [replace(each, name=_joined(label, each.name)) for each in found]
+        _bounded(parts)
+    if not parts:
+        raise unrecognised("The wrapper holds no evidence.")
+    form = "from a message wrapper"
+    return tuple(
+        [replace(each, form=f"{each.form}, {form}", beside={**beside, **each.beside}) for each in parts]
+    )
+
+
+def _labelled(collection: Any, above: str) -> Any:
+    for label, entry in collection.entries.items():
+        name = _joined(above, str(label))
+        if hasattr(entry, "entries"):
+            yield from _labelled(entry, name)
+        else:
+            yield name, entry
+
+
+def _joined(outer: str, inner: str) -> str:
+    return f"{outer}/{inner}" if outer and inner else outer or inner
+
+
+def _bounded(parts: list[Opened]) -> None:
+    if len(parts) > MAX_PARTS:
+        raise EvidenceError(
+            "verification.evidence.several", f"The file holds more than {MAX_PARTS} pieces of evidence."
+        )
+
+
+# --- JSON
+
+
+def open_json(found: Any, data: bytes, again: Again) -> tuple[Opened, ...] | None:
+    """Open a wrapper, a bundle, or an answer of a dstack guest around an attestation, decoded from JSON.
+
+    Args:
+        found: The decoded document.
+        data: Its text.
+        again: Opens what is inside.
+
+    Raises:
+        EatError: ``cmw.*``.
+        EvidenceError: As ``again`` does.
+    """
+    if type(found) is list:
+        record = len(found) in (2, 3) and type(found[0]) in (str, int) and type(found[1]) is str
+        return _json_wrapper(data, again) if record else None
+    return _json_object(found, data, again) if type(found) is dict else None
+
+
+def _json_object(found: dict[str, Any], data: bytes, again: Again) -> tuple[Opened, ...] | None:
+    if type(found.get("cmw")) is str:
+        inner = again(_base64(found["cmw"]))
+        return tuple([replace(each, form=f"{each.form}, in a token of ratsd") for each in inner])
+    if _COLLECTION in found or _all_records(found):
+        return _json_wrapper(data, again)
+    if type(found.get("tdx")) is dict and type(found["tdx"].get("quote_b64")) is str and "token" in found:
+        return _gpu_and_tdx(found, again)
+    if type(found.get("attestation")) is str:
+        return open_dstack(_unhex(found["attestation"]))
+    return None
+
+
+def _all_records(found: dict[str, Any]) -> bool:
+    return bool(found) and all(
+        type(each) is list and len(each) in (2, 3) and type(each[0]) in (str, int) and type(each[1]) is str
+        for each in found.values()
+    )
+
+
+def _json_wrapper(data: bytes, again: Again) -> tuple[Opened, ...]:
+    from assay.evidence.eat.cmw import decode_json  # noqa: PLC0415 - this form alone
+
+    return _of_wrapper(decode_json(data), again)
+
+
+def _gpu_and_tdx(found: dict[str, Any], again: Again) -> tuple[Opened, ...]:
+    token = found["token"]
+    if type(token) is not str:
+        raise unrecognised("The token of a bundle of GPU and TDX is not text.")
+    machine = again(_base64(found["tdx"]["quote_b64"]))
+    devices = again(token.encode("utf-8", "surrogateescape"))
+    parts = [replace(each, name="tdx") for each in machine] + [
+        replace(each, name="token") for each in devices
+    ]
+    _bounded(parts)
+    return tuple(parts)
+
+
+def _unhex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
+
+
+def _base64(text: str) -> bytes:
+    try:
+        plain = text.encode("ascii").translate(bytes.maketrans(b"-_", b"+/"))
+        return binascii.a2b_base64(plain + b"=" * (-len(plain) % 4), strict_mode=True)
+    except (UnicodeEncodeError, binascii.Error):
+        raise unrecognised("A member of a bundle is not base64.") from None
