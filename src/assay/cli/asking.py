@@ -19,8 +19,8 @@ from assay.evidence.ledger import Outcome
 from assay.evidence.roots import TPM, VENDORS, Roots
 from assay.evidence.verification import Expected, Unchecked
 from assay.verification import verify
-from assay.verification.firmware_log import CcelData
 from assay.verification.formats import format_of
+from assay.verification.materials import Materials
 from assay.verification.opening import MAX_EVIDENCE_BYTES, MAX_LOG_BYTES, open_event_log
 from assay.verification.terms import Given, Terms
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from assay.appraisal.result import AttestationResult
     from assay.appraisal.rules.subject import Context
     from assay.evidence.dcap.collateral import Collateral
-    from assay.evidence.dstack import Presented
+    from assay.evidence.dstack import Attestation, Presented
     from assay.evidence.facts import FactCache
     from assay.evidence.verification import Binding, Need
     from assay.simulator.anchors import SimulatedAnchor
+    from assay.verification.firmware_log import CcelData
     from assay.verification.formats import Format
-    from assay.verification.materials import Materials
-    from assay.verification.opening import Opened
+    from assay.verification.opened import Opened
 
 UNCHECKED: Final = "unchecked"
 REPORT_DATA_BYTES: Final = 64
@@ -89,14 +89,23 @@ class Question:
 
     def judge(self, opened: Opened) -> Answer:
         """Return what becomes of one piece of evidence, and what a stronger answer would need."""
-        log = self._log(opened)
+        if opened.beside:
+            files = {**opened.beside, **self.materials.files}
+            return replace(self, materials=Materials(files, self.materials.bundles)).judge(
+                replace(opened, beside={})
+            )
+        log = self.log_of(opened)
         first = self._verify(opened, None, log) if self.materials else None
         chosen, note = self._choose(first)
         result = self._verify(opened, chosen, log) if chosen is not None or first is None else first
         return Answer(result, tuple(self._missing(result, log, note)), self.as_of)
 
+    def answer(self, result: AttestationResult, log: Presented | CcelData | Attestation | None) -> Answer:
+        """Return the answer for a result that was reached elsewhere, and the log that it was reached with."""
+        return Answer(result, tuple(self._missing(result, log, "")), self.as_of)
+
     def _verify(
-        self, opened: Opened, endorsements: Any, log: Presented | CcelData | None
+        self, opened: Opened, endorsements: Any, log: Presented | CcelData | Attestation | None
     ) -> AttestationResult:
         return verify(
             opened.evidence,
@@ -113,13 +122,21 @@ class Question:
             terms=self.terms,
         )
 
-    def _log(self, opened: Opened) -> Presented | CcelData | None:
-        log: Presented | CcelData | None = opened.presented
+    def log_of(self, opened: Opened) -> Presented | CcelData | Attestation | None:
+        """Return what explains the registers of a piece of evidence.
+
+        Raises:
+            UsageError: ``cli.verify.compose_without_log``.
+            EvidenceError: As ``open_event_log`` does.
+        """
+        log: Presented | CcelData | Attestation | None = opened.presented or opened.attestation
         if self.event_log is not None:
             log = open_event_log(self.event_log, opened.evidence)
         if self.app_compose is None:
             return log
-        if log is None or isinstance(log, CcelData):
+        from assay.evidence.dstack import Presented
+
+        if not isinstance(log, Presented):
             raise UsageError(
                 "cli.verify.compose_without_log",
                 "--app-compose is compared with dstack's event log, and there is none.",
@@ -161,7 +178,7 @@ class Question:
         )
 
     def _missing(
-        self, result: AttestationResult, log: Presented | CcelData | None, note: str
+        self, result: AttestationResult, log: Presented | CcelData | Attestation | None, note: str
     ) -> Iterator[Missing]:
         for need in result.evidence.needs:
             if need.kind == "collateral":
@@ -217,12 +234,16 @@ def _missing_endorsement(need: Need, note: str) -> Missing:
     )
 
 
-def _missing_image(result: AttestationResult, log: Presented | CcelData | None) -> Iterator[Missing]:
+def _missing_image(
+    result: AttestationResult, log: Presented | CcelData | Attestation | None
+) -> Iterator[Missing]:
+    from assay.evidence.dstack import Presented
+
     what = "a production image"
     if log is None:
         yield Missing(what, "no event log says which image booted.", "Type --event-log FILE.")
         return
-    if isinstance(log, CcelData):
+    if not isinstance(log, Presented):
         yield Missing(what, "a firmware log does not name an image of dstack.", "")
         return
     name = _stated_image(log)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from assay.endorsements.record import Endorsement, Wanted
     from assay.evidence.roots import Roots
     from assay.evidence.verification import EvidenceResult, Need
-    from assay.verification.opening import Opened
+    from assay.verification.opened import Opened
 
 PATIENCE_SECONDS: Final = 1.0
 

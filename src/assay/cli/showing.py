@@ -95,7 +95,7 @@ def lines(result: AttestationResult, *, title: str, missing: Iterable[Missing], 
         as_of: Whether the time of the appraisal was asked for, instead of being now.
     """
     columns = width()
-    yield _paint(escape(title), "strong")
+    yield paint(escape(title), "strong")
     yield from _checks(result, columns)
     yield from _fields(result)
     yield from _log_fields(result)
@@ -110,24 +110,27 @@ def lines(result: AttestationResult, *, title: str, missing: Iterable[Missing], 
 def unreadable(name: str, error: AssayError) -> Iterator[str]:
     """Return what to say of a file that is no evidence."""
     columns = width()
-    yield _paint(name, "strong")
+    yield paint(name, "strong")
     yield ""
-    yield _paint("Verdict: refused", "bad")
-    yield from _wrapped(f"{error.message} [{error.code}]", columns, "", "")
+    yield paint("Verdict: refused", "bad")
+    yield from wrapped(f"{error.message} [{error.code}]", columns, "", "")
     if error.action:
-        yield from _wrapped(error.action, columns, "", "")
+        yield from wrapped(error.action, columns, "", "")
 
 
-def _paint(text: str, kind: Kind) -> str:
+def paint(text: str, kind: Kind) -> str:
+    """Return text in the style of what it means, where the output takes styles."""
     return style(text, kind, sys.stdout)
 
 
-def _heading(text: str) -> Iterator[str]:
+def heading(text: str) -> Iterator[str]:
+    """Return a heading with an empty line before it."""
     yield ""
-    yield _paint(text, "strong")
+    yield paint(text, "strong")
 
 
-def _wrapped(text: str, columns: int, first: str, later: str) -> list[str]:
+def wrapped(text: str, columns: int, first: str, later: str) -> list[str]:
+    """Return text broken into lines, escaped."""
     return textwrap.wrap(
         escape(text), columns, initial_indent=first, subsequent_indent=later, break_on_hyphens=False
     ) or [first]
@@ -139,12 +142,24 @@ def _checks(result: AttestationResult, columns: int) -> Iterator[str]:
         groups.setdefault(_group(check.id, result), []).append(check)
     told: set[str] = set()
     for name, checks in groups.items():
-        yield from _heading(name)
-        wide = max(len(check.id) for check in checks)
-        for check in checks:
-            again = check.outcome is not Outcome.FAILED and check.reason in told
-            told.add(check.reason)
-            yield from _check(check, columns, wide, "likewise" if again else check.reason)
+        yield from heading(name)
+        yield from check_lines(checks, columns, told)
+
+
+def check_lines(checks: Iterable[Check], columns: int, told: set[str] | None = None) -> Iterator[str]:
+    """Return checks one below the other.
+
+    Args:
+        checks: The checks.
+        columns: How wide the output may be.
+        told: Reasons that were told before, and are not told again.
+    """
+    listed, said = list(checks), set() if told is None else told
+    wide = max(len(check.id) for check in listed)
+    for check in listed:
+        again = check.outcome is not Outcome.FAILED and check.reason in said
+        said.add(check.reason)
+        yield from _check(check, columns, wide, "likewise" if again else check.reason)
 
 
 def _group(check_id: str, result: AttestationResult) -> str:
@@ -160,21 +175,21 @@ def _check(check: Check, columns: int, wide: int, reason: str) -> Iterator[str]:
     mark, kind = _MARKS[check.outcome]
     head = f"{_INDENT}{mark:<4}  {check.id:<{wide}}  "
     text = check.spec.title if check.outcome is Outcome.PASSED else reason
-    rest = _wrapped(text, columns, " " * len(head), " " * len(head))
-    yield f"{head.replace(mark, _paint(mark, kind), 1)}{rest[0].lstrip()}".rstrip()
+    rest = wrapped(text, columns, " " * len(head), " " * len(head))
+    yield f"{head.replace(mark, paint(mark, kind), 1)}{rest[0].lstrip()}".rstrip()
     yield from rest[1:]
     if check.outcome is Outcome.FAILED:
-        yield _paint(f"{' ' * len(head)}[{check.code}]", "dim")
+        yield paint(f"{' ' * len(head)}[{check.code}]", "dim")
 
 
 def _fields(result: AttestationResult) -> Iterator[str]:
     evidence = result.evidence
     if evidence.authentic:
-        yield from _heading("What it says")
+        yield from heading("What it says")
         found: dict[str, Any] = ready(evidence.claims)
         found.pop("tcb", None)
     else:
-        yield from _heading("What its bytes say (not authenticated)")
+        yield from heading("What its bytes say (not authenticated)")
         found = ready(dict(evidence.decoded))
     yield from _pairs(found)
 
@@ -187,7 +202,7 @@ def _log_fields(result: AttestationResult) -> Iterator[str]:
     for repeated in ("system", "report_data"):
         found.pop(repeated, None)
     counted = {name: found.pop(name) for name in ("events", "app_events") if name in found}
-    yield from _heading("What its event log says")
+    yield from heading("What its event log says")
     yield from _pairs(found)
     for name, entries in counted.items():
         yield f"{_INDENT}{name}: {len(entries)}"
@@ -243,7 +258,7 @@ def _tcb(result: AttestationResult) -> Iterator[str]:
     tcb = _tcb_claims(result)
     if tcb is None:
         return
-    yield from _heading("Trusted computing base")
+    yield from heading("Trusted computing base")
     rows = [("platform", tcb.platform_status, tcb.platform_date, tcb.platform_advisories)]
     if tcb.module_status is not None:
         rows.append(("TDX module", tcb.module_status, tcb.module_date, tcb.module_advisories))
@@ -254,7 +269,7 @@ def _tcb(result: AttestationResult) -> Iterator[str]:
         day = f"{date:%Y-%m-%d}" if date is not None else "no date   "
         told = ", ".join(escape(word) for word in advisories)
         line = f"{_INDENT}{name:<15}  {escape(str(status)):<{wide}}  {day}"
-        yield from _wrapped(f"{line}  {told}".strip(), width(), _INDENT, _INDENT * 4)
+        yield from wrapped(f"{line}  {told}".strip(), width(), _INDENT, _INDENT * 4)
     number = str(tcb.tcb_evaluation_number)
     if tcb.qe_evaluation_number != tcb.tcb_evaluation_number:
         number = f"{number} of the TCB info, {tcb.qe_evaluation_number} of the QE identity"
@@ -265,14 +280,14 @@ def _tcb(result: AttestationResult) -> Iterator[str]:
 def _rests_on(result: AttestationResult, columns: int, *, as_of: bool) -> Iterator[str]:
     evidence = result.evidence
     anchor = evidence.anchor
-    yield from _heading("Rests on")
+    yield from heading("Rests on")
     if anchor is None:
         yield f"{_INDENT}no root: the chain ended in none that was given"
     else:
         kind = "no vendor's root: simulated hardware" if anchor.simulated else "a pinned vendor root"
         if not evidence.authentic:
             kind += "; the chain ends there, but the evidence is not authenticated"
-        yield from _wrapped(f"{anchor.name} ({kind})", columns, _INDENT, _INDENT * 2)
+        yield from wrapped(f"{anchor.name} ({kind})", columns, _INDENT, _INDENT * 2)
         yield f"{_INDENT}SHA-256 {anchor.fingerprint.hex()}"
     tcb = _tcb_claims(result)
     if tcb is not None:
@@ -283,9 +298,7 @@ def _rests_on(result: AttestationResult, columns: int, *, as_of: bool) -> Iterat
     asked = ", as asked with --at" if as_of else ""
     yield f"{_INDENT}time of the appraisal {result.now:%Y-%m-%d %H:%M:%S} UTC{asked}"
     for where in _unsigned(evidence.unsigned):
-        yield from _wrapped(
-            f"{where}; signed by nobody, nothing rests on them", columns, _INDENT, _INDENT * 2
-        )
+        yield from wrapped(f"{where}; signed by nobody, nothing rests on them", columns, _INDENT, _INDENT * 2)
 
 
 def _unsigned(regions: Iterable[UnsignedRegion]) -> Iterator[str]:
@@ -314,21 +327,25 @@ def _list(title: str, entries: Iterable[str], columns: int) -> Iterator[str]:
     texts = list(entries)
     if not texts:
         return
-    yield from _heading(title)
+    yield from heading(title)
     for text in texts:
-        yield from _wrapped(text, columns, f"{_INDENT}- ", _INDENT * 2)
+        yield from wrapped(text, columns, f"{_INDENT}- ", _INDENT * 2)
 
 
 def _verdict(result: AttestationResult, columns: int) -> Iterator[str]:
-    word, kind = _VERDICTS[result.verdict]
-    marks = ["simulated"] if result.evidence.authentic and result.simulated else []
     vector = ", ".join(
         f"{name} {tier(value)}" for name, value in result.trust_vector.items() if tier(value) != "none"
     )
     if vector:
-        yield from _wrapped(f"AR4SI: {vector}", columns, "", _INDENT)
-    yield _paint(f"Verdict: {word}{' (' + ', '.join(marks) + ')' if marks else ''}", kind)
-    yield from _wrapped(_because(result), columns, "", "")
+        yield from wrapped(f"AR4SI: {vector}", columns, "", _INDENT)
+    yield verdict_of(result.verdict, simulated=result.evidence.authentic and result.simulated)
+    yield from wrapped(_because(result), columns, "", "")
+
+
+def verdict_of(verdict: Verdict, *, simulated: bool) -> str:
+    """Return the line that says the verdict."""
+    word, kind = _VERDICTS[verdict]
+    return paint(f"Verdict: {word}{' (simulated)' if simulated else ''}", kind)
 
 
 def _because(result: AttestationResult) -> str:

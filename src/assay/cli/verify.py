@@ -14,6 +14,9 @@ from assay.errors import AssayError
 
 if TYPE_CHECKING:
     from assay.cli.asking import Answer, Question
+    from assay.cli.together import Whole
+
+    Found = tuple[str, Answer | Whole] | AssayError
 
 SCHEMA: Final = "assay/verify/v1"
 _SEVERITY: Final = (exit_codes.OK, exit_codes.NOT_BOUND, exit_codes.REFUSED)
@@ -144,19 +147,23 @@ def _question(
     )
 
 
-def _judge(question: Question, path: Path, data: bytes) -> tuple[Path, tuple[str, Answer] | AssayError]:
+def _judge(question: Question, path: Path, data: bytes) -> tuple[Path, Found]:
     """Return what became of one file: its form and the answer, or why it could not be read as evidence."""
     from assay.errors import EvidenceError
-    from assay.verification.opening import open_evidence
+    from assay.verification.opening import open_bundle
 
     try:
-        opened = open_evidence(data)
-        return path, (opened.form, question.judge(opened))
+        bundle = open_bundle(data)
+        if len(bundle.parts) == 1:
+            return path, (bundle.form, question.judge(bundle.parts[0]))
+        from assay.cli.together import judge
+
+        return path, (bundle.form, judge(question, bundle))
     except EvidenceError as error:
         return path, error
 
 
-def _code(found: tuple[str, Answer] | AssayError) -> int:
+def _code(found: Found) -> int:
     from assay.appraisal.result import Verdict
 
     if isinstance(found, AssayError):
@@ -168,21 +175,32 @@ def _code(found: tuple[str, Answer] | AssayError) -> int:
     }[found[1].result.verdict]
 
 
-def _lines(path: Path, found: tuple[str, Answer] | AssayError) -> list[str]:
+def _lines(path: Path, found: Found) -> list[str]:
+    from assay.cli.asking import Answer
     from assay.cli.showing import lines, unreadable
 
     name = escape(str(path), limit=300)
     if isinstance(found, AssayError):
         return list(unreadable(name, found))
     form, answer = found
+    if not isinstance(answer, Answer):
+        from assay.cli.together import whole_lines
+
+        return list(whole_lines(answer, title=f"{name}: {form}"))
     title = f"{name}: {answer.result.platform.upper()}, {form}"
     return list(lines(answer.result, title=title, missing=answer.missing, as_of=answer.as_of))
 
 
-def _json(path: Path, found: tuple[str, Answer] | AssayError) -> dict[str, Any]:
+def _json(path: Path, found: Found) -> dict[str, Any]:
     if isinstance(found, AssayError):
         return {"file": str(path), "verdict": "refused", "error": found.to_json()}
     _, answer = found
+    from assay.cli.asking import Answer
+
+    if not isinstance(answer, Answer):
+        from assay.cli.together import to_json
+
+        return {"file": str(path), "as_of": answer.as_of, **to_json(answer)}
     shown = answer.result.to_json()
     shown["missing"] = [
         {"what": each.what, "why": each.why, "action": each.action} for each in answer.missing
