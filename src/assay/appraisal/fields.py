@@ -5,7 +5,6 @@ Every refusal names the key by its path in the file (``tdx.mr_td[0]``), what sta
 
 from __future__ import annotations
 
-import difflib
 import re
 from abc import ABC, abstractmethod
 from importlib import import_module
@@ -60,6 +59,8 @@ def wrong_value(path: str, value: object, wanted: str) -> PolicyError:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return the known word nearest to ``word``, or nothing when none is near."""
+    import difflib  # noqa: PLC0415 - for those who mistype only
+
     return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)), "")
 
 

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from assay.evidence.dcap import verify_quote
-from assay.verification.collateral import choose
 from assay.verification.formats import REPORT_DATA_BYTES, Format
 
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ def _verify(
 
 def endorse(materials: Materials, first: EvidenceResult[Any], given: Given) -> Collateral | None:
     """Return the bundle of collateral that fits best."""
+    from assay.verification.collateral import choose  # noqa: PLC0415 - for those who leave the choice to us
+
     need = next((need for need in first.needs if need.kind == "collateral"), None)
     found = None if need is None else choose(materials.files, need.key, given.now)
     return None if found is None else found.collateral
