@@ -21,7 +21,7 @@ from assay.evidence.decoding.der import OCTET_STRING, DerError, DerReader
 from assay.evidence.decoding.pem import MAX_CHAIN_BYTES, PemError, certificates
 from assay.evidence.decoding.strictjson import MAX_CONTAINERS, JsonError, parse
 from assay.evidence.ledger import CheckSpec, LedgerBuilder, Outcome
-from assay.evidence.roots import MAX_ANCHOR_BYTES, Roots
+from assay.evidence.roots import MAX_ANCHOR_BYTES, Root, Roots
 from assay.evidence.verification import fingerprint
 from assay.evidence.x509.certificate import OID_BASIC_CONSTRAINTS, Certificate
 from assay.evidence.x509.crl import MAX_CRL_BYTES, RevocationList, read_serials
@@ -204,8 +204,8 @@ def test_the_bounds_of_an_anchor():
 
 
 def test_roots_are_equal_whether_they_were_decoded_or_not():
-    one, two = (Roots.vendor().with_anchor("n", INTEL.root_der) for _ in range(2))
-    assert one.intel[-1].certificate.der == INTEL.root_der
+    one, two = (Root("intel", "n", INTEL.root_der) for _ in range(2))
+    assert one.certificate.der == INTEL.root_der
     assert one == two
 
 
