@@ -91,11 +91,6 @@ def test_unchecked_evidence_is_genuine_and_not_bound():
     assert result.ledger["nitro.binding"].code == "nitro.binding.unchecked"
 
 
-def test_an_empty_binding_is_not_an_absent_one():
-    assert judge(module().attest(NOW, user_data=b""), binding=b"").bound
-    assert codes(judge(module().attest(NOW), binding=b"")) == ["nitro.binding.absent"]
-
-
 @pytest.mark.parametrize(
     ("pcrs", "debug"), [({0: bytes(48)}, True), ({0: bytes(32)}, True), ({1: b"\1" * 48}, True)]
 )
@@ -229,6 +224,7 @@ def call(**changes):
         ({"validity": "never"}, "evidence.call.platform"),
         ({"binding": BINDING}, "evidence.call.type"),
         ({"binding": Expected("text")}, "evidence.call.type"),
+        ({"binding": Expected(b"")}, "evidence.call.nonce"),
         ({"evidence": bytearray(4)}, "evidence.call.type"),
         ({"evidence": "text"}, "evidence.call.type"),
     ],

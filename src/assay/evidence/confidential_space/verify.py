@@ -109,7 +109,7 @@ def verify_confidential_space(
 
     Raises:
         EvidenceError: ``evidence.call.time`` for a naive ``now``, ``evidence.call.type`` for a token or an
-            expectation that is no ``bytes``: errors of the caller.
+            expectation that is no ``bytes``, ``evidence.call.nonce`` for an empty one: errors of the caller.
     """
     demand_call(evidence, now, binding)
     ledger = LedgerBuilder(checks.ALL)

@@ -38,7 +38,7 @@ def demand_call(evidence: bytes, now: datetime, binding: Binding) -> None:
 
     Raises:
         EvidenceError: ``evidence.call.time`` for a naive ``now``, ``evidence.call.type`` when token or
-            expectation are no ``bytes``.
+            expectation are no ``bytes``, ``evidence.call.nonce`` for an empty expectation.
     """
     if now.utcoffset() is None:
         raise EvidenceError("evidence.call.time", "The time of a verification needs a time zone.")
@@ -47,6 +47,8 @@ def demand_call(evidence: bytes, now: datetime, binding: Binding) -> None:
     expected = binding.value if isinstance(binding, Expected) else _NEVER
     if type(evidence) is not bytes or type(expected) is not bytes:
         raise EvidenceError("evidence.call.type", "A token and what is expected are bytes, and nothing else.")
+    if isinstance(binding, Expected) and not binding.value:
+        raise EvidenceError("evidence.call.nonce", "An empty nonce is expected: it would bind nothing.")
 
 
 def bind(ledger: LedgerBuilder, spec: CheckSpec, slots: Sequence[bytes], binding: Binding) -> int | None:

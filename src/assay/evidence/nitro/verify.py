@@ -73,7 +73,7 @@ def verify_nitro(
     Raises:
         EvidenceError: ``evidence.call.time`` for a naive ``now``, ``evidence.call.platform`` for an unknown
             platform, carrier or validity, ``evidence.call.type`` when evidence or binding are of
-            another type: errors of the caller.
+            another type, ``evidence.call.nonce`` when empty bytes are expected: errors of the caller.
     """
     if now.utcoffset() is None:
         raise EvidenceError("evidence.call.time", "The time of a verification needs a time zone.")
@@ -85,6 +85,8 @@ def verify_nitro(
         raise EvidenceError(
             "evidence.call.type", "A document and what is expected are bytes, and nothing else."
         )
+    if isinstance(binding, Expected) and not binding.value:
+        raise EvidenceError("evidence.call.nonce", "Empty bytes are expected: they would bind nothing.")
     ledger = LedgerBuilder(checks.NITRO_CHECKS)
     try:
         document = parse_document(evidence, platform)

@@ -69,7 +69,8 @@ def verify_trust_authority(
         facts: Where verified facts are remembered between calls.
 
     Raises:
-        EvidenceError: ``evidence.call.time``, ``evidence.call.type``: errors of the caller.
+        EvidenceError: ``evidence.call.time``, ``evidence.call.type``, ``evidence.call.nonce``: errors of the
+            caller.
     """
     demand_call(evidence, now, binding)
     ledger = LedgerBuilder(checks.ALL)
