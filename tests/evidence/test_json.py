@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from assay.evidence.decoding.strictjson import (
     MAX_CONTAINERS,
+    MAX_DEPTH,
     JsonError,
     member,
     parse,
@@ -132,3 +133,23 @@ def test_members_of_exactly_one_type():
     assert strings(["a", "b"]) == ("a", "b")
     with pytest.raises(JsonError, match="something else than strings"):
         strings(["a", 1])
+
+
+@pytest.mark.parametrize(("start", "end"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"b":', b"}]")])
+@pytest.mark.parametrize("inside", [b"1", b'"[[{"', b'"]]]}"'])
+def test_how_deep_a_document_may_be(start, end, inside):
+    deep = MAX_DEPTH // len(end)
+    fitting = start * deep + inside + end * deep
+    assert parse(fitting, max_bytes=1000)
+    for outer in (b"[%s]", b'{"x":%s}', b'["[", %s]'):
+        with pytest.raises(JsonError) as caught:
+            parse(outer % fitting, max_bytes=1000)
+        assert caught.value.code == "json.oversized"
+    with pytest.raises(JsonError) as caught:
+        raw_members(b'{"x":%s}' % fitting, max_bytes=1000)
+    assert caught.value.code == "json.oversized"
+
+
+def test_brackets_in_texts_are_no_depth():
+    text = json.dumps({"a": "[" * 5000, "b": ["}" * 5000, {"c": "{[" * 100}]}).encode()
+    assert parse(text, max_bytes=len(text)) == json.loads(text)

@@ -15,8 +15,11 @@ from assay.errors import EvidenceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-MAX_CONTAINERS = 8192  # objects and arrays; bounds the depth too, whatever the recursion limit
+MAX_CONTAINERS = 8192  # objects and arrays
+MAX_DEPTH = 64  # of objects and arrays in each other: whoever walks a value may do so by recursion
 _WHITESPACE = " \t\n\r"
+_NO_BRACKETS = bytes(set(range(256)).difference(b"[]{}"))
+_TOO_DEEP = "A JSON document is nested too deeply."
 
 
 class JsonError(EvidenceError):
@@ -72,10 +75,46 @@ def _decode(text: str) -> Any:
             "json.malformed", f"A document is not JSON: Expecting value: char {stop.value}."
         ) from None
     except RecursionError:
-        raise JsonError("json.oversized", "A JSON document is nested too deeply.") from None
+        raise JsonError("json.oversized", _TOO_DEEP) from None
     except ValueError as error:
         raise JsonError("json.malformed", f"A document is not JSON: {error}.") from None
     return value
+
+
+def _bounded(data: bytes, text: str) -> Any:
+    """Return the value of a document that is not nested too deeply."""
+    value = _decode(text)
+    if _brackets_left(data) and _deeper(value):
+        raise JsonError("json.oversized", _TOO_DEEP)
+    return value
+
+
+def _brackets_left(data: bytes) -> bool:
+    """Tell whether a document may be too deep: pairs of brackets, taken away from the inside, leave some.
+
+    Brackets in texts may leave some as well; then the value itself is looked at, which takes longer.
+    """
+    left = data.translate(None, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH // 2):  # each takes two levels where objects and arrays alternate
+        if not left:
+            return False
+        left = left.replace(b"[]", b"").replace(b"{}", b"")
+    return bool(left)
+
+
+def _deeper(value: Any) -> bool:
+    """Tell whether more objects and arrays stand in each other than may, level by level."""
+    level = [[value]]
+    for _ in range(MAX_DEPTH):
+        level = [
+            list(found.values()) if type(found) is dict else found
+            for items in level
+            for found in items
+            if type(found) in (dict, list)
+        ]
+        if not level:
+            return False
+    return any(type(found) in (dict, list) for items in level for found in items)
 
 
 def parse(data: bytes, *, max_bytes: int) -> Any:
@@ -84,7 +123,7 @@ def parse(data: bytes, *, max_bytes: int) -> Any:
     Raises:
         JsonError: ``json.oversized``, ``json.malformed`` or ``json.duplicate_member``.
     """
-    return _decode(_text(data, max_bytes))
+    return _bounded(data, _text(data, max_bytes))
 
 
 def parse_object(data: bytes, *, max_bytes: int) -> dict[str, Any]:
@@ -102,7 +141,7 @@ def raw_members(data: bytes, *, max_bytes: int) -> dict[str, bytes]:
         JsonError: As ``parse_object``.
     """
     text = _text(data, max_bytes)
-    if type(_decode(text)) is not dict:
+    if type(_bounded(data, text)) is not dict:
         raise JsonError("json.type", "A JSON document is not an object.")
     # The text is one valid object without duplicates: what follows only finds where its values begin and end.
     found: dict[str, bytes] = {}
