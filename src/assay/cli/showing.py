@@ -12,6 +12,7 @@ from assay.appraisal.plain import ready
 from assay.appraisal.platforms import platform_of
 from assay.appraisal.result import Verdict
 from assay.appraisal.trust_vector import tier
+from assay.cli.claim_lines import claim_lines
 from assay.cli.output import escape, style
 from assay.evidence.ledger import Outcome
 
@@ -23,11 +24,10 @@ if TYPE_CHECKING:
     from assay.errors import AssayError
     from assay.evidence.dcap.tcb import TcbClaims
     from assay.evidence.ledger import Check
-    from assay.evidence.verification import UnsignedRegion
+    from assay.evidence.verification import Anchor, UnsignedRegion
 
 NARROWEST: Final = 60
 WIDEST: Final = 100
-_HEX_PER_LINE: Final = 64
 _NAME_CHARACTERS: Final = 64
 _INDENT: Final = "  "
 
@@ -54,12 +54,67 @@ _GROUPS: Final = (
     ("dcap.qe_report.", "Quoting enclave"),
     ("dcap.tdx_module.", "TDX module"),
     ("dcap.", "Status"),
-    ("tdx.", "Binding"),
-    ("sgx.", "Binding"),
+    ("snp.report.", "Report"),
+    ("snp.crl.", "Revocation"),
+    ("snp.tcb.", "Firmware"),
+    ("snp.chip_id", "Certificates"),
+    ("snp.product.", "Certificates"),
+    ("snp.vek.", "Certificates"),
+    ("snp.root.", "Certificates"),
+    ("snp.chain.", "Certificates"),
+    ("snp.", "Binding"),
     ("nitro.root.", "Certificates"),
     ("nitro.chain.", "Certificates"),
     ("nitro.binding", "Binding"),
     ("nitro.", "Document"),
+    ("azure.container.", "Container"),
+    ("azure.hcl.", "Paravisor"),
+    ("azure.runtime.", "Paravisor"),
+    ("azure.snp.", "Paravisor"),
+    ("azure.ak.", "Attestation key"),
+    ("azure.quote.", "TPM quote"),
+    ("azure.", "Binding"),
+    ("google_vm.container.", "Container"),
+    ("google_vm.ak.", "Attestation key"),
+    ("google_vm.quote", "TPM quotes"),
+    ("google_vm.log.", "Event log"),
+    ("google_vm.canonical_log.", "Event log"),
+    ("google_vm.", "Binding"),
+    ("tpm.evidence.", "Container"),
+    ("tpm.ak.", "Attestation key"),
+    ("tpm.quote.", "TPM quote"),
+    ("tpm.eventlog.", "Event log"),
+    ("tpm.log.", "Event log"),
+    ("tpm.ima.", "IMA log"),
+    ("tpm.", "Binding"),
+    ("ima.", "IMA log"),
+    ("eventlog.", "Event log"),
+    ("confidential_space.chain.", "Certificates"),
+    ("confidential_space.key.", "Published keys"),
+    ("confidential_space.binding", "Binding"),
+    ("confidential_space.", "Token"),
+    ("maa.binding", "Binding"),
+    ("maa.", "Token"),
+    ("trust_authority.binding", "Binding"),
+    ("trust_authority.report_data", "Binding"),
+    ("trust_authority.", "Token"),
+    ("nras.device.", "Tokens of the devices"),
+    ("nras.binding", "Binding"),
+    ("nras.", "Token"),
+    ("nvidia.report.", "Reports"),
+    ("nvidia.chain.", "Certificates"),
+    ("nvidia.ocsp.", "Revocation"),
+    ("ocsp.", "Revocation"),
+    ("nvidia.golden.", "Golden measurements"),
+    ("nvidia.measurements", "Golden measurements"),
+    ("rim.", "Golden measurements"),
+    ("nvidia.container.", "Container"),
+    ("nvidia.set.", "Devices"),
+    ("nvidia.binding", "Binding"),
+    ("nvidia.composite", "Binding"),
+    ("nvidia.", "Devices"),
+    ("tdx.", "Binding"),
+    ("sgx.", "Binding"),
     ("dstack.", "Event log"),
     ("ccel.", "Event log"),
 )
@@ -97,8 +152,8 @@ def lines(result: AttestationResult, *, title: str, missing: Iterable[Missing], 
     columns = width()
     yield paint(escape(title), "strong")
     yield from _checks(result, columns)
-    yield from _fields(result)
-    yield from _log_fields(result)
+    yield from _fields(result, columns)
+    yield from _log_fields(result, columns)
     yield from _tcb(result)
     yield from _rests_on(result, columns, as_of=as_of)
     yield from _list("Missing", (_missing_text(found) for found in missing), columns)
@@ -182,19 +237,22 @@ def _check(check: Check, columns: int, wide: int, reason: str) -> Iterator[str]:
         yield paint(f"{' ' * len(head)}[{check.code}]", "dim")
 
 
-def _fields(result: AttestationResult) -> Iterator[str]:
+def _fields(result: AttestationResult, columns: int) -> Iterator[str]:
     evidence = result.evidence
     if evidence.authentic:
         yield from heading("What it says")
         found: dict[str, Any] = ready(evidence.claims)
-        found.pop("tcb", None)
+        if _tcb_claims(result) is not None:
+            # Intel's judgement has a heading of its own, wherever the quote lies.
+            for holder in (found, *(each for each in found.values() if isinstance(each, dict))):
+                holder.pop("tcb", None)
     else:
         yield from heading("What its bytes say (not authenticated)")
         found = ready(dict(evidence.decoded))
-    yield from _pairs(found)
+    yield from claim_lines(found, columns)
 
 
-def _log_fields(result: AttestationResult) -> Iterator[str]:
+def _log_fields(result: AttestationResult, columns: int) -> Iterator[str]:
     log = result.workload_log
     if log is None or not log.authentic:
         return
@@ -203,49 +261,9 @@ def _log_fields(result: AttestationResult) -> Iterator[str]:
         found.pop(repeated, None)
     counted = {name: found.pop(name) for name in ("events", "app_events") if name in found}
     yield from heading("What its event log says")
-    yield from _pairs(found)
+    yield from claim_lines(found, columns)
     for name, entries in counted.items():
         yield f"{_INDENT}{name}: {len(entries)}"
-
-
-def _pairs(found: Mapping[str, Any]) -> Iterator[str]:
-    # Names are a peer's words too: those of a token's claims are whatever its writer called them.
-    flat = [(escape(name, limit=_NAME_CHARACTERS), value) for name, value in _flattened(found)]
-    wide = max((len(name) for name, _ in flat), default=0)
-    for name, value in flat:
-        chunks = _chunks(value)
-        yield f"{_INDENT}{name:<{wide}}  {chunks[0]}"
-        for chunk in chunks[1:]:
-            yield f"{_INDENT}{'':<{wide}}  {chunk}"
-
-
-def _flattened(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in found.items():
-        if name == "rtmrs" and isinstance(value, list):
-            yield from ((f"rtmr{index}", str(entry)) for index, entry in enumerate(value))
-        elif isinstance(value, dict):
-            yield from ((f"{name}.{inner}", _scalar(entry)) for inner, entry in value.items())
-        else:
-            yield name, _scalar(value)
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None:
-        return "none"
-    if isinstance(value, list):
-        return ", ".join(_scalar(entry) for entry in value) or "none"
-    return str(value)
-
-
-def _chunks(value: str) -> list[str]:
-    text = escape(value)
-    if len(text) > 2 * 4 and set(text) == {"0"}:
-        return [f"zero ({len(text) // 2} bytes)"]
-    if len(text) <= _HEX_PER_LINE:
-        return [text]
-    return [text[at : at + _HEX_PER_LINE // 4 * 3] for at in range(0, len(text), _HEX_PER_LINE // 4 * 3)]
 
 
 def _tcb_claims(result: AttestationResult) -> TcbClaims | None:
@@ -284,7 +302,7 @@ def _rests_on(result: AttestationResult, columns: int, *, as_of: bool) -> Iterat
     if anchor is None:
         yield f"{_INDENT}no root: the chain ended in none that was given"
     else:
-        kind = "no vendor's root: simulated hardware" if anchor.simulated else "a pinned vendor root"
+        kind = _anchor_kind(anchor)
         if not evidence.authentic:
             kind += "; the chain ends there, but the evidence is not authenticated"
         yield from wrapped(f"{anchor.name} ({kind})", columns, _INDENT, _INDENT * 2)
@@ -299,6 +317,13 @@ def _rests_on(result: AttestationResult, columns: int, *, as_of: bool) -> Iterat
     yield f"{_INDENT}time of the appraisal {result.now:%Y-%m-%d %H:%M:%S} UTC{asked}"
     for where in _unsigned(evidence.unsigned):
         yield from wrapped(f"{where}; signed by nobody, nothing rests on them", columns, _INDENT, _INDENT * 2)
+
+
+def _anchor_kind(anchor: Anchor) -> str:
+    """Say what the chain ended in."""
+    if anchor.published_keys:
+        return "no root: a token under keys that its issuer publishes"
+    return "no vendor's root: simulated hardware" if anchor.simulated else "a pinned vendor root"
 
 
 def _unsigned(regions: Iterable[UnsignedRegion]) -> Iterator[str]:
@@ -346,6 +371,12 @@ def verdict_of(verdict: Verdict, *, simulated: bool) -> str:
     """Return the line that says the verdict."""
     word, kind = _VERDICTS[verdict]
     return paint(f"Verdict: {word}{' (simulated)' if simulated else ''}", kind)
+
+
+def _mark(result: AttestationResult) -> str:
+    anchor = result.evidence.anchor
+    published = anchor is not None and anchor.published_keys and "simulated" not in result.admitted
+    return "under published keys" if published else "simulated"
 
 
 def _because(result: AttestationResult) -> str:
