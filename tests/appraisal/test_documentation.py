@@ -17,6 +17,7 @@ PAGES = [
     DOCS / "how-to/verify-a-quote.md",
     DOCS / "how-to/verify-a-dstack-guest.md",
     DOCS / "how-to/write-a-policy.md",
+    DOCS / "how-to/verify-a-tpm.md",
     DOCS / "explanation/results.md",
 ]
 

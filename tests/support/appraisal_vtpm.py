@@ -13,6 +13,7 @@ from assay.evidence.google_vm.claims import CertifiedKey, GoogleVmClaims, Instan
 from assay.evidence.tpm.claims import TpmClaims, TpmQuoteClaims
 from assay.evidence.verification import Anchor
 from support.appraisal_evidence import TDX
+from support.appraisal_ima import measured
 from support.appraisal_snp import SNP
 
 VENDOR = Anchor(bytes(32), "a vendor's root", simulated=False)
@@ -53,7 +54,9 @@ INSTANCE = Instance("us-central1-a", 12, "a-project", 34, "a-name", 1, productio
 KEY = CertifiedKey(INSTANCE, bytes(32), VENDOR, revocation_checked=True)
 GOOGLE = GoogleVmClaims(QUOTE, KEY, LOG, None, td_bound=False)
 GOOGLE_TDX = GoogleVmClaims(QUOTE, KEY, LOG, TDX, td_bound=True)
-TPM = TpmClaims(QUOTE, LOG, LOG, ak_certified=True, ak_common_name="ak")
+TPM = TpmClaims(
+    QUOTE, LOG, measured(("/usr/bin/agent", b"the agent")), ak_certified=True, ak_common_name="ak"
+)
 GOOD: dict[str, Any] = {
     "azure-snp": AZURE_SNP,
     "azure-tdx": AZURE_TDX,

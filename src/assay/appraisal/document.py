@@ -388,6 +388,9 @@ class Document:
         Any, Key(Table("assay.appraisal.tables.vtpm:Google"), "A VM of Google Compute Engine.")
     ] = None
     tpm: Annotated[Any, Key(Table("assay.appraisal.tables.vtpm:Tpm"), "A TPM that stands alone.")] = None
+    ima: Annotated[
+        Any, Key(Table("assay.appraisal.tables.ima:Ima"), "Files that the kernel measured as it ran.")
+    ] = None
     confidential_space: Annotated[
         Any,
         Key(Table("assay.appraisal.tables.tokens:ConfidentialSpace"), "A workload in Confidential Space."),

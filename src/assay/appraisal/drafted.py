@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from assay.appraisal.fields import MAX_LIST
+from assay.appraisal.tables.ima import FILE
+from assay.errors import EvidenceError
+from assay.evidence.ima.files import BOOT_AGGREGATE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from assay.evidence.confidential_space.claims import ConfidentialSpaceClaims
+    from assay.evidence.ima.verify import ImaClaims
     from assay.evidence.maa.claims import MaaClaims
     from assay.evidence.nitro.claims import NitroClaims
     from assay.evidence.nras.claims import NrasClaims
@@ -98,6 +104,40 @@ def _tpm(claims: Any) -> Iterator[str]:
     yield "[tpm]"
     yield "# You trust this attestation key."
     yield _hex("ak_digests", claims.quote.ak_digest)
+    if claims.ima is not None:
+        yield from _files(claims.ima)
+
+
+def _files(log: ImaClaims) -> Iterator[str]:
+    """Return ``[ima]`` for what the kernel measured; nothing where a policy could not list it."""
+    lines: dict[str, str] = {}
+    spoilt: set[str] = set()
+    for entry in log.entries:
+        try:
+            file = entry.file()
+        except EvidenceError:
+            return
+        line = f"{file.algorithm}:{file.digest.hex()} {file.path}"
+        if entry.violation or file.verity or not FILE.accepts(line):
+            spoilt.add(file.path)
+        else:
+            lines[line] = file.path
+    # A list that names a file refuses whatever else was measured under its name.
+    listed = [line for line, path in lines.items() if path not in {*spoilt, BOOT_AGGREGATE}]
+    unlisted = spoilt - {BOOT_AGGREGATE}
+    if not 0 < len(listed) <= MAX_LIST:
+        return
+    yield ""
+    yield "[ima]"
+    yield "# You trust these files. What the machine starts later must be listed as well, or signed."
+    yield "files = ["
+    for line in listed:
+        yield f"  {_quoted(line)},"
+    yield "]"
+    if unlisted:
+        yield f"# Left out, because no list can name them: {len(unlisted)} files that changed while they were"
+        yield "# measured, or have no digest of their whole content. So unknown files are not refused."
+    yield f'{"# " if unlisted else ""}known = ["listed"]'
 
 
 def _confidential_space(claims: ConfidentialSpaceClaims) -> Iterator[str]:

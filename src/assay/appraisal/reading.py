@@ -14,10 +14,15 @@ from assay.appraisal.vocabulary import GRACE_NEEDS, KEYS, TABLES, WEAKNESSES, co
 from assay.errors import PolicyError
 
 if TYPE_CHECKING:
+    from assay.appraisal.tables.ima import Ima
     from assay.appraisal.tables.snp import Snp
+    from assay.appraisal.tables.vtpm import Tpm
 
 MAX_BYTES: Final = 1 << 20
 """Bytes of a policy file, at most; the largest allow-lists of ours are a tenth of it."""
+
+LEAST_RSA_BITS: Final = 2048
+"""Shortest RSA key whose signatures make a file known."""
 
 
 def read(toml: bytes) -> Document:
@@ -100,8 +105,8 @@ def _refuse_contradictions(document: Document) -> None:
     _refuse_tcb_contradictions(document.tcb or Tcb(), accepted)
     _refuse_attribute_contradictions(document.attributes or Attributes(), accepted)
     _refuse_sgx_contradictions(document.sgx or Sgx())
-    if document.snp is not None:
-        _refuse_snp_contradictions(document.snp, accepted)
+    _refuse_snp_contradictions(document.snp, accepted)
+    _refuse_ima_contradictions(document.ima, document.tpm)
 
 
 def _refuse_idle_keys(document: Document) -> None:
@@ -173,7 +178,9 @@ def _refuse_sgx_contradictions(sgx: Sgx) -> None:
                 )
 
 
-def _refuse_snp_contradictions(snp: Snp, accepted: frozenset[str]) -> None:
+def _refuse_snp_contradictions(snp: Snp | None, accepted: frozenset[str]) -> None:
+    if snp is None:
+        return
     if any(snp.vmpl or ()):
         _needs_word("snp.vmpl", "lists a level other than 0", frozenset({"vmpl"}), accepted)
     for key in ("min_tcb", "min_launch_tcb"):
@@ -189,3 +196,48 @@ def _refuse_snp_contradictions(snp: Snp, accepted: frozenset[str]) -> None:
                     f"[{path}] states no smallest version, so any firmware would pass as judged.",
                     f"State snp and ucode in [{path}], or remove it.",
                 )
+
+
+def _refuse_ima_contradictions(ima: Ima | None, tpm: Tpm | None) -> None:
+    if ima is None:
+        return
+    if tpm is not None and tpm.ima is False:
+        raise _contradiction(
+            "tpm.ima", "tpm.ima forbids the log that [ima] judges.", "Remove one of the two."
+        )
+    known = ima.known or ()
+    if not (ima.files or ima.required or known or ima.violations):
+        raise _contradiction(
+            "ima",
+            "[ima] says nothing, so nothing is judged by it.",
+            "Say ima.files or ima.known, or remove it.",
+        )
+    if "listed" in known and ima.files is None:
+        raise _contradiction(
+            "ima.known",
+            'ima.known names "listed", and there is no list.',
+            'Say ima.files as well, or remove "listed".',
+        )
+    for index, source in enumerate(known):
+        if source.startswith("key:") and not _signs_files(bytes.fromhex(source[4:])):
+            raise PolicyError(
+                "policy.value",
+                f"ima.known[{index}] is no public key that signs files: RSA of 2048 bits or more, or EC.",
+                path=f"ima.known[{index}]",
+            )
+
+
+def _signs_files(spki: bytes) -> bool:
+    """Tell whether bytes are a public key whose signatures of files count; few policies have one."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - costly
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415
+
+    try:
+        key = load_der_public_key(spki)
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    if isinstance(key, RSAPublicKey):
+        return key.key_size >= LEAST_RSA_BITS
+    return isinstance(key, EllipticCurvePublicKey)

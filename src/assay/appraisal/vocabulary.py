@@ -55,6 +55,7 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "azure": _AZURE,
         "google": _GOOGLE,
         "tpm": ("tpm",),
+        "ima": ("tpm",),
         "confidential_space": ("confidential-space",),
         "maa": ("maa",),
         "trust_authority": ("trust-authority",),

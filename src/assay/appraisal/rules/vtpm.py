@@ -185,6 +185,10 @@ def _tpm(shop: Workshop) -> Iterator[Rule]:
     if table.ima is not None:
         yield flag_rule(shop, "tpm.ima", lambda claims: claims.ima is not None, wanted=table.ima)
     yield from _registers(shop, attrgetter("quote"), attrgetter("boot"))
+    if shop.document.ima is not None:
+        from assay.appraisal.rules import ima  # noqa: PLC0415 - most machines send no log of their files
+
+        yield from ima.rules(shop, shop.document.ima, attrgetter("ima"))
 
 
 def _host_tpm(shop: Workshop, path: str) -> Rule:
@@ -336,5 +340,5 @@ PLATFORMS: Final = {
         tcb=attrgetter("td.tcb"),
     ),
     "gcp-vtpm": _platform("gcp-vtpm", "Google VM with virtual TPM", ("google",), _google_vtpm),
-    "tpm": _platform("tpm", "TPM", ("tpm",), _tpm),
+    "tpm": _platform("tpm", "TPM", ("tpm", "ima"), _tpm),
 }
