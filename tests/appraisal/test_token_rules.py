@@ -300,3 +300,26 @@ def test_old_tokens_are_too_old_for_a_policy_that_says_so():
         assert codes(judged(platform, policy(platform, body), late)) == [
             "policy.freshness.collateral_max_age_hours.too_old"
         ]
+
+
+@pytest.mark.parametrize(
+    ("hardware", "accepted"),
+    [
+        ("GCP_INTEL_TDX", True),
+        ("GCP_AMD_SEV", True),
+        ("GCP_AMD_SEV_ES", True),
+        ("GCP_AMD_SEV_SNP", True),
+        ("GCP_SHIELDED_VM", False),
+        ("GCP_PLAIN_VM", False),
+        ("gcp_intel_tdx", False),
+        ("\x1b[2J", False),
+    ],
+)
+def test_only_hardware_that_is_known_to_be_a_tee_is_one(hardware, accepted):
+    claims = changed(SPACE, hardware=hardware)
+    plain, admitting = (policy("confidential-space", accept=words) for words in ((), ("no-tee",)))
+    result = judged("confidential-space", plain, claims)
+    assert result.accepted is accepted
+    assert accepted or codes(result) == ["policy.confidential_space.tee.weak"]
+    assert result.ledger["policy.confidential_space.tee"].reason.isprintable()
+    assert judged("confidential-space", admitting, claims).accepted

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from assay.appraisal.result import AttestationResult
     from assay.evidence.ledger import Check
 
-SHIELDED_VM: Final = "GCP_SHIELDED_VM"
-"""The one hardware model of Confidential Space that is no TEE."""
+TEES: Final = frozenset({"GCP_AMD_SEV", "GCP_AMD_SEV_ES", "GCP_AMD_SEV_SNP", "GCP_INTEL_TDX"})
+"""Hardware models of Confidential Space that are TEEs; GCP_SHIELDED_VM is none."""
 
 _TD_REGISTERS: Final = ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")
 _ENCLAVE_REGISTERS: Final = ("mrenclave", "mrsigner")
@@ -58,7 +58,9 @@ def _confidential_space(shop: Workshop) -> Iterator[Rule]:
         "no-tee",
         "the machine is a TEE",
         lambda claims: (
-            "The machine is a Shielded VM, which is no TEE." if claims.hardware == SHIELDED_VM else ""
+            ""
+            if claims.hardware in TEES
+            else f"The machine is a {ascii(claims.hardware)[1:-1][:64]}, which is no TEE that is known here."
         ),
     )
     yield weakness_rule(
