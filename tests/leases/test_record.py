@@ -94,7 +94,7 @@ def test_a_time_in_another_zone_is_the_same_time():
         (("references",), {f"r{number}": [] for number in range(65)}),
         (("anchors", 0, "certificate"), ""),
         (("anchors", 0, "certificate"), "00" * 4097),
-        (("anchors",), [{"name": "a", "certificate": "00"}] * 17),
+        (("anchors",), [{"name": "a", "certificate": "00"}] * 33),
         (("policy", "digest"), "00"),
         (("policy", "name"), ["local"]),
         (("policy", "more"), 0),
