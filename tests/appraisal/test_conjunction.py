@@ -94,7 +94,12 @@ def test_unauthentic_evidence_leaves_the_added_checks_unmade_too() -> None:
 # --- monotonicity
 
 LINES: dict[str, list[str]] = {
-    "": ['simulated = "only"', 'simulated = "refused"', 'name = "named"'],
+    "": [
+        'simulated = "only"',
+        'simulated = "refused"',
+        'name = "named"',
+        'together = ["tdx", "tdx"]',
+    ],
     "tcb": [
         'platform = ["UpToDate"]',
         'platform = ["UpToDate", "OutOfDate"]',
