@@ -76,6 +76,8 @@ def test_any_bytes_are_read_or_refused(data):
         (b'{"a":Infinity}', "json.malformed"),
         (b'{"a":-Infinity}', "json.malformed"),
         (b'{"a":' + b"9" * 4301 + b"}", "json.malformed"),
+        (b'{"a":1e999}', "json.malformed"),
+        (b"[-1.5e400]", "json.malformed"),
         (b'{"a":1,"a":1}', "json.duplicate_member"),
         (b'{"a":1,"\\u0061":2}', "json.duplicate_member"),
         (b'{"x":[{"y":{"a":1,"a":2}}]}', "json.duplicate_member"),

@@ -8,6 +8,7 @@ over which signatures are checked: nothing is parsed, written again and then ver
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from assay.errors import EvidenceError
@@ -41,7 +42,15 @@ def _constant(name: str) -> NoReturn:
     raise JsonError("json.malformed", f"{name} is not JSON.")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant)
+def _finite(text: str) -> float:
+    """Return a number with a fraction or an exponent; one beyond every float would become infinity."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise JsonError("json.malformed", "A number is too large.")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_float=_finite)
 # One value at a place, without looking at what surrounds it; the stubs do not know it.
 _scan: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]
 
