@@ -26,6 +26,8 @@ from support.appraisal_tokens import (
     changed,
 )
 
+LAUNCH = f'[maa]\nmeasurement = ["{(b"m" * 48).hex()}"]'
+
 
 def policy(platform: str, body: str = "", *, accept: tuple[str, ...] = (), keys: bool = True) -> Policy:
     quoted = ", ".join(f'"{word}"' for word in (*accept, *(["published-keys"] if keys else [])))
@@ -276,7 +278,11 @@ def test_what_the_service_does_not_state_cannot_be_demanded_of_it(name, value):
         ("confidential-space", "", False),
         ("confidential-space", f'[confidential_space]\nimage_digests = ["{DIGEST}"]', True),
         ("maa", "", False),
-        ("maa", f'[maa]\nmeasurement = ["{(b"m" * 48).hex()}"]', True),
+        ("maa", LAUNCH, False),
+        ("maa", f'{LAUNCH}\nissuers = ["{MAA.issuer}"]', False),
+        ("maa", f'{LAUNCH}\nissuers = ["{MAA.issuer}"]\nattestation_types = ["sevsnpvm"]', True),
+        ("maa", f'{LAUNCH}\nissuers = ["{MAA.issuer}"]\nattestation_types = ["sevsnpvm", "azurevm"]', False),
+        ("maa", f'{LAUNCH}\nattestation_types = ["sevsnpvm"]', False),
         ("trust-authority", "", False),
         ("trust-authority", f'[trust_authority]\nrtmr1 = ["{TRUST.measurements["rtmr1"].hex()}"]', False),
         *[
@@ -289,7 +295,16 @@ def test_what_the_service_does_not_state_cannot_be_demanded_of_it(name, value):
 def test_which_policies_name_the_code(platform, body, gate):
     by = policy(platform, body)
     assert by.gate is gate
-    assert judged(platform, by).trust_vector["executables"] == (3 if gate else 0)
+    launched = changed(MAA, attestation_type="sevsnpvm") if platform == "maa" else None
+    named = gate or LAUNCH in body
+    assert judged(platform, by, launched).trust_vector["executables"] == (3 if named else 0)
+
+
+def test_the_measurement_of_an_azure_guest_is_its_paravisors():
+    guest = changed(MAA, attestation_type="azurevm")
+    result = judged("maa", policy("maa", LAUNCH), guest)
+    assert result.accepted
+    assert result.trust_vector["executables"] == 0
 
 
 def test_old_tokens_are_too_old_for_a_policy_that_says_so():

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 TEES: Final = frozenset({"GCP_AMD_SEV", "GCP_AMD_SEV_ES", "GCP_AMD_SEV_SNP", "GCP_INTEL_TDX"})
 """Hardware models of Confidential Space that are TEEs; GCP_SHIELDED_VM is none."""
 
+AZURE_VM: Final = "azurevm"
+"""What Azure Attestation calls a guest with its virtual TPM."""
+
 _TD_REGISTERS: Final = ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")
 _ENCLAVE_REGISTERS: Final = ("mrenclave", "mrsigner")
 
@@ -161,7 +164,7 @@ def _maa(shop: Workshop) -> Iterator[Rule]:
 
 
 def _launched(result: AttestationResult) -> TrustClaim:
-    if result.passed("maa.measurement"):
+    if result.passed("maa.measurement") and result.evidence.claims.attestation_type != AZURE_VM:
         return TrustClaim(EXECUTABLES_BOOT_APPROVED, "What was launched is named.")
     return TrustClaim(NO_CLAIM, "The policy does not name what was launched.")
 
@@ -212,7 +215,14 @@ def _names_image(document: Document) -> bool:
 
 
 def _names_launch(document: Document) -> bool:
-    return (document.maa or Maa()).measurement is not None
+    """Return whether a policy names the launch of a TEE, and whose word that is.
+
+    What is measured of an Azure guest is Microsoft's paravisor, the same under every guest; and anybody can
+    make an instance of the service, with a policy of their own.
+    """
+    table = document.maa or Maa()
+    types = table.attestation_types or (AZURE_VM,)
+    return table.measurement is not None and table.issuers is not None and AZURE_VM not in types
 
 
 def _names_start(document: Document) -> bool:
@@ -239,7 +249,7 @@ PLATFORMS: Final = {
         tables=("maa",),
         rules=_maa,
         names_code=_names_launch,
-        code_keys="maa.measurement",
+        code_keys="maa.measurement with maa.issuers, and maa.attestation_types without azurevm",
         measured={"maa.measurement": "what was launched"},
         reference_sizes={},
         executables=_launched,
