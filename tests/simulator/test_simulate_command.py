@@ -116,6 +116,30 @@ def test_an_installation_knows_the_roots_of_what_it_made(state, capsys, tmp_path
     assert fingerprints(fresh, ["maa", "trust-authority"]) == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("platform", "vendor", "authentic"),
+    [
+        ("tpm", "", True),
+        ("tpm", "tpm=", True),
+        ("tpm", "aws=", False),
+        ("nitro", "", True),
+        ("nitro", "aws=", True),
+        ("nitro", "tpm=", False),
+    ],
+)
+def test_a_root_in_a_file_anchors_what_its_name_or_the_typed_vendor_says(
+    monkeypatch, capsys, tmp_path, platform, vendor, authentic
+):
+    monkeypatch.setenv("ASSAY_STATE_DIR", str(tmp_path / "state"))
+    words = ("simulate", platform, "--out", tmp_path / "made", "--throw-away", "--json")
+    command = json.loads(said(capsys, *words)[1])["command"][1:]
+    at = command.index("--roots") + 1
+    command[at] = vendor + command[at]
+    (result,) = json.loads(said(capsys, *command, "--json")[1])["results"]
+    assert result["evidence"]["authentic"] is authentic
+    assert result["verdict"] == "refused"
+
+
 def test_a_published_key_of_another_installation_is_refused(capsys, tmp_path):
     _, out, _ = said(capsys, "simulate", "nras", "--out", tmp_path / "made", "--throw-away")
     code, out, _ = said(capsys, *shlex.split(out)[1:], "--json")

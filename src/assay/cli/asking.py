@@ -25,10 +25,11 @@ from assay.verification.opening import MAX_EVIDENCE_BYTES, MAX_LOG_BYTES, open_e
 from assay.verification.terms import Given, Terms
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from assay.appraisal.result import AttestationResult
     from assay.appraisal.rules.subject import Context
+    from assay.cli.at_hand import SignedValues
     from assay.evidence.dcap.collateral import Collateral
     from assay.evidence.dstack import Attestation, Presented
     from assay.evidence.facts import FactCache
@@ -49,6 +50,27 @@ MAX_POLICY_BYTES: Final = 1 << 20
 MAX_ROOTS_BYTES: Final = 1 << 16
 MAX_BUNDLE_BYTES: Final = 64 << 20
 MAX_COMPOSE_BYTES: Final = 1 << 20
+_SAID_OTHERWISE: Final = frozenset({"collateral", "binding"})
+_SHOWN_ALIKE: Final = 3
+_LONGEST_SHOWN_KEY: Final = 256
+_NAMES: Final = {
+    "jwks": "key set of the issuer",
+    "ocsp": "answer about a certificate's status",
+    "rim": "manifest of golden measurements",
+    "snp-vek": "certificate of the chip's key",
+    "snp-chain": "certificates above it",
+    "snp-crl": "revocation list",
+    "chain": "certificates of the device",
+    "ak": "certificates above the attestation key's",
+}
+_PUBLISHED: Final = frozenset({"collateral", "jwks", "ocsp", "rim", "snp-vek", "snp-chain", "snp-crl"})
+_HOW_TO_GET: Final = (
+    "Type assay endorsements fetch EVIDENCE and verify with --cached, or --endorsements FILE or DIR."
+)
+_HOW_TO_GIVE: Final = {
+    "ak": "Type --endorsements FILE or DIR.",
+    "chain": "Type --endorsements FILE or DIR.",
+}
 _WHAT_TO_TYPE: Final = (
     "Type --report-data HEX (all 64 bytes), --nonce HEX, or, where nothing can be compared,"
     " --report-data unchecked."
@@ -66,7 +88,8 @@ class Question:
         as_of: Whether that time was asked for.
         roots: The roots that a chain may end in.
         context: What this installation knows.
-        references: Reference Values by register.
+        references: Reference Values by register, as they were typed.
+        manifest: Signed Reference Values; None for none.
         materials: What was given to vouch for the hardware.
         terms: What else the evidence is compared with.
         event_log: Contents of the event log's file.
@@ -81,6 +104,7 @@ class Question:
     roots: Roots
     context: Context
     references: Mapping[str, frozenset[bytes]]
+    manifest: SignedValues | None
     materials: Materials
     terms: Terms
     event_log: bytes | None
@@ -100,6 +124,19 @@ class Question:
         result = self._verify(opened, chosen, log) if chosen is not None or first is None else first
         return Answer(result, tuple(self._missing(result, log, note)), self.as_of)
 
+    def allowed(self, *platforms: str) -> Mapping[str, frozenset[bytes]]:
+        """Return the Reference Values for evidence of platforms: typed ones, and signed ones.
+
+        Raises:
+            ReferenceValueError: ``reference.*`` for a manifest that must not be relied on, or is for none of
+                these platforms.
+        """
+        found = dict(self.references)
+        if self.manifest is not None:
+            for name, values in self.manifest.of(platforms, self.now).items():
+                found[name] = found.get(name, frozenset()) | values
+        return found
+
     def answer(self, result: AttestationResult, log: Presented | CcelData | Attestation | None) -> Answer:
         """Return the answer for a result that was reached elsewhere, and the log that it was reached with."""
         return Answer(result, tuple(self._missing(result, log, "")), self.as_of)
@@ -114,7 +151,7 @@ class Question:
             roots=self.roots,
             now=self.now,
             endorsements=endorsements,
-            references=self.references,
+            references=self.allowed(opened.platform),
             context=self.context,
             event_log=log,
             facts=self.facts,
@@ -183,8 +220,10 @@ class Question:
         for need in result.evidence.needs:
             if need.kind == "collateral":
                 yield _missing_collateral(need.key, self.now, note)
-            elif need.kind != "binding":
-                yield _missing_endorsement(need, note)
+        others = [need for need in result.evidence.needs if need.kind not in _SAID_OTHERWISE]
+        for kind, reason in dict.fromkeys((need.kind, need.reason) for need in others):
+            alike = [need for need in others if (need.kind, need.reason) == (kind, reason)]
+            yield _missing_endorsement(alike, note)
         if result.evidence.ledger[result.evidence.binding_check].outcome is Outcome.NOT_CHECKED:
             yield Missing(
                 "freshness",
@@ -221,16 +260,29 @@ def _missing_collateral(key: Mapping[str, str], now: datetime, note: str) -> Mis
     return Missing(
         f"collateral for {what}",
         f"{why}; {note}." if note else f"{why}.",
-        "Type --endorsements FILE or --endorsements DIR.",
+        _HOW_TO_GET,
     )
 
 
-def _missing_endorsement(need: Need, note: str) -> Missing:
-    named = ", ".join(f"{name} {escape(value, limit=40)}" for name, value in need.key.items() if value)
-    what = f"{need.kind} ({named})" if named else need.kind
-    why = escape(need.reason, limit=300)
-    return Missing(
-        what, f"{why} ({note})." if note else why, "Type --endorsements FILE or --endorsements DIR."
+def _missing_endorsement(alike: Sequence[Need], note: str) -> Missing:
+    """Return what needs of one kind and reason ask for, of which a rack of GPUs has dozens."""
+    kind = alike[0].kind
+    each = [text for need in alike if (text := _selected(need))]
+    shown = "; ".join(each[:_SHOWN_ALIKE]) + (
+        f"; {len(each) - _SHOWN_ALIKE} more" if each[_SHOWN_ALIKE:] else ""
+    )
+    what = f"{_NAMES.get(kind, kind)} ({shown})" if shown else _NAMES.get(kind, kind)
+    why = escape(alike[0].reason, limit=300)
+    action = _HOW_TO_GET if kind in _PUBLISHED else _HOW_TO_GIVE.get(kind, "")
+    return Missing(what, f"{why} ({note})." if note else why, action)
+
+
+def _selected(need: Need) -> str:
+    """Return what selects one of a kind; whole chains, which no person compares, are left out."""
+    return ", ".join(
+        f"{name} {escape(value, limit=80)}"
+        for name, value in need.key.items()
+        if value and len(value) <= _LONGEST_SHOWN_KEY
     )
 
 

@@ -23,6 +23,7 @@ MOST_DEPTH: Final = 6
 MOST_INLINE: Final = 16
 MOST_ROWS: Final = 200
 _SHORT: Final = 24
+_LONGEST_NUMBER: Final = 4
 _LONGEST_WHOLE_HEX: Final = 64
 _HEX_CHUNKS: Final = (48, 32)
 _WORDS: Final = {None: "none", True: "yes", False: "no"}
@@ -79,7 +80,7 @@ def _flattened(found: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tu
 def _entry(name: str, value: Any, depth: int) -> Iterator[tuple[str, str]]:
     """Yield the rows of one claim."""
     if isinstance(value, Mapping):
-        if value and all(key.isdecimal() for key in value):
+        if value and all(len(key) <= _LONGEST_NUMBER and key.isdecimal() for key in value):
             yield from _registers(name, value)
         elif depth and not _fits_a_line(value):
             yield from _flattened(value, f"{name}.", depth - 1)

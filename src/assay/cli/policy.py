@@ -183,6 +183,7 @@ def _question(
         roots=asking.roots_of(roots, own),
         context=Context(installation_roots=own.fingerprints),
         references={},
+        manifest=None,
         materials=asking.materials_of(endorsements),
         terms=Terms(),
         event_log=asking.log_of(event_log),

@@ -44,7 +44,7 @@ def judge(question: Question, bundle: Bundle) -> Whole:
         roots=question.roots,
         now=question.now,
         materials=question.materials,
-        references=question.references,
+        references=question.allowed(*{opened.platform for opened in bundle.parts}),
         context=question.context,
         facts=question.facts,
         terms=question.terms,

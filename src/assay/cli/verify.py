@@ -54,6 +54,13 @@ _SEVERITY: Final = (exit_codes.OK, exit_codes.NOT_BOUND, exit_codes.REFUSED)
     metavar="FILE|DIR",
     help="What vouches for the hardware: collateral, certificates, CRLs, key sets, a bundle, or a directory.",
 )
+@click.option(
+    "--endorsements-max-age",
+    type=click.IntRange(min=0),
+    metavar="DAYS",
+    help="How old a bundle of endorsements may be.",
+)
+@click.option("--cached", is_flag=True, help="Use what assay endorsements fetch has kept here; ask nobody.")
 @click.option("--audience", metavar="TEXT", help="The audience that a token must have.")
 @click.option("--user-data", metavar="HEX", help="What was handed to Azure's paravisor: its inner layer.")
 @click.option(
@@ -84,13 +91,26 @@ _SEVERITY: Final = (exit_codes.OK, exit_codes.NOT_BOUND, exit_codes.REFUSED)
     help="A Reference Value for policies that ask for them; can be repeated.",
 )
 @click.option(
+    "--reference-manifest",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Signed Reference Values; older versions of them are refused from then on.",
+)
+@click.option(
+    "--reference-trust",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="PEM",
+    help="With --reference-manifest: a public key that may have signed it; can be repeated.",
+)
+@click.option(
     "--roots",
     multiple=True,
     metavar="[VENDOR=]PEM",
     help="Roots of your own; evidence under them is always simulated. tpm=FILE, amd=FILE: whose they are.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def verify(files: tuple[Path, ...], *, as_json: bool, **typed: Any) -> int:
+def verify(files: tuple[Path, ...], *, as_json: bool, cached: bool, **typed: Any) -> int:
     """Verify evidence: every check by name, its outcome, and what was not proven.
 
     Exit codes: 0 accepted, 1 refused, 3 genuine but not bound, 2 usage. Of several files the worst counts.
@@ -99,6 +119,8 @@ def verify(files: tuple[Path, ...], *, as_json: bool, **typed: Any) -> int:
 
     question = _question(**typed)
     contents = [(path, evidence_of(path)) for path in files]
+    if cached:
+        question = _with_cache(question, contents)
     found = [_judge(question, path, data) for path, data in contents]
     if as_json:
         emit_json({"schema": SCHEMA, "results": [_json(path, answer) for path, answer in found]})
@@ -115,6 +137,7 @@ def _question(
     report_data: str | None,
     nonce: str | None,
     endorsements: tuple[Path, ...],
+    endorsements_max_age: int | None,
     audience: str | None,
     user_data: str | None,
     carrier: str,
@@ -122,24 +145,30 @@ def _question(
     event_log: Path | None,
     app_compose: Path | None,
     references: tuple[str, ...],
+    reference_manifest: Path | None,
+    reference_trust: tuple[Path, ...],
     roots: tuple[str, ...],
 ) -> Question:
     from assay.appraisal.rules.subject import Context
-    from assay.cli import asking
+    from assay.cli import asking, at_hand
     from assay.evidence.facts import FactCache
 
     asked = asking.binding_of(report_data, nonce)
     policy = asking.policy_of(policy_name, also)
     own = asking.own_roots(policy, os.environ)
+    now = asking.time_of(at)
+    materials = asking.materials_of(endorsements)
+    at_hand.check_age(materials, endorsements_max_age, now)
     return asking.Question(
         policy=policy,
         asked=asked,
-        now=asking.time_of(at),
+        now=now,
         as_of=at is not None,
         roots=asking.roots_of(roots, own),
         context=Context(installation_roots=own.fingerprints),
         references=asking.references_of(references),
-        materials=asking.materials_of(endorsements),
+        manifest=at_hand.signed_values(reference_manifest, reference_trust),
+        materials=materials,
         terms=asking.terms_of(audience, user_data, carrier),
         event_log=asking.log_of(event_log),
         app_compose=asking.compose_of(app_compose),
@@ -147,9 +176,16 @@ def _question(
     )
 
 
+def _with_cache(question: Question, contents: list[tuple[Path, bytes]]) -> Question:
+    from assay.cli.at_hand import with_cache
+    from assay.store.paths import state_directory
+
+    return with_cache(question, contents, state_directory(os.environ) / "endorsements")
+
+
 def _judge(question: Question, path: Path, data: bytes) -> tuple[Path, Found]:
     """Return what became of one file: its form and the answer, or why it could not be read as evidence."""
-    from assay.errors import EvidenceError
+    from assay.errors import EvidenceError, ReferenceValueError
     from assay.verification.opening import open_bundle
 
     try:
@@ -159,7 +195,7 @@ def _judge(question: Question, path: Path, data: bytes) -> tuple[Path, Found]:
         from assay.cli.together import judge
 
         return path, (bundle.form, judge(question, bundle))
-    except EvidenceError as error:
+    except (EvidenceError, ReferenceValueError) as error:
         return path, error
 
 

@@ -1,0 +1,134 @@
+"""What ``assay verify`` takes from this machine when it is asked to: kept endorsements, signed values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from assay.errors import EvidenceError, ReferenceValueError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from assay.cli.asking import Question
+    from assay.verification.materials import Materials
+
+
+@dataclass(frozen=True, slots=True)
+class SignedValues:
+    """A manifest of Reference Values, and whose signature it needs.
+
+    Attributes:
+        file: The manifest.
+        trust: Public keys one of which must have signed it.
+    """
+
+    file: Path
+    trust: tuple[Path, ...]
+
+    def of(self, platforms: Sequence[str], now: datetime) -> Mapping[str, frozenset[bytes]]:
+        """Return what it allows; from now on this machine refuses its older versions.
+
+        Args:
+            platforms: Whose evidence it is; the manifest must be for one of them.
+            now: The moment of use.
+
+        Raises:
+            UsageError: ``cli.file.*``.
+            ReferenceValueError: ``reference.*``.
+            StoreError: ``store.*``.
+        """
+        from assay.cli.reference import manifest_references
+
+        *others, last = platforms
+        for platform in others:
+            try:
+                return manifest_references(self.file, self.trust, platform=platform, now=now)
+            except ReferenceValueError as error:
+                if error.code != "reference.manifest.platform":
+                    raise
+        return manifest_references(self.file, self.trust, platform=last, now=now)
+
+
+def signed_values(file: Path | None, trust: tuple[Path, ...]) -> SignedValues | None:
+    """Return what was typed of a manifest.
+
+    Raises:
+        UsageError: ``cli.verify.reference_trust`` for a manifest without keys, or keys without a manifest.
+    """
+    if (file is None) != (not trust):
+        raise UsageError(
+            "cli.verify.reference_trust",
+            "--reference-manifest and --reference-trust belong together: values, and the key to trust.",
+        )
+    return None if file is None else SignedValues(file, trust)
+
+
+def check_age(materials: Materials, days: int | None, now: datetime) -> None:
+    """Check that every bundle that was given is young enough.
+
+    Raises:
+        UsageError: ``cli.verify.endorsements_max_age`` when no bundle was given: loose files have no date.
+        EndorsementError: ``endorsements.bundle.old``, ``endorsements.bundle.future``.
+    """
+    if days is None:
+        return
+    if not materials.bundles:
+        raise UsageError(
+            "cli.verify.endorsements_max_age",
+            "--endorsements-max-age is about bundles, and none was given: loose files bear no date.",
+            action="Make one with: assay endorsements bundle OUT EVIDENCE.",
+        )
+    for bundle in materials.bundles:
+        bundle.check_age(now, at_most=timedelta(days=days))
+
+
+def with_cache(question: Question, files: Iterable[tuple[Path, bytes]], cache: Path) -> Question:
+    """Return the question with what this machine keeps for these files. Nobody is asked.
+
+    Args:
+        question: What was asked.
+        files: Names and contents of the evidence.
+        cache: The directory of kept endorsements.
+
+    Raises:
+        EndorsementError: ``endorsements.cache.*``.
+    """
+    from assay.cli.gathering import run_errand
+    from assay.endorsements.needs import Choices
+
+    if not cache.exists():
+        return question
+    errand = run_errand(
+        _pieces(files),
+        state=cache,
+        roots=question.roots,
+        choices=Choices(),
+        services=(),
+        authorities=None,
+        proxy="",
+        fresh=False,
+        offline=True,
+    )
+    kept = errand.bundle()
+    if not kept.endorsements:
+        return question
+    given = question.materials
+    merged = replace(given, files={**kept.files(), **given.files}, bundles=(*given.bundles, kept))
+    return replace(question, materials=merged)
+
+
+def _pieces(files: Iterable[tuple[Path, bytes]]) -> list[tuple[Path, bytes]]:
+    """Return every single piece of evidence in files; what cannot be opened is left to the verifier."""
+    from assay.verification.opening import open_bundle
+
+    found: list[tuple[Path, bytes]] = []
+    for path, data in files:
+        try:
+            found += [(path, opened.evidence) for opened in open_bundle(data).parts]
+        except EvidenceError:
+            continue
+    return found

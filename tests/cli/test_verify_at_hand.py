@@ -1,0 +1,172 @@
+"""``assay verify`` with what this machine keeps: endorsements, signed Reference Values, bundles of an age."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from assay.cli import exit_codes
+from assay.cli.main import main
+from assay.endorsements.bundle import Bundle
+from assay.reference.values import Measured, write_measured
+from assay.simulator.scene import FIRMWARE
+from support.endorsement_intel import INTEL, publish
+from support.endorsement_services import FakeService, authority_pem
+
+TODAY = datetime.now(UTC).replace(microsecond=0)
+REPORT_DATA = b"\x5a" * 64
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch, tmp_path):
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("ASSAY_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+
+
+def said(capsys, *words):
+    code = main([str(word) for word in words])
+    found = capsys.readouterr()
+    return code, found.out, found.err
+
+
+# --- Endorsements that were fetched before
+
+
+def test_what_was_fetched_is_used_when_asked_for(capsys, tmp_path):
+    service = FakeService()
+    publish(service, INTEL.collateral(TODAY, platform="tdx"))
+    made = datetime(TODAY.year, 1, 1, tzinfo=UTC)
+    quote = INTEL.machine("one", made=made).trust_domain(mr_td=b"\1" * 48).quote(REPORT_DATA)
+    (tmp_path / "quote.bin").write_bytes(quote)
+    (tmp_path / "ca.pem").write_bytes(authority_pem())
+    (tmp_path / "root.pem").write_bytes(INTEL.root.pem())
+    options = [
+        *(f"--service={name}={service.url}" for name in ("pcs", "intel-crl")),
+        *("--tls-ca", "ca.pem", "--roots", "root.pem"),
+    ]
+    assert said(capsys, "endorsements", "fetch", "quote.bin", *options)[0] == exit_codes.OK
+    service.stop()
+    words = ("verify", "quote.bin", "--report-data", REPORT_DATA.hex(), "--roots", "root.pem")
+    _, out, _ = said(capsys, *words)
+    assert "assay endorsements fetch EVIDENCE and verify with --cached" in " ".join(out.split())
+    assert "open  dcap.tcb_info" in out
+    _, out, _ = said(capsys, *words, "--cached")
+    assert "ok    dcap.tcb_info.signature" in out
+    assert "collateral for" not in out
+    assert "simulated.refused" in out  # and nothing else stands against it
+    assert "open" not in out.split("Policy genuine", maxsplit=1)[0]
+
+
+def test_nothing_at_hand_is_nothing_new(capsys, tmp_path):
+    code, out, _ = said(capsys, "simulate", "nitro", "--out", tmp_path / "made")
+    code, out, _ = said(capsys, *shlex.split(out)[1:], "--cached")
+    assert code == exit_codes.OK
+    assert not (tmp_path / "state" / "endorsements").exists()
+    (tmp_path / "state" / "endorsements").mkdir(mode=0o700)
+    (tmp_path / "no-evidence").write_bytes(b"no evidence")
+    code, out, _ = said(capsys, "verify", "no-evidence", "--cached", "--report-data", "unchecked")
+    assert code == exit_codes.REFUSED
+    assert "verification.evidence.unrecognised" in out
+
+
+# --- The age of bundles
+
+
+def bundle(tmp_path, age):
+    path = tmp_path / "bundle.tar"
+    path.write_bytes(Bundle.of((), created=TODAY - age).encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("age", "days", "code"),
+    [
+        (timedelta(days=8), 7, "endorsements.bundle.old"),
+        (timedelta(days=-1), 7, "endorsements.bundle.future"),
+        (timedelta(days=1), 0, "endorsements.bundle.old"),
+    ],
+)
+def test_a_bundle_of_another_age_is_refused(capsys, tmp_path, age, days, code):
+    _, out, _ = said(capsys, "simulate", "nitro", "--out", tmp_path / "made")
+    words = [*shlex.split(out)[1:], "--endorsements", bundle(tmp_path, age), "--endorsements-max-age", days]
+    found, out, err = said(capsys, *words)
+    assert found == exit_codes.REFUSED
+    assert out == ""
+    assert f"[{code}]" in err
+
+
+def test_a_young_bundle_is_taken_and_loose_files_have_no_age(capsys, tmp_path):
+    _, out, _ = said(capsys, "simulate", "nitro", "--out", tmp_path / "made")
+    words = [*shlex.split(out)[1:], "--endorsements-max-age", 7]
+    assert said(capsys, *words, "--endorsements", bundle(tmp_path, timedelta(days=6)))[0] == exit_codes.OK
+    code, _, err = said(capsys, *words)
+    assert code == exit_codes.USAGE
+    assert "[cli.verify.endorsements_max_age]" in err
+
+
+# --- Signed Reference Values
+
+
+@pytest.fixture
+def signed(capsys, tmp_path):
+    """Return a function that signs values for a platform as a version."""
+    key = ec.derive_private_key(21, ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "key.pem").write_bytes(pem)
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "key.pub").write_bytes(public)
+
+    def sign(version, value=FIRMWARE, platform="tdx", register="mr_td"):
+        values = Measured(platform=platform, registers={register: frozenset((value,))})
+        (tmp_path / f"values{version}.json").write_bytes(write_measured(values))
+        words = ("--name", "web", "--version", version, "--days", 30, "--key", "key.pem")
+        out = f"manifest{version}.json"
+        code, _, err = said(capsys, "reference", "sign", f"values{version}.json", *words, "--out", out)
+        assert code == 0, err
+        return ("--reference-manifest", out, "--reference-trust", "key.pub")
+
+    return sign
+
+
+@pytest.fixture
+def command(capsys, tmp_path):
+    """The command that verifies simulated TDX evidence under a policy that names no value itself."""
+    _, out, _ = said(capsys, "simulate", "tdx", "--out", tmp_path / "made")
+    policy = tmp_path / "made" / "policy.toml"
+    policy.write_text(policy.read_text().replace(f'["{FIRMWARE.hex()}"]', '"reference"'))
+    return shlex.split(out)[1:]
+
+
+def test_signed_values_are_what_the_policy_compares_with(capsys, command, signed):
+    code, out, _ = said(capsys, *command, "--json")
+    assert code == exit_codes.REFUSED
+    assert "policy.tdx.mr_td" in out
+    assert said(capsys, *command, *signed(1))[0] == exit_codes.OK
+    code, out, _ = said(capsys, *command, *signed(2, b"\x07" * 48))
+    assert code == exit_codes.REFUSED
+    assert "policy.tdx.mr_td" in out
+    typed = ("--reference", f"mr_td={FIRMWARE.hex()}")
+    assert said(capsys, *command, *signed(3, b"\x07" * 48), *typed)[0] == exit_codes.OK
+
+
+def test_values_that_must_not_be_relied_on_refuse_the_evidence(capsys, command, signed):
+    assert said(capsys, *command, *signed(2))[0] == exit_codes.OK
+    for options, expected in (
+        (signed(1), "reference.manifest.rollback"),
+        (signed(3, platform="snp", register="measurement"), "reference.manifest.platform"),
+    ):
+        code, out, _ = said(capsys, *command, *options)
+        assert code == exit_codes.REFUSED
+        assert f"[{expected}]" in out
+
+
+def test_a_manifest_and_a_key_belong_together(capsys, command, signed):
+    for some in (signed(1)[:2], signed(2)[2:]):
+        code, _, err = said(capsys, *command, *some)
+        assert code == exit_codes.USAGE
+        assert "[cli.verify.reference_trust]" in err
