@@ -52,7 +52,6 @@ NONCE_BYTES: Final = range(8, 89)
 _RSA: Final = frozenset({KeyKind.RSA})
 _SHA256: Final = frozenset({SignatureAlgorithm.RSA_PKCS1_SHA256})
 _NOTHING: Final[dict[str, Any]] = {}
-_MODULES: Final = ("confidential_space", "container", "gce", "nvidia_gpu")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -183,7 +182,12 @@ def _claims(opened: Opened, nonces: tuple[str, ...], slot: int | None) -> Confid
     modules, tdx = get("submods", _NOTHING), get("tdx", _NOTHING)
     if not (type(modules) is type(tdx) is dict) or len(modules) > read.MAX_ITEMS or len(tdx) > read.MAX_ITEMS:
         raise JoseError("jose.claims", "Claim submods or tdx is no object.")
-    space, container, gce, gpu = read.objects(modules, _MODULES)
+    space, container = modules.get("confidential_space", _NOTHING), modules.get("container", _NOTHING)
+    gce, gpu = modules.get("gce", _NOTHING), modules.get("nvidia_gpu", _NOTHING)
+    if not (type(space) is type(container) is type(gce) is type(gpu) is dict) or (
+        max(len(space), len(container), len(gce), len(gpu)) > read.MAX_ITEMS
+    ):
+        raise JoseError("jose.claims", "A claim of submods is no object.")
     monitoring = space.get("monitoring_enabled", _NOTHING)
     if type(monitoring) is not dict or len(monitoring) > read.MAX_ITEMS:
         raise JoseError("jose.claims", "Claim monitoring_enabled is no object.")

@@ -11,7 +11,7 @@ from assay.errors import EvidenceError
 from assay.evidence.jose.errors import JoseError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from assay.evidence.ledger import Check, CheckSpec
 
@@ -44,7 +44,7 @@ class TokenLimits:
     max_age: timedelta
     seconds: tuple[float, float] = field(init=False, repr=False, compare=False)
     reasons: tuple[str, str] = field(init=False, repr=False, compare=False)
-    stated: dict[CheckSpec, tuple[Check, Check]] = field(
+    stated: dict[CheckSpec, dict[CheckSpec, Check]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -161,19 +161,6 @@ def mapping(claims: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         return _EMPTY
     if type(found) is not dict or len(found) > MAX_ITEMS:
         raise JoseError("jose.claims", f"Claim {name} is no object.")
-    return found
-
-
-def objects(claims: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return claims that are objects, each empty when it is not there.
-
-    Raises:
-        JoseError: ``jose.claims``.
-    """
-    found = [claims.get(name, _NOTHING) for name in names]
-    for each in found:
-        if type(each) is not dict or len(each) > MAX_ITEMS:
-            raise JoseError("jose.claims", f"One of the claims {', '.join(names)} is no object.")
     return found
 
 

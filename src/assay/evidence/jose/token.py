@@ -191,9 +191,9 @@ def open_token(ledger: LedgerBuilder, token: bytes, profile: TokenProfile, given
         named = registered(claims)
     except JoseError as error:
         raise ledger.fail(specs.claims, f"{specs.claims.id}.{error.code}", error.message) from None
-    ledger.passed(specs.signature)
     _issuer(ledger, named, profile, given)
     _times(ledger, named, specs, given)
+    ledger.adopt(_late(specs, given.limits))
     return Opened(signer, claims, named, digest)
 
 
@@ -326,13 +326,16 @@ _CHAIN_SPEC: Final = {
 
 
 def _issuer(ledger: LedgerBuilder, named: Registered, profile: TokenProfile, given: Given) -> None:
-    spec = profile.specs.issuer
     if profile.issuers is not None and named.issuer not in profile.issuers:
-        raise ledger.fail(spec, f"{spec.id}.unknown", "The issuer is none that this format has.")
+        code, reason = "unknown", "The issuer is none that this format has."
     # A key set speaks for the one issuer that publishes it.
-    if given.endorsements is not None and named.issuer != given.endorsements.issuer:
-        raise ledger.fail(spec, f"{spec.id}.other", "The issuer is not the one whose keys were given.")
-    ledger.passed(spec)
+    elif given.endorsements is not None and named.issuer != given.endorsements.issuer:
+        code, reason = "other", "The issuer is not the one whose keys were given."
+    else:
+        return
+    ledger.passed(profile.specs.signature)
+    spec = profile.specs.issuer
+    raise ledger.fail(spec, f"{spec.id}.{code}", reason)
 
 
 def _times(ledger: LedgerBuilder, named: Registered, specs: TokenSpecs, given: Given) -> None:
@@ -341,23 +344,33 @@ def _times(ledger: LedgerBuilder, named: Registered, specs: TokenSpecs, given: G
     skew, age = given.limits.seconds
     begins = max(named.issued_at, named.not_before)
     if begins > now + skew:
-        code = f"{specs.issued.id}.future"
-        raise ledger.fail(specs.issued, code, f"The token is not valid yet, {skew:g} s of skew allowed.")
-    if named.expires_at <= begins:
-        raise ledger.fail(specs.expiry, f"{specs.expiry.id}.inverted", "The token ends before it begins.")
-    if now >= named.expires_at:
-        raise ledger.fail(specs.expiry, f"{specs.expiry.id}.expired", "The token has expired.")
-    if now - named.issued_at > age:
-        raise ledger.fail(specs.age, f"{specs.age.id}.old", f"The token is older than {age:g} s.")
-    ledger.passed(specs.expiry)
-    ledger.extend(stated_limits(specs, given.limits))
+        spec, code = specs.issued, "future"
+        reason = f"The token is not valid yet, {skew:g} s of skew allowed."
+    elif named.expires_at <= begins:
+        spec, code, reason = specs.expiry, "inverted", "The token ends before it begins."
+    elif now >= named.expires_at:
+        spec, code, reason = specs.expiry, "expired", "The token has expired."
+    elif now - named.issued_at > age:
+        spec, code, reason = specs.age, "old", f"The token is older than {age:g} s."
+    else:
+        return
+    ledger.passed(specs.signature, specs.issuer)
+    raise ledger.fail(spec, f"{spec.id}.{code}", reason)
 
 
 def stated_limits(specs: TokenSpecs, limits: TokenLimits) -> tuple[Check, Check]:
     """Return the checks of issue and age as passed, with the limits that they passed under."""
+    found = _late(specs, limits)
+    return found[specs.issued], found[specs.age]
+
+
+def _late(specs: TokenSpecs, limits: TokenLimits) -> Mapping[CheckSpec, Check]:
+    """Return the outcomes of signature, issuer and times of a token that passed them all."""
     found = limits.stated.get(specs.issued)
     if found is None:
         skew, age = limits.reasons
-        found = Check(specs.issued, Outcome.PASSED, "", skew), Check(specs.age, Outcome.PASSED, "", age)
+        found = {spec: spec.passed for spec in (specs.signature, specs.issuer, specs.expiry)}
+        found[specs.issued] = Check(specs.issued, Outcome.PASSED, "", skew)
+        found[specs.age] = Check(specs.age, Outcome.PASSED, "", age)
         limits.stated[specs.issued] = found
     return found

@@ -151,12 +151,13 @@ def _claims(
     slot: int | None,
 ) -> MaaClaims:
     claims, named = opened.claims, opened.registered
-    stated = [read.flag(isolation, name) for name in names.debug if name in isolation]
+    stated = [read.flag(isolation, name, default=False) for name in names.debug if name in isolation]
+    issued_at = read.moment(named.issued_at)
     measured = names.measurement in isolation
     return MaaClaims(
         named.issuer,
-        read.moment(named.issued_at),
-        read.moment(named.not_before),
+        issued_at,
+        issued_at if named.not_before == named.issued_at else read.moment(named.not_before),
         read.moment(named.expires_at),
         read.text(claims, "x-ms-attestation-type"),
         names.tee,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +17,7 @@ from assay.evidence.trust_authority import checks
 from assay.evidence.trust_authority.claims import TrustAuthorityClaims
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from assay.evidence.facts import FactCache
@@ -37,11 +36,10 @@ _PROFILE: Final = TokenProfile(
     anchor="published keys of Intel Trust Authority",
 )
 # attester_type -> the prefix of its claims, and the hash of its report data.
-_ATTESTERS: Final = {"TDX": ("tdx_", "sha512"), "SGX": ("sgx_", "sha256")}
+_ATTESTERS: Final = {"TDX": ("tdx_", hashlib.sha512), "SGX": ("sgx_", hashlib.sha256)}
 _OFF: Final = frozenset({"disabled", "disabled-since-boot", "disabled-permanently"})
 _DEBUG: Final = ("is_debuggable", "td_attributes_debug")
 _REPORT_DATA: Final = 64
-_HEX: Final = re.compile(r"[0-9a-f]+")
 
 
 def verify_trust_authority(
@@ -101,27 +99,25 @@ def _read(ledger: LedgerBuilder, opened: Opened, binding: Binding) -> TrustAutho
     ledger.passed(checks.TYPE)
     attester, stated = found
     prefix, digest = _ATTESTERS[attester]
-    measurements = {
-        name.removeprefix(prefix): bytes.fromhex(value)
-        for name, value in stated.items()
-        if name.startswith(prefix) and type(value) is str and not len(value) & 1 and _HEX.fullmatch(value)
-    }
+    measurements = _measurements(stated, prefix)
     held = _bytes(stated, "attester_held_data")
     _report_data(ledger, stated, measurements.get("report_data", b""), held, digest)
-    nonces = read.texts(claims, "eat_nonce") if type(claims.get("eat_nonce")) is list else ()
-    if type(claims.get("eat_nonce")) is str:
-        nonces = (claims["eat_nonce"],)
+    asked = claims.get("eat_nonce")
+    nonces = read.texts(claims, "eat_nonce") if type(asked) is list else ()
+    if type(asked) is str:
+        nonces = (asked,)
     # Report data that hash held data are no carrier of their own: the hash holds the service's nonce too.
     slots = [held] if held is not None else [measurements.get("report_data", b"")]
     slots += [nonce.encode("utf-8", "replace") for nonce in nonces]
     slot = bind(ledger, checks.BINDING, slots, binding)
-    flags = [read.flag(stated, prefix + name, default=False) for name in _DEBUG]
+    flags = [read.flag(stated, prefix + name, default=False) for name in _DEBUG if prefix + name in stated]
     status = read.text(claims, "dbgstat", "")
-    stated_off = status in _OFF if status else any(prefix + name in stated for name in _DEBUG)
+    stated_off = status in _OFF if status else bool(flags)
+    issued_at = read.moment(named.issued_at)
     result = TrustAuthorityClaims(
         named.issuer,
-        read.moment(named.issued_at),
-        read.moment(named.not_before),
+        issued_at,
+        issued_at if named.not_before == named.issued_at else read.moment(named.not_before),
         read.moment(named.expires_at),
         read.text(claims, "ver", ""),
         attester,
@@ -134,12 +130,27 @@ def _read(ledger: LedgerBuilder, opened: Opened, binding: Binding) -> TrustAutho
         held,
         nonces,
         slot,
-        _policies(claims, "policy_ids_matched"),
-        _policies(claims, "policy_ids_unmatched"),
+        _policies(claims, "policy_ids_matched") if "policy_ids_matched" in claims else (),
+        _policies(claims, "policy_ids_unmatched") if "policy_ids_unmatched" in claims else (),
         MappingProxyType(claims),
     )
     ledger.passed(checks.CLAIMS)
     return result
+
+
+def _measurements(stated: Mapping[str, Any], prefix: str) -> dict[str, bytes]:
+    """Return the claims under a prefix that are lower-case hexadecimal of at least one byte."""
+    found: dict[str, bytes] = {}
+    for name, value in stated.items():
+        if type(value) is str and name.startswith(prefix):
+            try:
+                data = bytes.fromhex(value)
+            except ValueError:
+                continue
+            # Python also reads upper case, and blanks between bytes.
+            if data and data.hex() == value:
+                found[name.removeprefix(prefix)] = data
+    return found
 
 
 def _attester(claims: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
@@ -160,7 +171,11 @@ def _bytes(claims: Mapping[str, Any], name: str) -> bytes | None:
 
 
 def _report_data(
-    ledger: LedgerBuilder, stated: Mapping[str, Any], report_data: bytes, held: bytes | None, digest: str
+    ledger: LedgerBuilder,
+    stated: Mapping[str, Any],
+    report_data: bytes,
+    held: bytes | None,
+    digest: Callable[[bytes], Any],
 ) -> None:
     """Recompute what the attester put in: the hash of the service's nonce, its time and the held data."""
     nonce = read.mapping(stated, "verifier_nonce")
@@ -168,7 +183,7 @@ def _report_data(
         ledger.not_applicable(checks.REPORT_DATA, "the token states neither held data nor a nonce")
         return
     parts = [_bytes(nonce, "val") or b"", _bytes(nonce, "iat") or b"", held or b""]
-    wanted = hashlib.new(digest, b"".join(parts)).digest().ljust(_REPORT_DATA, b"\0")
+    wanted = digest(b"".join(parts)).digest().ljust(_REPORT_DATA, b"\0")
     if hmac.compare_digest(wanted, report_data):
         ledger.passed(checks.REPORT_DATA)
     else:
@@ -180,7 +195,7 @@ def _report_data(
 
 
 def _policies(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    found = claims.get(name, [])
+    found = claims[name]
     if type(found) is not list or len(found) > read.MAX_ITEMS:
         raise JoseError("jose.claims", f"Claim {name} is no array of policies.")
     return tuple(read.text(item, "id") if type(item) is dict else str(item)[:256] for item in found)
