@@ -6,6 +6,8 @@ import json
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 
+import pytest
+
 from assay.appraisal import Policy
 from assay.cli.showing import lines
 from assay.evidence.roots import Roots
@@ -52,3 +54,12 @@ def test_deeply_nested_claims_are_not_followed() -> None:
     for _ in range(400):
         deep = [deep]
     assert "Verdict: refused" in shown({"deep": deep})
+
+
+@pytest.mark.parametrize(
+    "claim", [{"9" * 5000: "v"}, {"1": {}, "01": "v"}, {"\u0661": [], "1": 1}, {"": {"": ""}}, {"0": [[]]}]
+)
+def test_odd_names_are_shown_and_not_counted_on(claim: dict[str, object]) -> None:
+    found = shown({"claim": claim})
+    assert "Verdict: refused" in found
+    assert max(map(len, found)) < 400

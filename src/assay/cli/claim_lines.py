@@ -109,7 +109,9 @@ def _list(name: str, value: list[Any], depth: int) -> Iterator[tuple[str, str]]:
 def _registers(name: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield registers by number; neighbours that hold the same value share a row."""
     runs: list[tuple[int, int, Any]] = []
-    for index, value in sorted((int(key), value) for key, value in values.items()):
+    # By the number alone: names may be two ways to write one, and values of any kind.
+    for key, value in sorted(values.items(), key=lambda entry: int(entry[0])):
+        index = int(key)
         if runs and runs[-1][1] == index - 1 and runs[-1][2] == value:
             runs[-1] = (runs[-1][0], index, value)
         else:
