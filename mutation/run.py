@@ -59,7 +59,8 @@ class Baseline:
     def tests(self, mutant: Mutant) -> list[str]:
         """Return the tests that can notice a mutant, quickest first.
 
-        What runs at import alone can be noticed by every test, those that reach the file first.
+        What runs at import alone is noticed by those that reach the module or one that imports from it, and
+        by those whose own file does.
         """
         lines = self.reached.get(mutant.path, {})
         span = range(mutant.line, mutant.last_line + 1)
@@ -67,9 +68,45 @@ class Baseline:
         if mutant.runs_at_import or (
             not found and self.imported.get(mutant.path, frozenset()).intersection(span)
         ):
-            near = {test for found in lines.values() for test in found}
-            return sorted(self.seconds, key=lambda test: (test not in near, self.seconds[test]))
+            users = {mutant.path} | _users(mutant.path)
+            found = {
+                test for user in users for tests in self.reached.get(user, {}).values() for test in tests
+            }
+            found |= {test for test in self.seconds if test.partition("::")[0] in users}
         return sorted(found, key=lambda test: self.seconds.get(test, 0.0))
+
+
+@cache
+def _imports() -> dict[str, frozenset[str]]:
+    """Return for each file of sources and tests what it imports: modules, and members like modules."""
+    found = {}
+    for path in (*Path("src").rglob("*.py"), *Path("tests").rglob("*.py")):
+        names: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        found[str(path)] = frozenset(names)
+    return found
+
+
+@cache
+def _users(path: str) -> frozenset[str]:
+    """Return the files that import from a module, also through a package or a helper of tests that does."""
+    names = {trial.module_of(path)}
+    users: set[str] = set()
+    grown = True
+    while grown:
+        users = {user for user, imported in _imports().items() if not names.isdisjoint(imported)}
+        passing = {
+            trial.module_of(user)
+            for user in users
+            if user.endswith("/__init__.py") or user.startswith("tests/support/")
+        }
+        grown = not passing <= names
+        names |= passing
+    return frozenset(users)
 
 
 @dataclass(slots=True)

@@ -163,7 +163,7 @@ def _child(path: str, source: str | None, tests: Sequence[str], *, cpu: int, fol
         os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
         _quick_hypothesis()
         if source is not None:
-            sys.meta_path.insert(0, MutatedSource(_module(path), ROOT / path, source))
+            sys.meta_path.insert(0, MutatedSource(module_of(path), ROOT / path, source))
         found = pytest.main([*ARGUMENTS, *tests], plugins=[Order(tests)])
         code = SURVIVED if found == pytest.ExitCode.OK else KILLED
         if found in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
@@ -184,6 +184,7 @@ def _quick_hypothesis() -> None:
     settings.load_profile("mutation")
 
 
-def _module(path: str) -> str:
-    parts = Path(path).relative_to("src").with_suffix("").parts
+def module_of(path: str) -> str:
+    """Return the dotted name under which a file of ``src`` or ``tests`` is imported."""
+    parts = Path(path).relative_to(Path(path).parts[0]).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
