@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 
@@ -63,3 +64,15 @@ def test_odd_names_are_shown_and_not_counted_on(claim: dict[str, object]) -> Non
     found = shown({"claim": claim})
     assert "Verdict: refused" in found
     assert max(map(len, found)) < 400
+
+
+@pytest.mark.parametrize("last", [3, 10**7, 2**40, 10**30])
+def test_numbers_of_a_peer_are_not_counted_to(last: int) -> None:
+    tracemalloc.start()
+    try:
+        text = "\n".join(shown({"claim": [0, 1, last], "run": [1, 2, 3, 4]}))
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+    assert f"0, 1, {last}" in text
+    assert "1 to 4" in text

@@ -145,7 +145,9 @@ def _inline(value: Mapping[str, Any]) -> str:
 
 def _joined(value: Sequence[Any]) -> str:
     numbers = [entry for entry in value if type(entry) is int]
-    if len(numbers) == len(value) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
+    # Whether as many lie between them is asked first: a peer's last number may be any.
+    ends = len(numbers) == len(value) > 2 and numbers[-1] - numbers[0] == len(value) - 1
+    if ends and numbers == list(range(numbers[0], numbers[-1] + 1)):
         return f"{numbers[0]} to {numbers[-1]}"
     return _bounded(", ".join(_scalar(entry) for entry in value)) or "none"
 
