@@ -41,7 +41,7 @@ def main() -> int:
     broken = []
     for name in names:
         began = time.monotonic()
-        found = _rows(name)
+        found = measured(name)
         if found is None:
             broken.append(name)
             continue
@@ -82,7 +82,8 @@ def _machine() -> dict[str, str]:
     }
 
 
-def _rows(name: str) -> list[Row] | None:
+def measured(name: str) -> list[Row] | None:
+    """Run one benchmark in a process of its own and return its rows; None when it fails."""
     paths = [str(HERE), str(ROOT / "tests")]
     done = subprocess.run(
         [sys.executable, "-c", CHILD, name, *paths],
