@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tracemalloc
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from assay.appraisal import Policy
+from assay.cli.main import main
 from assay.cli.showing import lines
 from assay.evidence.roots import Roots
 from assay.evidence.verification import Unchecked
@@ -76,3 +78,20 @@ def test_numbers_of_a_peer_are_not_counted_to(last: int) -> None:
         tracemalloc.stop()
     assert f"0, 1, {last}" in text
     assert "1 to 4" in text
+
+
+def test_published_keys_are_shown_as_what_they_are(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("ASSAY_STATE_DIR", str(tmp_path / "state"))
+    assert main(["simulate", "nras", "--out", str(tmp_path / "made"), "--throw-away"]) == 0
+    command = shlex.split(capsys.readouterr().out)[1:]
+    policy = tmp_path / "made" / "policy.toml"
+    text = policy.read_text().replace('simulated = "only"\n', "")
+    policy.write_text(text.replace('["simulated"]', '["published-keys"]'))
+    assert main(command) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "no root: a token under keys that its issuer publishes" in out
+    assert "Verdict: accepted (under published keys)" in out
+    assert "simulated hardware" not in out
+    for heading in ("Token", "Tokens of the devices", "Binding"):
+        assert f"{heading} ok nras." in out

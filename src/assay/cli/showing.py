@@ -363,19 +363,22 @@ def _verdict(result: AttestationResult, columns: int) -> Iterator[str]:
     )
     if vector:
         yield from wrapped(f"AR4SI: {vector}", columns, "", _INDENT)
-    yield verdict_of(result.verdict, simulated=result.evidence.authentic and result.simulated)
+    yield verdict_of(result.verdict, mark=_mark(result))
     yield from wrapped(_because(result), columns, "", "")
 
 
-def verdict_of(verdict: Verdict, *, simulated: bool) -> str:
-    """Return the line that says the verdict."""
+def verdict_of(verdict: Verdict, *, mark: str) -> str:
+    """Return the line that says the verdict, and what it is worth only with; empty for nothing."""
     word, kind = _VERDICTS[verdict]
-    return paint(f"Verdict: {word}{' (simulated)' if simulated else ''}", kind)
+    return paint(f"Verdict: {word}{f' ({mark})' if mark else ''}", kind)
 
 
 def _mark(result: AttestationResult) -> str:
     anchor = result.evidence.anchor
-    published = anchor is not None and anchor.published_keys and "simulated" not in result.admitted
+    if anchor is None or not result.evidence.authentic or not result.simulated:
+        return ""
+    # Keys of this installation's own services are known, and simulated; of others nobody can tell.
+    published = anchor.published_keys and "simulated" not in result.admitted
     return "under published keys" if published else "simulated"
 
 

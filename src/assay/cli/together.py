@@ -91,7 +91,7 @@ def whole_lines(whole: Whole, *, title: str) -> Iterator[str]:
     yield from bullets("Not proven together", result.not_proven)
     yield ""
     authentic = all(piece.result.evidence.authentic for piece in result.pieces)
-    yield verdict_of(result.verdict, simulated=authentic and result.simulated)
+    yield verdict_of(result.verdict, mark="simulated" if authentic and result.simulated else "")
     yield from wrapped(_because(result), columns, "", "")
 
 
