@@ -24,6 +24,7 @@ from support.dstack_attested import (
     CONFIG_ID,
     DOCUMENT,
     EVENTS,
+    MAKERS,
     REPORT_DATA,
     aws_config,
     bare,
@@ -37,8 +38,6 @@ from support.dstack_attested import (
 )
 from support.dstack_encodings import pack
 from support.dstack_guest import APP_ID, COMPOSE_HASH, runtime, system_events
-
-MAKERS = {"sev-snp": snp, "nitro-enclave": enclave, "aws-nitro-tpm": nitro_tpm, "gcp-tdx": google}
 
 
 def judged(made):

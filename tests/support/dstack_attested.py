@@ -229,3 +229,6 @@ def _logged(event: DstackEvent) -> dict[str, Any]:
         "event": event.name,
         "event_payload": event.payload,
     }
+
+
+MAKERS = {"sev-snp": snp, "nitro-enclave": enclave, "aws-nitro-tpm": nitro_tpm, "gcp-tdx": google}

@@ -23,7 +23,7 @@ from assay.verification.opened import MAX_PARTS, Opened, unrecognised
 from assay.verification.recognition import recognise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from assay.evidence.dstack import Attestation
     from assay.evidence.eat.cmw import Cmw
@@ -35,8 +35,11 @@ MAX_CHAIN: Final = 8
 _OPEN_ENCLAVE: Final = bytes.fromhex("2a864886f7140a0101")
 _OPEN_ENCLAVE_HEADER: Final = (1).to_bytes(4, "little") + (2).to_bytes(4, "little")
 _SUBJECT_ALTERNATIVE_NAME: Final = bytes.fromhex("551d11")
+_EXTENSIONS: Final = 0xA3
+MAX_EXTENSIONS: Final = 64
 _DNS_NAME: Final = 0x82
 _DER: Final = (b"\x30\x82", b"\x30\x83")
+_OCTET_STRINGS: Final = (b"\x04\x82", b"\x04\x83")  # a quote of version 4 goes on with a zero
 _PEM: Final = b"-----BEGIN CERTIFICATE-----"
 _HEX: Final = re.compile(rb"(?:[0-9a-f]{2}){512,}")
 _CBOR_RECORD: Final = (0x82, 0x83, 0xDA)
@@ -104,7 +107,6 @@ def _bad(why: str) -> EvidenceError:
 
 def _of_certificate(der: bytes) -> tuple[Opened, ...]:
     from assay.evidence.dstack.certificate import Extension, parse_certificate  # noqa: PLC0415 - this form alone
-    from assay.evidence.x509.general import GeneralCertificate  # noqa: PLC0415 - the same
 
     parsed = parse_certificate(der)
     attestation = parsed.extensions.get(Extension.ATTESTATION)
@@ -116,7 +118,7 @@ def _of_certificate(der: bytes) -> tuple[Opened, ...]:
         presented = from_certificate(der)
         form = f"{len(presented.quote)} bytes, from a certificate of dstack"
         return (Opened(presented.quote, "tdx", form, presented),)
-    extensions = GeneralCertificate.parse(der, max_bytes=MAX_CERTIFICATE_BYTES).extensions
+    extensions = _extensions(der)
     for found in (_open_enclave_quote(extensions), _nitro_document(extensions)):
         platform = recognise(found) if found is not None else None
         if found is not None and platform is not None:
@@ -135,18 +137,40 @@ def _in_certificate(data: bytes, spki: bytes) -> tuple[Opened, ...]:
     return (replace(found, form=f"{found.form} in a certificate"),)
 
 
-def _open_enclave_quote(extensions: Any) -> bytes | None:
+def _extensions(der: bytes) -> dict[bytes, bytes]:
+    """Return a certificate's extensions by the content of their OID, whatever its key and signature are."""
+    from assay.evidence.decoding import der as words  # noqa: PLC0415 - this form alone
+
+    tbs = words.DerReader(der).enter().enter()
+    while tbs.more() and tbs.peek() != _EXTENSIONS:
+        tbs.span(tbs.peek())
+    if not tbs.more():
+        return {}
+    found: dict[bytes, bytes] = {}
+    reader = tbs.enter(_EXTENSIONS).enter()
+    while reader.more():
+        extension = reader.enter()
+        oid = extension.value(words.OBJECT_IDENTIFIER)
+        if extension.peek() == words.BOOLEAN:
+            extension.boolean()
+        value = extension.value(words.OCTET_STRING)
+        if oid in found or len(found) == MAX_EXTENSIONS:
+            raise _bad("it has an extension twice, or too many of them")
+        found[oid] = value
+    return found
+
+
+def _open_enclave_quote(extensions: Mapping[bytes, bytes]) -> bytes | None:
     """Return the quote in Open Enclave's extension: as it is, in an OCTET STRING, or behind a header."""
-    found = extensions.get(_OPEN_ENCLAVE)
-    if found is None:
+    value = extensions.get(_OPEN_ENCLAVE)
+    if value is None:
         return None
-    value: bytes = found[1]
     if value.startswith(_OPEN_ENCLAVE_HEADER):
         size = int.from_bytes(value[8:16], "little")
         if len(value) != 16 + size:
             raise _bad("the size of the quote in it is not the one that is stated")
         return value[16:]
-    if value[:1] == b"\x04":
+    if value[:2] in _OCTET_STRINGS:
         from assay.evidence.decoding.der import OCTET_STRING, DerReader  # noqa: PLC0415 - this form alone
 
         reader = DerReader(value)
@@ -155,14 +179,14 @@ def _open_enclave_quote(extensions: Any) -> bytes | None:
     return value
 
 
-def _nitro_document(extensions: Any) -> bytes | None:
+def _nitro_document(extensions: Mapping[bytes, bytes]) -> bytes | None:
     """Return the document that stands in hexadecimal among the DNS names."""
     found = extensions.get(_SUBJECT_ALTERNATIVE_NAME)
     if found is None:
         return None
     from assay.evidence.decoding.der import DerReader  # noqa: PLC0415 - this form alone
 
-    reader = DerReader(found[1]).enter()
+    reader = DerReader(found).enter()
     while reader.more():
         tag = reader.peek()
         name = reader.value(tag)

@@ -1,0 +1,455 @@
+"""Evidence inside of other things: attestations, certificates, wrappers and bundles, real and made."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import cbor2
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay import Policy, Verdict, verify
+from assay.errors import EvidenceError
+from assay.evidence.dstack.certificate import Extension
+from assay.evidence.dstack.report_data import Tag, tagged
+from assay.evidence.eat.cmw import Collection, Record, encode_cbor, encode_json
+from assay.evidence.ledger import Outcome
+from assay.evidence.roots import Roots
+from assay.evidence.verification import Expected, Unchecked
+from assay.verification.composite import Held, Part, verify_together
+from assay.verification.materials import Materials
+from assay.verification.opened import MAX_PARTS
+from assay.verification.opening import MAX_DEPTH, open_bundle, open_evidence
+from assay.verification.terms import Terms
+from support import vectors
+from support.dstack_attested import MAKERS as ATTESTED
+from support.dstack_attested import packed, scale
+from support.dstack_encodings import KEY, SPKI, certificate, octets
+
+BUNDLES = (
+    "nvidia/sparkdistill/2026-07-11-qwen3.5-4b-mining-001.json",
+    "nvidia/sparkdistill/2026-07-15-magicrails-hopper-v2.json",
+)
+QUOTE = vectors.read("tdx/phala-dcap-qvl/quote_v4.bin")
+SNP_REPORT = vectors.read("snp/dstack/sev_snp_report.bin")
+DOCUMENT = vectors.read("nitro/evervault/ra-tls-cert.attestation.cbor")
+OPEN_ENCLAVE = "1.2.840.113556.10.1.1"
+EVIDENCE, ENDORSEMENTS, RESULTS = 4, 2, 8
+NOTHING = Unchecked("a test")
+
+
+def code(data: bytes) -> str:
+    with pytest.raises(EvidenceError) as refused:
+        open_bundle(data)
+    return refused.value.code
+
+
+def only(data: bytes):
+    bundle = open_bundle(data)
+    assert bundle.form == bundle.parts[0].form
+    (found,) = bundle.parts
+    assert found == open_evidence(data)
+    return found
+
+
+# --- dstack's attestations
+
+
+@pytest.mark.parametrize("variant", ATTESTED)
+@pytest.mark.parametrize("write", [scale, packed])
+def test_attestations_of_every_platform_open_and_verify(variant, write):
+    made = ATTESTED[variant]()
+    data = write(made.found)
+    for form in (data, data.hex().encode(), base64.b64encode(data)):
+        found = only(form)
+        assert found.platform == made.platform
+        assert found.attestation == made.found
+    assert only(json.dumps({"attestation": data.hex()}).encode()).attestation == made.found
+    result = verify(
+        found.evidence,
+        policy=Policy.shipped("genuine"),
+        binding=Expected(made.found.report_data),
+        roots=made.roots,
+        now=made.now,
+        endorsements=made.endorsements,
+        event_log=found.attestation,
+        platform=found.platform,
+    )
+    assert result.evidence.bound, result.evidence.ledger.unmet()
+    assert result.workload_log is not None
+    assert result.workload_log.authentic
+    assert result.ledger["dstack.guest.evidence"].outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize("variant", ATTESTED)
+def test_an_attestation_that_does_not_agree_refuses_the_whole(variant):
+    made = ATTESTED[variant]()
+    other = replace(made.found, report_data=bytes(64))
+    by = (
+        f"version = 1\nplatforms = ['{made.platform}']\nsimulated = 'only'\naccept = ['simulated']\n".encode()
+    )
+    result = verify(
+        scale(made.found) if variant == "gcp-tdx" else made.found.evidence,
+        policy=Policy.load(by, name="t"),
+        binding=Expected(made.found.report_data),
+        roots=made.roots,
+        now=made.now,
+        endorsements=made.endorsements,
+        event_log=other,
+        platform=made.platform,
+    )
+    assert result.evidence.bound
+    assert result.verdict is Verdict.REFUSED
+    assert any(check.code.startswith("dstack.") for check in result.ledger.failed())
+
+
+def test_googles_part_alone_is_its_virtual_tpm():
+    made = ATTESTED["gcp-tdx"]()
+    data = scale(made.found)
+    result = verify(
+        data,
+        policy=Policy.load(b'version = 1\nplatforms = ["gcp-vtpm"]\naccept = ["host-tpm"]\n', name="t"),
+        binding=NOTHING,
+        roots=made.roots,
+        now=made.now,
+        endorsements=made.endorsements,
+        platform="gcp-vtpm",
+    )
+    assert result.evidence.authentic, result.evidence.ledger.unmet()
+    spoilt = verify(
+        data[:-1],
+        policy=result.policy,
+        binding=NOTHING,
+        roots=made.roots,
+        now=made.now,
+        platform="gcp-vtpm",
+    )
+    assert spoilt.verdict is Verdict.REFUSED
+
+
+def test_an_unbound_attestation_of_google_is_never_accepted():
+    made = ATTESTED["gcp-tdx"]()
+    by = b'version = 1\nplatforms = ["gcp-tdx"]\nsimulated = "only"\naccept = ["simulated"]\n'
+    result = verify(
+        scale(made.found),
+        policy=Policy.load(by, name="t"),
+        binding=NOTHING,
+        roots=made.roots,
+        now=made.now,
+        endorsements=made.endorsements,
+        event_log=made.found,
+        platform="gcp-tdx",
+    )
+    assert result.evidence.authentic
+    assert not result.evidence.bound
+    assert not result.accepted
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "dstack/dstack/sev_snp_attestation.bin",
+        "dstack/dstack/sev-snp-attestation.json",
+        "nitro/dstack/nitro_attestation.bin",
+        "nitro/dstack/nitro_attestation_dbg.bin",
+    ],
+)
+def test_real_attestations_agree_with_their_evidence(file):
+    """Milan's list of revoked keys is not archived for the report's time, so its own check stays open."""
+    found = only(vectors.read(file))
+    at = "2026-06-20T00:00Z" if found.platform == "snp" else "2025-12-25T16:10Z"
+    files = {name: vectors.read(f"snp/dstack/{name}") for name in ("sev_snp_vcek.pem", "sev_snp_ask.pem")}
+    result = verify(
+        found.evidence,
+        policy=Policy.shipped("genuine"),
+        binding=NOTHING,
+        roots=Roots.vendor(),
+        now=datetime.fromisoformat(at),
+        materials=Materials.of(files),
+        event_log=found.attestation,
+        platform=found.platform,
+        terms=Terms(nitro_validity="document"),
+    )
+    if found.platform == "snp":
+        assert result.ledger["snp.report.signature"].outcome is Outcome.PASSED
+        assert not result.evidence.ledger.failed()
+        return
+    assert result.evidence.authentic, result.evidence.ledger.unmet()
+    assert result.workload_log.authentic, result.workload_log.ledger.unmet()
+
+
+def test_certificates_that_came_along_are_looked_through():
+    found = only(vectors.read("dstack/dstack/sev-snp-attestation.json"))
+    assert len(found.beside) == 2
+    result = verify_together(
+        [Part("snp", found.evidence, "snp", event_log=found.attestation, beside=found.beside)],
+        policy=Policy.shipped("genuine"),
+        tie=NOTHING,
+        roots=Roots.vendor(),
+        now=datetime(2026, 6, 20, tzinfo=UTC),
+    )
+    ledger = result.pieces[0].result.ledger
+    assert ledger["snp.report.signature"].outcome is Outcome.PASSED
+
+
+def test_truncated_attestations_say_what_is_wrong():
+    data = vectors.read("dstack/dstack/sev_snp_attestation.bin")
+    assert code(data[:-1]) == "dstack.scale"
+    assert code(data + b"\0") == "dstack.scale"
+    assert code(packed(ATTESTED["nitro-enclave"]().found)[:-1]) == "dstack.msgpack"
+
+
+# --- certificates
+
+
+def made_certificate(*extensions: x509.ExtensionType) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "guest")])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(KEY.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2027, 1, 1, tzinfo=UTC))
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(KEY, hashes.SHA256())
+
+
+def enclave_extension(value: bytes) -> bytes:
+    found = x509.UnrecognizedExtension(x509.ObjectIdentifier(OPEN_ENCLAVE), value)
+    return made_certificate(found).public_bytes(Encoding.DER)
+
+
+def header(size: int) -> bytes:
+    return (1).to_bytes(4, "little") + (2).to_bytes(4, "little") + size.to_bytes(8, "little")
+
+
+def test_a_certificate_with_an_attestation_holds_its_key_to_it():
+    """dstack.certificate.key"""
+    made = ATTESTED["aws-nitro-tpm"]()
+    found = only(certificate({Extension.ATTESTATION: scale(made.found)}))
+    assert (found.platform, found.attestation.spki) == ("nitro-tpm", SPKI)
+    assert found.attestation.report_data != tagged(Tag.RATLS_CERT, SPKI)
+    result = verify(
+        found.evidence,
+        policy=Policy.shipped("genuine"),
+        binding=NOTHING,
+        roots=made.roots,
+        now=made.now,
+        event_log=found.attestation,
+        platform=found.platform,
+    )
+    assert "dstack.certificate.key" in [check.code for check in result.ledger.failed()]
+
+
+def test_a_certificate_of_a_td_is_opened_with_its_log():
+    found = only(certificate({Extension.QUOTE: QUOTE, Extension.EVENT_LOG: b"[]"}))
+    assert (found.evidence, found.platform, found.presented.spki) == (QUOTE, "tdx", SPKI)
+    answer = json.loads(vectors.read("dstack/openclaw-crabbox/real_attestation_info.json"))
+    chain = only(answer["app_cert"].encode())
+    assert chain.evidence == vectors.read("dstack/crabbox-phala/real_tdx_quote.bin")
+    assert chain.presented is not None
+
+
+@pytest.mark.parametrize(
+    "value", [QUOTE, octets(QUOTE), header(len(QUOTE)) + QUOTE], ids=["bare", "octets", "header"]
+)
+def test_quotes_in_open_enclaves_extension(value):
+    found = only(enclave_extension(value))
+    assert found.evidence == QUOTE
+    assert "not compared" in found.form
+
+
+def test_a_document_among_the_names():
+    names = [x509.DNSName("a.example"), x509.DNSName(DOCUMENT.hex())]
+    found = only(made_certificate(x509.SubjectAlternativeName(names)).public_bytes(Encoding.DER))
+    assert (found.evidence, found.platform) == (DOCUMENT, "nitro")
+
+
+@pytest.mark.parametrize(
+    ("file", "platform"),
+    [
+        ("nitro/evervault/ra-tls-cert.der", "nitro"),
+        ("sgx/openenclave/sgx_cert_ec_bad.der", "sgx"),
+        ("azure/azure-maa-samples/maa.prod.uks.signing.cert.pem", "sgx"),
+    ],
+)
+def test_real_certificates_with_evidence_inside(file, platform):
+    found = only(vectors.read(file))
+    assert found.platform == platform
+    if platform == "nitro":
+        assert found.evidence == DOCUMENT
+
+
+BAD_CERTIFICATES = {
+    "nothing in it": (made_certificate().public_bytes(Encoding.DER), "verification.certificate.no_evidence"),
+    "no document among the names": (
+        made_certificate(x509.SubjectAlternativeName([x509.DNSName("a.example")])).public_bytes(Encoding.DER),
+        "verification.certificate.no_evidence",
+    ),
+    "a quote that is none": (enclave_extension(b"no quote"), "verification.certificate.no_evidence"),
+    "a quote of another size": (
+        enclave_extension(header(7) + QUOTE),
+        "verification.certificate.malformed",
+    ),
+    "damaged PEM": (b"-----BEGIN CERTIFICATE-----\n!\n", "verification.certificate.malformed"),
+    "a certificate cut short": (made_certificate().public_bytes(Encoding.DER)[:-1], "der.malformed"),
+}
+
+
+@pytest.mark.parametrize(("data", "expected"), BAD_CERTIFICATES.values(), ids=BAD_CERTIFICATES)
+def test_certificates_without_evidence_are_refused(data, expected):
+    assert code(data) == expected
+
+
+# --- wrappers
+
+
+WRAPPED = Collection(
+    {
+        "cpu": Record("application/vnd.quote", QUOTE, EVIDENCE),
+        "other": Collection({"snp": Record(30001, SNP_REPORT)}),
+        "chain": Record("application/pkix-cert", b"0", ENDORSEMENTS),
+        "verdict": Record("application/eat+jwt", b"x.y.z", RESULTS),
+    },
+    "tag:example.com,2026:a",
+)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encode_json(WRAPPED),
+        encode_cbor(WRAPPED),
+        encode_cbor(WRAPPED, tagged=True),
+        encode_cbor(WRAPPED).hex().encode(),
+    ],
+    ids=["json", "cbor", "tagged", "hex"],
+)
+def test_collections_are_opened_to_their_last_piece_of_evidence(data):
+    bundle = open_bundle(data)
+    assert [(part.name, part.platform) for part in bundle.parts] == [("cpu", "tdx"), ("other/snp", "snp")]
+    assert [part.evidence for part in bundle.parts] == [QUOTE, SNP_REPORT]
+    assert all(part.beside == {"chain": b"0"} for part in bundle.parts)
+    with pytest.raises(EvidenceError) as several:
+        open_evidence(data)
+    assert several.value.code == "verification.evidence.several"
+
+
+@pytest.mark.parametrize("value", [QUOTE, QUOTE.hex().encode(), encode_cbor(Record(30002, QUOTE, EVIDENCE))])
+@pytest.mark.parametrize("write", [encode_json, encode_cbor])
+def test_a_record_is_opened_whatever_it_holds(value, write):
+    assert only(write(Record("application/octet-stream", value, EVIDENCE))).evidence == QUOTE
+
+
+def test_a_tag_around_evidence_is_opened():
+    assert only(encode_cbor(Record(30001, SNP_REPORT), tagged=True)).platform == "snp"
+
+
+def test_pieces_of_one_platform_have_names_of_their_own():
+    twice = Collection({"a": WRAPPED, "b": WRAPPED})
+    assert [part.name for part in open_bundle(encode_cbor(twice)).parts] == [
+        "a/cpu",
+        "a/other/snp",
+        "b/cpu",
+        "b/other/snp",
+    ]
+    numbered = Collection({1: Record(30001, QUOTE), 2: Record(30001, QUOTE)})
+    assert [part.name for part in open_bundle(encode_cbor(numbered)).parts] == ["1", "2"]
+
+
+def test_a_real_token_of_ratsd():
+    found = only(vectors.read("snp/veraison-services/sevsnp-ratsd-token"))
+    assert found.platform == "snp"
+    assert len(found.evidence) > 1184
+
+
+def nested(times: int) -> bytes:
+    data = QUOTE
+    for _ in range(times):
+        data = encode_json(Record("application/octet-stream", data, EVIDENCE))
+    return data
+
+
+def test_bounds_of_wrappings():
+    assert only(nested(MAX_DEPTH)).evidence == QUOTE
+    assert code(nested(MAX_DEPTH + 1)) == "verification.evidence.unrecognised"
+    many = Collection({str(at): Record(30001, SNP_REPORT) for at in range(MAX_PARTS + 1)})
+    assert code(encode_cbor(many)) == "verification.evidence.several"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (encode_json(Record("application/eat+jwt", b"x", RESULTS)), "verification.evidence.unrecognised"),
+        (encode_json(Record("application/eat+jwt", b"x", EVIDENCE)), "verification.evidence.unrecognised"),
+        (b'["application/x","!"]', "cmw.malformed"),
+        (b'{"cmw":"!"}', "verification.evidence.unrecognised"),
+        (b'{"__cmwc_t":"tag:a","x":7}', "cmw.malformed"),
+        (cbor2.dumps({"a": 1}), "verification.evidence.unrecognised"),
+        (b"[]", "verification.answer.unrecognised"),
+        (b"{}", "verification.answer.unrecognised"),
+    ],
+)
+def test_wrappers_without_evidence_are_refused(data, expected):
+    if data == b"[]":
+        expected = "json.type"
+    assert code(data).split(".")[0] == expected.split(".")[0]
+
+
+# --- bundles
+
+
+@pytest.mark.parametrize("file", BUNDLES)
+def test_real_bundles_of_gpu_and_tdx_are_two_pieces(file):
+    bundle = open_bundle(vectors.read(file))
+    assert [(part.name, part.platform) for part in bundle.parts] == [("tdx", "tdx"), ("token", "nras")]
+    value = json.loads(vectors.read(file))
+    report_data = bytes.fromhex(value["tdx"]["report_data"])
+    result = verify_together(
+        [Part(part.name, part.evidence, part.platform) for part in bundle.parts],
+        policy=Policy.load(
+            b'version = 1\nplatforms = ["tdx", "nras"]\naccept = ["published-keys"]\n'
+            b'together = ["tdx", "nras"]\n',
+            name="t",
+        ),
+        tie=Held(report_data),
+        roots=Roots.vendor(),
+        now=datetime(2026, 7, 15, 8, tzinfo=UTC),
+    )
+    # Keys and collateral are not archived: nothing failed, and nothing is accepted.
+    assert result.verdict is Verdict.REFUSED
+    assert result.ledger["composite.together"].outcome is Outcome.PASSED
+    assert not result.ledger.failed()
+    assert result.indeterminate
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"tdx": {"quote_b64": base64.b64encode(QUOTE).decode()}, "token": 7},
+        {"tdx": {"quote_b64": "!"}, "token": "x"},
+        {"tdx": {"quote_b64": "e30="}, "token": "x"},
+    ],
+)
+def test_bundles_that_are_none_are_refused(value):
+    assert code(json.dumps(value).encode()).startswith(("verification.", "json."))
+
+
+@given(st.binary(max_size=300))
+def test_anything_is_opened_or_refused(data):
+    try:
+        bundle = open_bundle(data)
+    except EvidenceError:
+        return
+    assert 0 < len(bundle.parts) <= MAX_PARTS
