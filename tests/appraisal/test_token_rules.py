@@ -286,8 +286,8 @@ def test_what_the_service_does_not_state_cannot_be_demanded_of_it(name, value):
         ("trust-authority", "", False),
         ("trust-authority", f'[trust_authority]\nrtmr1 = ["{TRUST.measurements["rtmr1"].hex()}"]', False),
         *[
-            ("trust-authority", f'[trust_authority]\n{name} = ["{TRUST.measurements[name].hex()}"]', True)
-            for name in ("mrtd", "mrenclave", "mrsigner")
+            ("trust-authority", f'[trust_authority]\n{name} = ["{TRUST.measurements[name].hex()}"]', named)
+            for name, named in (("mrtd", True), ("mrenclave", True), ("mrsigner", False))
         ],
         ("nras", '[nvidia]\ndrivers = ["550.90"]', False),
     ],

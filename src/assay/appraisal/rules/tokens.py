@@ -31,6 +31,7 @@ AZURE_VM: Final = "azurevm"
 
 _TD_REGISTERS: Final = ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")
 _ENCLAVE_REGISTERS: Final = ("mrenclave", "mrsigner")
+_STARTED: Final = ("mrtd", "mrenclave")  # a signer alone would be every enclave that it ever signed
 
 
 def _debug(shop: Workshop, what: str) -> Rule:
@@ -202,7 +203,7 @@ def _measured(name: str) -> Callable[[Any], bytes]:
 
 
 def _registers(result: AttestationResult) -> TrustClaim:
-    if any(result.passed(f"trust_authority.{name}") for name in ("mrtd", "mrenclave", "mrsigner")):
+    if any(result.passed(f"trust_authority.{name}") for name in _STARTED):
         return TrustClaim(EXECUTABLES_BOOT_APPROVED, "What was started is named.")
     return TrustClaim(NO_CLAIM, "The policy does not name what was started.")
 
@@ -227,7 +228,7 @@ def _names_launch(document: Document) -> bool:
 
 def _names_start(document: Document) -> bool:
     table = document.trust_authority or TrustAuthority()
-    return any(getattr(table, name) is not None for name in ("mrtd", *_ENCLAVE_REGISTERS))
+    return any(getattr(table, name) is not None for name in _STARTED)
 
 
 PLATFORMS: Final = {
@@ -261,7 +262,7 @@ PLATFORMS: Final = {
         tables=("trust_authority",),
         rules=_trust_authority,
         names_code=_names_start,
-        code_keys="trust_authority.mrtd, trust_authority.mrenclave or trust_authority.mrsigner",
+        code_keys="trust_authority.mrtd or trust_authority.mrenclave",
         measured={
             "trust_authority.mrtd": "what a TD started from",
             "trust_authority.mrenclave": "an enclave",
