@@ -110,6 +110,15 @@ def test_without_lists_revocation_is_not_proven():
     assert result.ledger[checks.AK_REVOKED.id].outcome is Outcome.NOT_APPLICABLE
 
 
+@pytest.mark.parametrize("left", [(0,), (1,), (0, 1), (1, 0), (0, 0, 1)])
+def test_revocation_is_checked_where_every_issuer_has_a_list(left):
+    stage = scene("none")
+    stage.after_crls = lambda found: tuple(found[place] for place in left)
+    result = judge(stage.finish())
+    assert result.authentic
+    assert result.claims.ak.revocation_checked is ({0, 1} <= set(left))
+
+
 def test_without_a_certificate_nothing_vouches_for_the_key():
     stage = scene()
     certificate, authority = stage.certificate.sign(), stage.authority.sign()

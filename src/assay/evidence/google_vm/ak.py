@@ -261,13 +261,14 @@ def _fresh(
         found = _failed(checks.AK_INSTANCE, checks.AK_INSTANCE.id, error.message)
         return (spec.passed, found), None, None
     revoked, lists = _revocation(whole, crls, now)
+    every = frozenset(lists) == frozenset(range(1, len(whole)))
     outcomes = (spec.passed, checks.AK_INSTANCE.passed, revoked)
     if revoked.outcome is Outcome.FAILED:
         return outcomes, None, None
-    for one in lists:
+    for one in lists.values():
         window &= one
     mark = hashlib.sha256(leaf.der).digest()
-    claims = CertifiedKey(instance, mark, root.anchor, revocation_checked=bool(crls))
+    claims = CertifiedKey(instance, mark, root.anchor, revocation_checked=every)
     return outcomes, Certified(leaf.spki, claims, outcomes), window
 
 
@@ -319,22 +320,23 @@ def _root(child: GeneralCertificate, roots: Roots) -> Root | None:
 
 def _revocation(
     chain: Sequence[GeneralCertificate], crls: Sequence[bytes], now: datetime
-) -> tuple[Check, list[Window]]:
+) -> tuple[Check, dict[int, Window]]:
+    """Return the outcome, and by the place of each issuer that has a list when that is valid."""
     spec = checks.AK_REVOKED
     if not crls:
-        return Check(spec, Outcome.NOT_APPLICABLE, "", "no CRL was given: revocation is not proven"), []
-    windows: list[Window] = []
+        return Check(spec, Outcome.NOT_APPLICABLE, "", "no CRL was given: revocation is not proven"), {}
+    windows: dict[int, Window] = {}
     try:
         for der in crls:
             crl = GeneralRevocationList.parse(der, max_bytes=_MAX_CRL_BYTES)
             place = next((i for i, one in enumerate(chain) if i and crl.names(one)), None)
             if place is None or not crl.signed_by(chain[place]):
-                return _failed(spec, f"{spec.id}.issuer", "A CRL is not of an issuer of the chain."), []
+                return _failed(spec, f"{spec.id}.issuer", "A CRL is not of an issuer of the chain."), {}
             if now not in crl.window:
-                return _failed(spec, f"{spec.id}.time", "A CRL is not valid at the given time."), []
+                return _failed(spec, f"{spec.id}.time", "A CRL is not valid at the given time."), {}
             if chain[place - 1].serial in crl.revoked:
-                return _failed(spec, f"{spec.id}.listed", "A certificate of the chain is revoked."), []
-            windows.append(crl.window)
+                return _failed(spec, f"{spec.id}.listed", "A certificate of the chain is revoked."), {}
+            windows[place] = windows.get(place, crl.window) & crl.window
     except DerError as error:
-        return _failed(spec, f"{spec.id}.malformed", error.message), []
+        return _failed(spec, f"{spec.id}.malformed", error.message), {}
     return spec.passed, windows

@@ -48,7 +48,7 @@ class CertifiedKey:
         instance: The VM it was issued to.
         fingerprint: SHA-256 of the certificate, 32 bytes.
         anchor: The root in which its chain ended.
-        revocation_checked: Whether CRLs were given and none listed a certificate of the chain.
+        revocation_checked: Whether a CRL of every issuer was given and none listed a certificate below it.
     """
 
     instance: Instance

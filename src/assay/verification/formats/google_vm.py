@@ -10,6 +10,7 @@ from assay.errors import EvidenceError
 from assay.evidence.dstack.google import RELIED_PCRS, vm_evidence
 from assay.evidence.dstack.versioned import looks_versioned, open_attestation
 from assay.evidence.google_vm import GoogleVmEndorsements, verify_google_vm
+from assay.evidence.roots import GOOGLE_VTPM
 from assay.evidence.verification import Expected, Unchecked
 from assay.verification.formats import REPORT_DATA_BYTES, Format, dcap
 
@@ -64,7 +65,8 @@ def _of_dstack(evidence: bytes) -> GoogleVmEvidence | None:
 def _endorse(materials: Materials, first: EvidenceResult[Any], given: Given) -> GoogleVmEndorsements | None:
     collateral = dcap.endorse(materials, first, given)
     above = [found for found in materials.certificates if found.common_name.startswith(_AUTHORITIES)]
-    lists = [crl for found in above if (crl := materials.crl_of(found)) is not None]
+    issuers = [*above, *(root.general for root in given.roots.of(GOOGLE_VTPM))]
+    lists = [crl for found in issuers if (crl := materials.crl_of(found)) is not None]
     if collateral is None and not above:
         return None
     return GoogleVmEndorsements(
