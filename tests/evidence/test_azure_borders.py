@@ -1,0 +1,57 @@
+"""Bounds and choices of Azure's containers that a mutation run found untested."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+
+import pytest
+
+from assay.evidence.azure.forms import MAX_EVENT_LOG_BYTES, AzureError, read_container
+from assay.evidence.roots import Roots
+from assay.simulator.azure import AzureScene, SimulatedAzure
+from support.azure_scenes import AMD, INTEL, NONCE, NOW, judge, roots_of, scene
+
+
+def members(form: str) -> dict:
+    stage = scene("azure-tdx")
+    stage.form = form
+    return json.loads(stage.finish().container)
+
+
+def test_the_bound_of_an_event_log():
+    bundle = members("bundle")
+    for size in (MAX_EVENT_LOG_BYTES, MAX_EVENT_LOG_BYTES + 1):
+        bundle["tpm_attestation"]["event_log"] = [0] * size
+        data = json.dumps(bundle, separators=(",", ":")).encode()
+        if size == 160 * 1024:
+            assert read_container(data).event_log == bytes(size)
+        else:
+            with pytest.raises(AzureError, match="at most 163840 numbers"):
+                read_container(data)
+
+
+@pytest.mark.parametrize("size", [1020, 1021, 1022])
+@pytest.mark.parametrize("padded", [True, False])
+def test_base64url_with_and_without_padding(size, padded):
+    text = base64.urlsafe_b64encode(b"\xfb" * size).decode()
+    data = members("v1") | {"td_quote": text if padded else text.rstrip("=")}
+    assert read_container(json.dumps(data).encode()).td_quote == b"\xfb" * size
+
+
+def test_of_several_roots_of_one_name_the_one_with_the_key_is_taken():
+    scenario = scene().finish()
+    other = AzureScene(
+        SimulatedAzure(replace(AMD, secret=b"another", directory=None, bits=2048, _keys={}), INTEL),
+        "azure-snp",
+        NOW,
+        NONCE,
+        None,
+    ).finish()
+    theirs = dict(other.anchors)["azure-vtpm"]
+    roots = Roots.vendor().with_anchor("another", theirs, vendor="azure-vtpm")
+    for family, der in scenario.anchors:
+        roots = roots.with_anchor(f"simulated {family}", der, vendor=family)
+    assert judge(scenario, roots=roots).authentic
+    assert len(roots.of("azure-vtpm")) == len(roots_of(scenario).of("azure-vtpm")) + 1
