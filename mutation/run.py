@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_TESTS = 12
+MANY = 50
 
 
 @dataclass(slots=True)
@@ -263,7 +264,7 @@ class Campaign:
         print(f"{len(self.outcomes)} known or not reached, {len(waiting)} to try", flush=True)
         if not waiting:
             return self.outcomes
-        trial.preload()
+        trial.preload(keys=len(waiting) >= MANY)
         _check_harness(waiting[0], self.baseline)
         waiting.sort(key=lambda job: (job.mutant.path, job.mutant.start), reverse=True)
         total, began = len(waiting), time.monotonic()

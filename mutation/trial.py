@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,7 @@ ARGUMENTS = (
 )
 OUTPUT = "output"
 EXAMPLES = 60
+RSA_KEYS = {2048: 8, 3072: 2, 4096: 6}
 SURVIVED, KILLED, HARNESS = 0, 1, 9
 
 
@@ -118,8 +120,15 @@ class Trial:
             return
 
 
-def preload() -> None:
-    """Import what every child would import, so that no child has to."""
+_rsa_keys: dict[int, list[rsa.RSAPrivateKey]] = {}
+
+
+def preload(*, keys: bool) -> None:
+    """Import what every child would import, so that no child has to.
+
+    Args:
+        keys: Whether to make the RSA keys as well that simulators and tests ask for; takes some seconds.
+    """
     for name in (
         "_pytest.assertion.rewrite",
         "cbor2",
@@ -131,6 +140,8 @@ def preload() -> None:
         "tomllib",
     ):
         importlib.import_module(name)
+    for bits, count in RSA_KEYS.items() if keys else ():
+        _rsa_keys[bits] = [rsa.generate_private_key(65537, bits) for _ in range(count)]
 
 
 def start(path: str, source: str | None, tests: Sequence[str], *, seconds: float) -> Trial:
@@ -162,6 +173,7 @@ def _child(path: str, source: str | None, tests: Sequence[str], *, cpu: int, fol
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
         _quick_hypothesis()
+        _quick_rsa()
         if source is not None:
             sys.meta_path.insert(0, MutatedSource(module_of(path), ROOT / path, source))
         found = pytest.main([*ARGUMENTS, *tests], plugins=[Order(tests)])
@@ -182,6 +194,17 @@ def _quick_hypothesis() -> None:
         "mutation", database=None, derandomize=True, deadline=None, max_examples=EXAMPLES
     )
     settings.load_profile("mutation")
+
+
+def _quick_rsa() -> None:
+    """Hand out the parent's keys, each once; making them anew would take most of a child's time."""
+    make = rsa.generate_private_key
+
+    def ready(public_exponent: int, key_size: int, backend: Any = None) -> rsa.RSAPrivateKey:
+        kept = _rsa_keys.get(key_size)
+        return kept.pop() if kept and public_exponent == 65537 else make(public_exponent, key_size, backend)
+
+    rsa.generate_private_key = ready
 
 
 def module_of(path: str) -> str:
