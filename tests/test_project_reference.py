@@ -34,6 +34,8 @@ def registered():
     pass
 
 
+registers(checks.CHAIN_ROLE, "name")
+
 for name in TABLE:
     proves(google.QUOTE.nonce)(name)
 
@@ -69,6 +71,7 @@ def test_what_a_test_reaches_in_its_file_is_named_by_it(words):
     assert words["test_text"] == {"nitro.chain.roles"}
 
 
-def test_a_table_that_a_loop_registers_counts_as_a_test(words):
+def test_what_registers_inputs_outside_of_functions_counts_as_a_test(words):
     assert words["TABLE"] == {"google_vm.quote.nonce"}
-    assert set(words) == {"registered", "TABLE", "test_constant", "test_helper", "test_text"}
+    assert words["registers"] == {"nvidia.chain.role"}
+    assert set(words) == {"registered", "registers", "TABLE", "test_constant", "test_helper", "test_text"}

@@ -232,7 +232,8 @@ def named(path: Path) -> dict[str, set[str]]:
     """Return what each test of a file names: codes and ids as text, checks as constants of their modules.
 
     What a test names through the functions and tables of its file counts as well. A function that a decorator
-    registers as an input for a check counts as a test, and so does a table whose rows a loop registers.
+    registers as an input for a check counts as a test, and so does a table whose rows a loop registers, and a
+    function that is called to register one.
     """
     tree = ast.parse(path.read_text())
     known = _imported(tree)
@@ -248,6 +249,11 @@ def named(path: Path) -> dict[str, set[str]]:
         calls = [item.value for item in loop.body if isinstance(item, ast.Expr)]
         if registered := set().union(*(_words(call, known) for call in calls)):
             tests[min(_names(loop.iter))] = registered
+    for item in tree.body:
+        match item:
+            case ast.Expr(value=ast.Call(func=ast.Name(id=name)) as call):
+                if registered := _words(call, known):
+                    tests[name] = tests.get(name, set()) | registered
     return tests
 
 
@@ -341,6 +347,8 @@ def proofs() -> dict[str, list[str]]:
         for code in codes:
             named_by[code].add(check)
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        if path.parent == ROOT / "tests":
+            continue  # about the project, this program included, and not about evidence
         for test, words in named(path).items():
             proved: set[str] = set()
             for word in words:

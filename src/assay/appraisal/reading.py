@@ -230,9 +230,9 @@ def _refuse_ima_contradictions(ima: Ima | None, tpm: Tpm | None) -> None:
 def _signs_files(spki: bytes) -> bool:
     """Tell whether bytes are a public key whose signatures of files count; few policies have one."""
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - costly
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey  # noqa: PLC0415
-    from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415 - as above
 
     try:
         key = load_der_public_key(spki)
