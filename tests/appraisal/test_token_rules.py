@@ -245,6 +245,12 @@ def test_requirements_of_trust_authority(body, how, code):
     assert codes(judged("trust-authority", by, changed(TRUST, **how))) == [f"policy.trust_authority.{code}"]
 
 
+def test_a_switch_is_no_gpu_and_has_no_driver():
+    switch = changed(DEVICE, ueid="s", driver="", token={"x-nvidia-switch-bios-version": "1"})
+    by = policy("nras", '[nvidia]\ngpus = 2\ndrivers = ["550.90"]')
+    assert judged("nras", by, changed(NRAS, devices=(*NRAS.devices, switch))).accepted
+
+
 @pytest.mark.parametrize(
     ("body", "devices", "code"),
     [
@@ -254,6 +260,9 @@ def test_requirements_of_trust_authority(body, how, code):
         ('device_ids = ["ueid-0", "ueid-1"]', (changed(DEVICE, ueid="x"),), "device_ids.not_listed"),
         ("gpus = 2", (DEVICE,), "gpus.count"),
         ("gpus = 2", (DEVICE,) * 3, "gpus.count"),
+        ("gpus = 2", (DEVICE, changed(DEVICE, name="GPU-1")), "gpus.count"),
+        ("gpus = 2", (*NRAS.devices, changed(DEVICE, name="GPU-2", ueid="ueid-2", driver="")), "gpus.count"),
+        ('drivers = ["550.90"]', (DEVICE, changed(DEVICE, driver="")), "drivers.not_listed"),
     ],
 )
 def test_requirements_of_the_remote_attestation_service(body, devices, code):

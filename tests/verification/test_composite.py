@@ -25,11 +25,13 @@ from assay.simulator.nvidia import Scene as GpuScene
 from assay.simulator.scene import Scene as TdxScene
 from assay.verification.composite import Part, verify_together
 from support.appraisal_evidence import NOW
+from support.appraisal_tokens import DEVICE, NRAS
 from support.composite_scenes import (
     ALL,
     CARRIED,
     SESSION,
     SIMULATED,
+    Made,
     Whole,
     bare_tpm,
     demanding,
@@ -155,6 +157,15 @@ def test_a_piece_cannot_stand_for_two():
     assert two.accepted
     three = Whole([machine(), gpus(), gpus(device="02")], demanding("tdx", "nvidia-gpu")).judge()
     assert three.ledger[checks.TOGETHER.id].code == "composite.together.repeated"
+
+
+@pytest.mark.parametrize(("ueid", "code"), [("ueid-0", "composite.distinct.device"), ("other", ""), ("", "")])
+def test_a_device_that_a_service_vouched_for_twice_is_one(ueid, code):
+    answers = [
+        Made("nras", replace(NRAS, devices=(replace(DEVICE, ueid=each),)), digest=bytes([at]) * 32)
+        for at, each in enumerate(("ueid-0", ueid))
+    ]
+    assert Whole([machine(), *answers]).judge().ledger[checks.DISTINCT.id].code == code
 
 
 @pytest.mark.parametrize("make", [vtpm, bare_tpm])

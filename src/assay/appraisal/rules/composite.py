@@ -127,9 +127,11 @@ def _distinct(pieces: Sequence[Piece]) -> Check:
 
 def _device_ids(piece: Piece) -> list[str]:
     evidence = piece.result.evidence
-    if evidence.platform != "nvidia-gpu" or not evidence.authentic:
+    if evidence.platform not in DEVICES or not evidence.authentic:
         return []
-    return [device.device_id for device in evidence.claims.devices]
+    name = "device_id" if evidence.platform == "nvidia-gpu" else "ueid"
+    found = [getattr(device, name) for device in evidence.claims.devices]
+    return [f"{evidence.platform} {device}" for device in found if device]
 
 
 def _together(pieces: Sequence[Piece], policy: Policy) -> Check:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from assay.appraisal.document import Document
     from assay.appraisal.result import AttestationResult
     from assay.evidence.ledger import Check
-    from assay.evidence.nras.claims import NrasClaims
+    from assay.evidence.nras.claims import DeviceClaims, NrasClaims
     from assay.evidence.nvidia.claims import NvidiaClaims
 
 NOT_DEBUGGABLE: Final = (
@@ -83,13 +83,13 @@ def _service(shop: Workshop) -> Iterator[Rule]:
         ),
     )
     if table.drivers is not None:
-        yield _every(shop, "drivers", lambda device: device.driver, table.drivers, of=_with_driver)
+        yield _every(shop, "drivers", lambda device: device.driver, table.drivers, of=_service_gpus)
     if table.firmware is not None:
         yield _every(shop, "firmware", lambda device: device.firmware, table.firmware)
     if table.device_ids is not None:
         yield _every(shop, "device_ids", lambda device: device.ueid, table.device_ids)
     if table.gpus is not None:
-        yield _count(shop, "gpus", lambda claims: len(_with_driver(claims)), table.gpus)
+        yield _count(shop, "gpus", _distinct, table.gpus)
     # What the service does not state cannot be demanded of it.
     for name in ("architectures", "modes", "switches", "fresh_revocation"):
         if getattr(table, name) is not None:
@@ -122,8 +122,18 @@ def _all(claims: Any) -> Iterable[Any]:
     return found
 
 
-def _with_driver(claims: NrasClaims) -> list[Any]:
-    return [device for device in claims.devices if device.driver]
+def _service_gpus(claims: NrasClaims) -> list[DeviceClaims]:
+    """Return the devices that are no switches, whatever else the service does not say of them."""
+    return [
+        device
+        for device in claims.devices
+        if not any(name.startswith("x-nvidia-switch-") for name in device.token)
+    ]
+
+
+def _distinct(claims: NrasClaims) -> int:
+    """Return how many GPUs there are: one that was presented twice is still one."""
+    return len({device.ueid or device.name for device in _service_gpus(claims)})
 
 
 def _manifests_of_the_vendor(shop: Workshop) -> Rule:
