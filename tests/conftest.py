@@ -23,11 +23,11 @@ def _recorded(config) -> tuple[Counter, list[str]]:
 
 def _whole(config) -> bool:
     """Tell whether every test that is not slow was asked for."""
-    options = config.option
+    options, root = config.option, config.rootpath.resolve()
     asked = {(config.invocation_params.dir / argument).resolve() for argument in config.args}
     narrowed = ("keyword", "deselect", "ignore", "ignore_glob", "lf", "stepwise", "collectonly")
     return (
-        asked <= {config.rootpath, config.rootpath / "tests"}
+        asked <= {root, root / "tests"}
         and options.markexpr in ("", "not slow")
         and not any(getattr(options, name, None) for name in narrowed)
     )

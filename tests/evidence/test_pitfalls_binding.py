@@ -34,9 +34,12 @@ def _tpm(binding):
     return tpm_scenes.judge(found.encode(), given=found.public, binding=binding)
 
 
-def _nitro(binding):
-    value = binding.value if isinstance(binding, Expected) else None
-    return nitro_scenes.judge(nitro_scenes.draft().encode(), binding=value)
+def _nitro(platform: str):
+    def judge(binding):
+        value = binding.value if isinstance(binding, Expected) else None
+        return nitro_scenes.judge(nitro_scenes.draft(platform).encode(), platform, binding=value)
+
+    return judge
 
 
 def _token(service: str, kind: str = ""):
@@ -64,10 +67,16 @@ FORMATS = {
         snp_scenes.REPORT_DATA,
         "snp.binding.mismatch",
     ),
-    "nitro": Format(_nitro, nitro_scenes.BINDING, "nitro.binding.mismatch"),
+    "nitro": Format(_nitro("nitro"), nitro_scenes.BINDING, "nitro.binding.mismatch"),
+    "nitro-tpm": Format(_nitro("nitro-tpm"), nitro_scenes.BINDING, "nitro.binding.mismatch"),
     "tpm": Format(_tpm, tpm_scenes.NONCE, "tpm.quote.nonce.mismatch"),
     "azure-snp": Format(
         lambda binding: azure_scenes.judge(azure_scenes.scene().finish(), binding=binding),
+        azure_scenes.NONCE,
+        "azure.quote.nonce.mismatch",
+    ),
+    "azure-tdx": Format(
+        lambda binding: azure_scenes.judge(azure_scenes.scene("azure-tdx").finish(), binding=binding),
         azure_scenes.NONCE,
         "azure.quote.nonce.mismatch",
     ),
@@ -83,6 +92,9 @@ FORMATS = {
     ),
     "confidential-space": Format(
         _token("confidential-space"), token_scenes.NONCE, "confidential_space.binding.mismatch"
+    ),
+    "confidential-space under a chain": Format(
+        _token("confidential-space", "pki"), token_scenes.NONCE, "confidential_space.binding.mismatch"
     ),
     "maa": Format(_token("maa"), token_scenes.NONCE, "maa.binding.mismatch"),
     "trust-authority": Format(
