@@ -276,6 +276,22 @@ def test_the_client_softwares_own_token_is_declared_unsigned():
     assert result.signed_digest == plain.finish().signed_digest
 
 
+@pytest.mark.parametrize("own", ["", "J", "JWT", "a.b.c", "REMOTE_GPU_CLAIMS"])
+def test_the_unsigned_token_is_where_it_is_said_to_be(own):
+    stage = scene("nras")
+    text = json.dumps([["JWT", own], {"REMOTE_GPU_CLAIMS": json.loads(stage.evidence())}])
+    (region,) = stage.judge(text.encode()).unsigned
+    assert (region.start, region.end) == (10, 10 + len(own))
+    assert text[region.start - 1 : region.end + 1] == f'"{own}"'
+
+
+def test_an_unsigned_token_in_escapes_is_refused():
+    stage = scene("nras")
+    stage.whole.wrapped = True
+    text = stage.evidence().replace(b"eyJhbGciOiJIUzI1NiJ9.e30.AAAA", b"eyJhbGciOiJIUzI1NiJ9.e30.AAA\\u0041")
+    assert_refused(stage.judge(text), "nras.bundle.layout.jose.shape")
+
+
 def test_a_switch():
     stage = scene("nras", devices=1)
     claims = stage.whole.devices["GPU-0"].claims

@@ -29,6 +29,7 @@ MAX_BUNDLE_BYTES: Final = 262144
 MAX_DEVICES: Final = 32
 MAX_NAME: Final = 64
 _WRAPPED: Final = frozenset({"REMOTE_GPU_CLAIMS", "REMOTE_SWITCH_CLAIMS"})
+_WORD: Final = b'"JWT"'
 _HASHES: Final = {"SHA-256": "sha256", "SHA256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
 
 
@@ -64,12 +65,19 @@ def parse_bundle(data: bytes) -> Bundle:
     if any(type(token) is list for token in devices.values()):
         if len(devices) != 1 or not _WRAPPED.issuperset(devices):
             raise JoseError("jose.shape", "An answer wraps more than one answer, or under an unknown name.")
-        start = data.find(overall)
-        unsigned = (UnsignedRegion(start, start + len(overall), "token of the client's own software"),)
+        unsigned = (_region(data, overall),)
         overall, devices = _pair(next(iter(devices.values())))
     if not 0 < len(devices) <= MAX_DEVICES:
         raise JoseError("jose.shape", f"An answer has no tokens of devices, or more than {MAX_DEVICES}.")
     return Bundle(overall, {_name(name): _token(token) for name, token in devices.items()}, unsigned)
+
+
+def _region(data: bytes, token: bytes) -> UnsignedRegion:
+    """Return where the wrapper's own token stands: behind the word that begins its pair."""
+    at = data.find(b'"' + token + b'"', data.find(_WORD) + len(_WORD)) + 1
+    if at == 0:
+        raise JoseError("jose.shape", "An answer writes a token in escapes, so that it stands nowhere.")
+    return UnsignedRegion(at, at + len(token), "token of the client's own software")
 
 
 def submods_defect(claims: Mapping[str, Any], bundle: Bundle) -> tuple[str, str] | None:
