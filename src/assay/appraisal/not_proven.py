@@ -60,10 +60,7 @@ def _measurements(result: AttestationResult) -> Iterator[str]:
 
 
 def _event_log(result: AttestationResult) -> Iterator[str]:
-    if result.platform != "tdx":
-        return
-    if result.workload_log is None:
-        if not result.passed("tdx.rtmr1"):
-            yield "Which image booted, and that it is a production image: no event log was given."
-        return
-    yield from result.workload_log.not_proven
+    if result.workload_log is not None:
+        yield from result.workload_log.not_proven
+    elif result.platform == "tdx" and not result.passed("tdx.rtmr1"):
+        yield "Which image booted, and that it is a production image: no event log was given."

@@ -75,10 +75,7 @@ def verify(
     Raises:
         PolicyError: As ``appraise`` does.
     """
-    name = platform or recognise(evidence) or policy.document.platforms[0]
-    if name in _LESSER and _LESSER[name] in policy.document.platforms:
-        name = _LESSER[name]
-    form = format_of(name)
+    form = format_of(routed(evidence, policy, platform))
     given = Given(roots, now, binding, FactCache(max_entries=8) if facts is None else facts, terms)
     found = form.verify(evidence, endorsements, given)
     if endorsements is None and materials and found.needs:
@@ -92,6 +89,19 @@ def verify(
         context=context,
         workload_log=_verified_log(found, event_log),
     )
+
+
+def routed(evidence: bytes, policy: Policy, platform: str | None) -> str:
+    """Return the platform whose format verifies evidence.
+
+    Args:
+        evidence: The evidence.
+        policy: The policy, which may demand more of it than it looks like.
+        platform: What it is to be read as; None to recognise it.
+    """
+    accepted = policy.document.platforms
+    name = platform or recognise(evidence) or accepted[0]
+    return _LESSER[name] if _LESSER.get(name) in accepted else name
 
 
 def _verified_log(

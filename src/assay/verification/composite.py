@@ -13,10 +13,9 @@ from assay.appraisal.pieces import Carried, Held, Piece, Shared, Tie, expected
 from assay.appraisal.rules.composite import MAX_PIECES
 from assay.appraisal.rules.subject import Context
 from assay.evidence.facts import FactCache
-from assay.verification import verify
+from assay.verification import routed, verify
 from assay.verification.formats import format_of
 from assay.verification.materials import Materials
-from assay.verification.recognition import recognise
 from assay.verification.terms import Terms
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def verify_together(
         PolicyError: As ``appraise`` does.
     """
     parts = parts[: MAX_PIECES + 1]
-    names = [part.platform or recognise(part.evidence) or policy.document.platforms[0] for part in parts]
+    names = [routed(part.evidence, policy, part.platform or None) for part in parts]
     shared = FactCache(max_entries=64) if facts is None else facts
     known = replace(context, company=tuple(names))
     found: list[Piece] = []

@@ -221,6 +221,8 @@ def _held(piece: Piece) -> bytes | None:
         found = claims.nonce if claims.carrier == "nonce" else claims.user_data
     elif evidence.platform == "gcp-tdx":
         found = claims.td.report_data
+    elif evidence.platform == "gcp-snp":
+        found = claims.snp.report_data
     elif evidence.platform in ("azure-snp", "azure-tdx"):
         found = claims.runtime.user_data if claims.user_data_bound else None
     else:
@@ -239,10 +241,8 @@ def _committed(tie: Carried | Shared | Held) -> tuple[bytes, ...]:
 
 def _gpu_nonce(pieces: Sequence[Piece], tie: Tie) -> Check:
     devices = [piece.result.evidence for piece in pieces if piece.result.platform in DEVICES]
-    if not devices:
-        return _no_meaning(GPU_NONCE, "there is no device")
-    if len(pieces) == 1:
-        return _no_meaning(GPU_NONCE, "there is one piece alone")
+    if not devices or len(pieces) == 1:
+        return _no_meaning(GPU_NONCE, "there is no device beside a machine")
     if not all(device.authentic for device in devices):
         return _open(GPU_NONCE, "not reached: a device's evidence is not authenticated")
     nonces = [device.claims.nonce for device in devices]
@@ -278,10 +278,8 @@ def _report_data(pieces: Sequence[Piece], tie: Tie) -> bytes | None:
 
 def _tpm_nonce(pieces: Sequence[Piece], tie: Tie) -> Check:
     tpms = [piece for piece in pieces if piece.result.platform in TPMS]
-    if not tpms:
-        return _no_meaning(TPM_NONCE, "there is no virtual TPM beside the machine")
-    if len(pieces) == 1:
-        return _no_meaning(TPM_NONCE, "there is one piece alone")
+    if not tpms or len(pieces) == 1:
+        return _no_meaning(TPM_NONCE, "there is no virtual TPM beside a machine")
     left = None
     for piece in tpms:
         evidence = piece.result.evidence

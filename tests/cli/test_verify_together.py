@@ -1,0 +1,134 @@
+"""``assay verify`` over a file of several: each piece is shown, and the whole has the last word."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from assay.appraisal import Context, Policy
+from assay.cli import exit_codes
+from assay.cli.asking import Asked, Question
+from assay.cli.main import main
+from assay.cli.together import judge, to_json, whole_lines
+from assay.evidence.eat.cmw import Collection, Record, encode_cbor
+from assay.evidence.facts import FactCache
+from assay.evidence.roots import Roots
+from assay.evidence.verification import fingerprint
+from assay.simulator.scene import Scene
+from assay.verification.materials import Materials
+from assay.verification.opening import open_bundle
+from assay.verification.terms import Terms
+from support import google_vm_scenes, vectors
+from support.dcap_scenes import INTEL, NOW
+
+REAL = str(vectors.ROOT / "nvidia/sparkdistill/2026-07-15-magicrails-hopper-v2.json")
+AT = "2026-07-15T07:55Z"
+NONCE = bytes(range(32))
+POLICY = b"""
+version = 1
+platforms = ["tdx", "gcp-vtpm"]
+simulated = "only"
+accept = ["simulated", "host-tpm"]
+together = ["tdx", "gcp-vtpm"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("ASSAY_STATE_DIR", str(tmp_path / "no-state"))
+
+
+def said(capsys, *words):
+    vectors.read("nvidia/sparkdistill/2026-07-15-magicrails-hopper-v2.json")
+    code = main(["verify", REAL, "--at", AT, *words])
+    return code, capsys.readouterr().out
+
+
+def test_every_piece_of_a_real_bundle_is_shown_and_then_the_whole(capsys):
+    code, out = said(capsys, "--report-data", "unchecked")
+    assert code == exit_codes.REFUSED
+    titles = [line for line in out.splitlines() if line.startswith(REAL)]
+    assert [title.rpartition(": ")[2] for title in titles] == ["tdx, TDX", "token, NRAS", "all 2 together"]
+    assert out.count("Verdict: ") == 3
+    assert "composite.appraised" in out
+    assert out.rindex("Verdict: ") > out.rindex("Not proven together")
+
+
+def test_the_whole_as_json(capsys):
+    code, out = said(capsys, "--nonce", "11" * 32, "--json")
+    assert code == exit_codes.REFUSED
+    (shown,) = json.loads(out)["results"]
+    assert shown["verdict"] == "refused"
+    assert shown["schema"] == "assay/composite-result/v1"
+    assert [part["name"] for part in shown["parts"]] == ["tdx", "token"]
+    assert all(part["missing"] for part in shown["parts"])
+    assert shown["checks"][0]["id"] == "composite.parts"
+
+
+def wrapped(tpm_nonce: bytes = NONCE) -> bytes:
+    """Return a TD quote and the quote of a virtual TPM in one wrapper."""
+    quote = Scene(INTEL, "tdx", 4, NOW, NONCE.ljust(64, b"\0")).finish().quote
+    scene = google_vm_scenes.scene()
+    scene.nonce = tpm_nonce
+    scene.quote_again()
+    container = scene.finish().container
+    return encode_cbor(
+        Collection({"cpu": Record(30001, quote), "tpm": Record(30002, container)}, "tag:example.com,2026:a")
+    )
+
+
+def question(asked: Asked) -> Question:
+    google = google_vm_scenes.GOOGLE
+    roots = Roots.vendor().with_anchor("simulated Intel", INTEL.root_der)
+    return Question(
+        policy=Policy.load(POLICY, name="two"),
+        asked=asked,
+        now=NOW,
+        as_of=True,
+        roots=roots.with_anchor("simulated Google", google.root_der, vendor="google-vtpm"),
+        context=Context(
+            installation_roots=frozenset({fingerprint(INTEL.root_der), fingerprint(google.root_der)})
+        ),
+        references={},
+        manifest=None,
+        materials=Materials.of({"c.json": INTEL.collateral(NOW, platform="tdx").to_bundle_json()}),
+        terms=Terms(),
+        event_log=None,
+        app_compose=None,
+        facts=FactCache(),
+    )
+
+
+@pytest.mark.parametrize("asked", [Asked(NONCE, nonce=True), Asked(NONCE.ljust(64, b"\0"), nonce=False)])
+def test_pieces_of_one_session_are_accepted(asked):
+    whole = judge(question(asked), open_bundle(wrapped()))
+    assert whole.result.accepted, [
+        whole.result.ledger.unmet(),
+        [a.result.ledger.unmet() for a in whole.answers],
+    ]
+    lines = "\n".join(whole_lines(whole, title="a file"))
+    assert "Verdict: accepted (simulated)" in lines
+    assert "they belong together" in lines
+    assert to_json(whole)["verdict"] == "accepted"
+
+
+def test_the_tpm_of_another_session_is_refused_and_an_open_binding_stays_open():
+    bundle = open_bundle(wrapped(b"n" * 32))
+    assert not judge(question(Asked(NONCE, nonce=True)), bundle).result.accepted
+    unchecked = judge(question(Asked(None, nonce=False)), bundle)
+    assert unchecked.result.ledger["composite.tpm"].code == "composite.tpm.mismatch"
+    assert "composite.tpm failed" in "\n".join(whole_lines(unchecked, title="a file"))
+    same = judge(question(Asked(None, nonce=False)), open_bundle(wrapped()))
+    assert same.result.verdict.value == "genuine_not_bound"
+    assert "could not be checked" in "\n".join(whole_lines(same, title="a file"))
+
+
+def test_one_of_them_alone_is_refused():
+    bundle = open_bundle(wrapped())
+    for part in bundle.parts:
+        answer = question(Asked(NONCE, nonce=True)).judge(replace(part, name=""))
+        assert "policy.together.alone" in [check.code for check in answer.result.ledger.failed()]
