@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from assay.evidence.azure.forms import MAX_EVENT_LOG_BYTES, AzureError, read_container
+from assay.evidence.facts import FactCache
 from assay.evidence.roots import Roots
 from assay.simulator.azure import AzureScene, SimulatedAzure
 from support.azure_scenes import AMD, INTEL, NONCE, NOW, judge, roots_of, scene
@@ -55,3 +56,20 @@ def test_of_several_roots_of_one_name_the_one_with_the_key_is_taken():
         roots = roots.with_anchor(f"simulated {family}", der, vendor=family)
     assert judge(scenario, roots=roots).authentic
     assert len(roots.of("azure-vtpm")) == len(roots_of(scenario).of("azure-vtpm")) + 1
+
+
+def test_a_modulus_that_is_half_a_character():
+    stage = scene()
+    stage.claims["keys"][0]["n"] = "\ud800"
+    codes = {check.code for check in judge(stage.finish()).ledger.failed()}
+    assert "azure.runtime.attestation_key.malformed" in codes
+
+
+def test_only_authentic_evidence_is_remembered():
+    facts = FactCache()
+    genuine = scene().finish()
+    assert not judge(genuine, facts=facts, endorsements=None).authentic
+    assert len(facts.shelf("azure.runtime")) == 0
+    for _ in range(2):
+        assert judge(genuine, facts=facts).authentic
+        assert len(facts.shelf("azure.runtime")) == 1
