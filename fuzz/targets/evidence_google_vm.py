@@ -6,13 +6,14 @@ import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from assay.evidence.decoding.der import DerError
 from assay.evidence.facts import FactCache
 from assay.evidence.google_vm import verify_google_vm
 from assay.evidence.google_vm.ak import read_instance
 from assay.evidence.google_vm.protobuf import ProtobufError
+from assay.evidence.google_vm.snp_report import snp_part
 from assay.evidence.google_vm.td_quote import td_quote
 from assay.evidence.roots import Roots
 from assay.evidence.verification import Expected
@@ -33,28 +34,30 @@ REPORT_DATA = bytes(64)
 
 
 @cache
-def _scenario() -> GoogleVmScenario:
+def _scenario(kind: Literal["tdx", "snp"] = "tdx") -> GoogleVmScenario:
     google = SimulatedGoogle(SimulatedAmd(b"\x0f" * 32, bits=2048), Installation(b"\x0f" * 32))
-    return GoogleVmScene(google, NOW, NONCE, REPORT_DATA).finish()
+    return GoogleVmScene(google, NOW, NONCE, REPORT_DATA, kind).finish()
 
 
 @cache
 def _roots() -> Roots:
     roots = Roots.vendor()
-    for family, der in _scenario().anchors:
+    for family, der in dict([*_scenario().anchors, *_scenario("snp").anchors]).items():
         roots = roots.with_anchor(f"simulated {family}", der, vendor=family)
     return roots
 
 
 def SEEDS() -> list[bytes]:  # noqa: N802 - the harness's name
-    """Return a container with a TD quote, one without, the quote alone, and an instance extension."""
+    """Return containers of every kind, a TD quote and an SNP report alone, and an instance extension."""
     found = _scenario()
-    parts = found.parts
+    parts, guest = found.parts, _scenario("snp")
     alone = protobuf.encode(replace(parts, td_quote=None, event_log=b"", canonical_log=b""))
     return [
         found.container,
+        guest.container,
         alone,
         protobuf.td_quote(parts.td_quote or b""),
+        *([protobuf.snp_attestation(guest.parts.snp)] if guest.parts.snp is not None else []),
         instance_extension(INSTANCE),
     ]
 
@@ -65,7 +68,9 @@ def target(data: bytes) -> None:
         read_instance(data)
     with contextlib.suppress(ProtobufError):
         td_quote(data)
-    for tee in ("none", "tdx"):
+    with contextlib.suppress(ProtobufError):
+        snp_part(data)
+    for tee in ("none", "tdx", "snp"):
         _verify(data, tee)
 
 
@@ -73,7 +78,7 @@ def _verify(data: bytes, tee: Tee) -> None:
     result = verify_google_vm(
         data,
         tee=tee,
-        endorsements=_scenario().endorsements,
+        endorsements=_scenario("snp" if tee == "snp" else "tdx").endorsements,
         roots=_roots(),
         now=NOW,
         binding=Expected(NONCE),

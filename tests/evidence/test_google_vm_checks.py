@@ -17,7 +17,7 @@ import pytest
 from assay.errors import EvidenceError
 from assay.evidence.eventlog.algorithms import Algorithm
 from assay.evidence.eventlog.kinds import EventType
-from assay.evidence.google_vm import TDX_CHECKS, VTPM_CHECKS, checks
+from assay.evidence.google_vm import SNP_CHECKS, TDX_CHECKS, VTPM_CHECKS, checks
 from assay.evidence.ledger import CheckSpec, Outcome
 from assay.evidence.tpm.public import Attributes
 from assay.evidence.tpm.signature import Scheme
@@ -27,7 +27,7 @@ from assay.simulator.google_vm.scene import INSTANCE, INSTANCE_OID, instance_ext
 from assay.simulator.tpm.device import AK_ATTRIBUTES, public_area
 from support.google_vm_scenes import GOOGLE, NONCE, NOW, TEES, judge, scene, spoilt
 
-TDX = ("tdx",)
+TDX, SNP = ("tdx",), ("snp",)
 OWN = Algorithm.SHA256
 
 
@@ -66,6 +66,8 @@ def test_nothing_is_wrong_without_a_defect(tee):
     assert claims.ak.revocation_checked
     assert claims.td_bound is (tee == "tdx")
     assert (claims.td is not None) is (tee == "tdx")
+    assert claims.snp_bound is (tee == "snp")
+    assert (claims.snp is not None) is (tee == "snp")
     assert claims.log.startup_locality == 0
     assert claims.tpm.bank is OWN
 
@@ -130,8 +132,13 @@ def value_of_a_pcr_that_does_not_exist(stage):
     del stage.pcrs[OWN][0]
 
 
-@proves(checks.CONTAINER, "google_vm.container.tee_report")
-def hardware_report_taken_apart(stage):
+@proves(checks.CONTAINER, "google_vm.container.layout")
+def hardware_report_of_one_field(stage):
+    stage.after = lambda found: found + protobuf.content(8, b"\x08\x01")
+
+
+@proves(checks.CONTAINER, "google_vm.container.tees", tees=TDX)
+def evidence_of_two_tees(stage):
     stage.after = lambda found: found + protobuf.content(8, b"\x08\x01")
 
 
@@ -479,6 +486,19 @@ def td_whose_report_data_only_begin_as_expected(stage):
     stage.tdx.quote.body["report_data"] = stage.report_data[:63] + b"\0"
 
 
+# --- The SNP report
+
+
+@proves(checks.SNP_BOUND, "google_vm.snp.bound", tees=SNP)
+def guest_of_another_session(stage):
+    stage.snp.report.report_data = hashlib.sha512(b"another session").digest()
+
+
+@proves(checks.SNP_BOUND, "google_vm.snp.bound", tees=SNP)
+def guest_whose_report_data_only_begin_as_expected(stage):
+    stage.snp.report.report_data = stage.report_data[:63] + b"\0"
+
+
 @pytest.mark.parametrize(
     ("defect", "tee"),
     [
@@ -507,6 +527,6 @@ def test_each_check_has_an_input_that_only_it_refuses():
         assert spec.source
 
 
-@pytest.mark.parametrize("specs", [VTPM_CHECKS, TDX_CHECKS])
+@pytest.mark.parametrize("specs", [VTPM_CHECKS, TDX_CHECKS, SNP_CHECKS])
 def test_ids_are_unique(specs):
     assert len({spec.id for spec in specs}) == len(specs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,17 +17,30 @@ from assay.evidence.eventlog.algorithms import Algorithm
 from assay.evidence.facts import FactCache
 from assay.evidence.google_vm import GoogleVmEndorsements, checks, read_container
 from assay.evidence.google_vm.ak import read_instance
+from assay.evidence.google_vm.container import tee_span
 from assay.evidence.google_vm.errors import GoogleVmError
 from assay.evidence.google_vm.protobuf import ProtobufError, read_message
+from assay.evidence.google_vm.snp_report import (
+    BLOBS,
+    CPUID_AT,
+    NUMBERS,
+    SnpPart,
+    pack_processor,
+    snp_part,
+)
 from assay.evidence.google_vm.td_quote import td_quote
 from assay.evidence.ledger import Outcome
 from assay.evidence.roots import Roots
+from assay.evidence.snp.endorsements import SnpEndorsements
+from assay.evidence.snp.products import Product
 from assay.evidence.verification import Expected, Unchecked, UnsignedRegion
+from assay.simulator.amd.scene import SnpScene
 from assay.simulator.google_vm import protobuf
 from assay.simulator.google_vm.scene import INSTANCE, instance_extension
 from assay.simulator.tpm.device import spki
 from support import vectors
 from support.google_vm_scenes import NONCE, NOW, REPORT_DATA, TEES, judge, scene
+from support.snp_scenes import AMD
 
 
 @pytest.mark.parametrize("tee", TEES)
@@ -38,7 +52,7 @@ def test_container_and_parts_are_the_same_evidence(tee):
     assert parts.bound
     assert whole.claims == parts.claims
     assert whole.signed_digest == parts.signed_digest
-    assert whole.platform == ("gcp-tdx" if tee == "tdx" else "gcp-vtpm")
+    assert whole.platform == {"none": "gcp-vtpm"}.get(tee, f"gcp-{tee}")
 
 
 def test_a_quote_in_fields_is_the_quote():
@@ -83,7 +97,7 @@ def test_a_td_quote_that_nobody_asked_for_changes_nothing():
     assert result.claims.td is None
     assert result.platform == "gcp-vtpm"
     scenario = scene("tdx").finish()
-    (region,) = [one for one in result.unsigned if one.name == "TD quote that was not asked for"]
+    (region,) = [one for one in result.unsigned if one.name == "TEE's evidence that was not asked for"]
     assert td_quote(scenario.container[region.start : region.end]) == scenario.parts.td_quote
 
 
@@ -158,7 +172,7 @@ def test_under_the_vendors_roots_alone_a_simulated_vm_is_refused():
     ("changes", "code"),
     [
         ({"at": NOW.replace(tzinfo=None)}, "evidence.call.time"),
-        ({"tee": "snp"}, "evidence.call.platform"),
+        ({"tee": "sev"}, "evidence.call.platform"),
         ({"binding": NONCE}, "evidence.call.type"),
         ({"report_data": NONCE}, "evidence.call.type"),
         ({"evidence": bytearray(b"")}, "evidence.call.type"),
@@ -265,3 +279,136 @@ def test_what_no_register_covers_of_the_canonical_log_is_declared():
     assert [scenario.container[one.start : one.end] for one in whole] == [scenario.parts.canonical_log]
     in_parts = judge(scenario, evidence=scenario.parts, explained=frozenset(range(8)))
     assert UnsignedRegion(0, len(scenario.parts.canonical_log), whole[0].name) in in_parts.unsigned
+
+
+# --- The SNP report
+
+
+@pytest.mark.parametrize(("product", "version"), [(Product.GENOA, 3), (Product.GENOA, 5), (Product.TURIN, 4)])
+@pytest.mark.parametrize("kind", ["vcek", "vlek"])
+def test_a_report_that_was_taken_apart_is_the_signed_one(product, version, kind):
+    stage = scene("snp")
+    stage.snp = SnpScene(AMD, product, version, kind, NOW, REPORT_DATA)
+    scenario = stage.finish()
+    assert read_container(scenario.container).snp == scenario.parts.snp
+    result = judge(scenario)
+    assert result.bound, result.ledger.unmet()
+    assert result.claims.snp.product is product
+    assert result.claims.snp.signing_key == kind
+    assert result.claims.td is None
+
+
+def test_a_report_of_version_2_has_no_processor():
+    stage = scene("snp")
+    stage.snp = SnpScene(AMD, Product.GENOA, 2, "vcek", NOW, REPORT_DATA)
+    assert judge(stage.finish()).bound
+
+
+def test_what_the_container_lacks_is_taken_from_what_the_caller_has():
+    scenario = scene("snp").finish()
+    part = scenario.parts.snp
+    bare = replace(scenario.parts, snp=SnpPart(part.report, SnpEndorsements()))
+    container = protobuf.encode(bare)
+    lacking = judge(scenario, evidence=container)
+    assert not lacking.authentic
+    assert "snp-vek" in {need.kind for need in lacking.needs}
+    given = replace(scenario.endorsements, snp=part.endorsements.or_else(scenario.endorsements.snp))
+    assert judge(scenario, evidence=container, endorsements=given).bound
+
+
+def test_a_virtual_tpm_alone_is_no_snp_guest():
+    scenario = scene().finish()
+    result = judge(scenario, tee="snp", report_data=Expected(REPORT_DATA))
+    assert not result.authentic
+    assert [check.code for check in result.ledger.failed()] == ["snp.report.length"]
+
+
+@pytest.mark.parametrize("tee", ["none", "tdx"])
+def test_an_snp_report_that_nobody_asked_for_is_declared(tee):
+    scenario = scene("snp").finish()
+    result = judge(scenario, tee=tee)
+    assert result.authentic is (tee == "none")
+    (region,) = [one for one in result.unsigned if one.name == "TEE's evidence that was not asked for"]
+    assert snp_part(scenario.container[region.start : region.end]) == scenario.parts.snp
+
+
+def test_what_stands_beside_a_report_is_declared():
+    """The certificate of another key, Google's own additions, and what the guest thinks of its processor."""
+    scenario = scene("snp").finish()
+    message = protobuf.snp_attestation(scenario.parts.snp)
+    chain = read_message(message, {1: bytes, 2: bytes})[2][0]
+    beside = [protobuf.content(6, b"a VLEK"), protobuf.content(7, b"an extra"), b"\x1a\x02\x08\x02"]
+    more = protobuf.content(2, chain + beside[0] + beside[1]) + beside[2]
+    other = message.replace(protobuf.content(2, chain), more)
+    container = scenario.container.replace(protobuf.content(8, message), protobuf.content(8, other))
+    result = judge(scenario, evidence=container)
+    assert result.bound
+    named = [one for one in result.unsigned if one.name == "what stands beside the SNP report"]
+    assert [container[one.start : one.end] for one in named] == beside
+    start = container.find(other)
+    assert all(start < one.start < start + len(other) for one in named)
+
+
+def _field(number, value):
+    """Return an SNP report as fields, with one of them changed."""
+    part = scene("snp").finish().parts.snp
+    fields = read_message(protobuf.snp_attestation(part), {1: bytes, 2: bytes})
+    kinds = {n: int for n, _, _ in NUMBERS} | {n: bytes for n, _, _ in BLOBS} | {29: int}
+    report = {n: values[0] for n, values in read_message(fields[1][0], kinds).items()} | {number: value}
+    write = {int: protobuf.number, bytes: protobuf.content}
+    return protobuf.content(1, b"".join(write[type(v)](n, v) for n, v in report.items()))
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [
+        (1, 1 << 32),
+        (21, 256),
+        (31, 1 << 64),
+        (11, bytes(63)),
+        (28, b"x" * 513),
+        (29, 0x00100000),  # a family that CPUID does not write with an extension
+        (29, 0x00A00F11 | 1 << 12),
+        (29, 0x0FF00F00),
+        (29, 1 << 32),
+    ],
+)
+def test_a_field_that_no_report_could_hold_is_refused(number, value):
+    with pytest.raises(ProtobufError):
+        snp_part(_field(number, value))
+
+
+@given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 15))
+def test_a_processor_is_packed_in_one_way(family, model, stepping):
+    packed = pack_processor(family, model, stepping)
+    assert packed & ~0x0FFF0FFF == 0
+    blobs = b"".join(protobuf.content(n, b"x" * size) for n, _, size in BLOBS)
+    report = snp_part(protobuf.content(1, blobs + protobuf.number(29, packed))).report
+    assert tuple(report[CPUID_AT : CPUID_AT + 3]) == (family, model, stepping)
+
+
+@given(st.binary(max_size=400))
+def test_no_bytes_break_the_reader_of_reports(data):
+    with contextlib.suppress(ProtobufError):
+        snp_part(data)
+
+
+def test_no_bit_of_a_report_or_of_its_certificates_means_nothing():
+    """Single bits of the message that holds them, one in sixty: what is accepted lies in declared regions."""
+    scenario, facts = scene("snp").finish(), FactCache()
+    message = protobuf.snp_attestation(scenario.parts.snp)
+    other = message + b"\x1a\x02\x08\x02"
+    container = scenario.container.replace(protobuf.content(8, message), protobuf.content(8, other))
+    start, end = tee_span(container)
+    chosen = random.Random("an SNP guest at Google")  # a sample that is the same in every run
+    accepted = 0
+    for position in [*range(8 * end - 32, 8 * end), *range(8 * start, 8 * end)]:
+        if position < 8 * end - 32 and chosen.random() > 1 / 60:
+            continue
+        at, bit = divmod(position, 8)
+        spoilt = container[:at] + bytes([container[at] ^ 1 << bit]) + container[at + 1 :]
+        result = judge(scenario, evidence=spoilt, facts=facts)
+        accepted += result.authentic
+        declared = any(region.start <= at < region.end for region in result.unsigned)
+        assert declared or not result.authentic, (at - start, bit)
+    assert accepted

@@ -25,7 +25,7 @@ def test_an_attack_on_azure_is_refused_by_its_code_alone(name, platform):
 @pytest.mark.parametrize("name", google.ATTACKS)
 def test_an_attack_on_google_is_refused_by_its_code_alone(name):
     found = google.ATTACKS[name]
-    tee = "tdx" if found.tdx else "none"
+    tee = found.tee or "none"
     result = google_vm_scenes.judge(google.stage(name, google_vm_scenes.scene(tee)))
     assert [check.code for check in result.ledger.failed()] == [found.code]
     assert not result.authentic

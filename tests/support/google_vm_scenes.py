@@ -19,14 +19,16 @@ NONCE = bytes(range(32))
 REPORT_DATA = bytes(range(64))
 # One for each worker: its RSA keys are made at their first use.
 GOOGLE = SimulatedGoogle(AMD, INTEL)
-TEES = ("none", "tdx")
+TEES = ("none", "tdx", "snp")
 
 Spoil = Callable[[GoogleVmScene], None]
 
 
 def scene(tee="none", *, at: datetime = NOW) -> GoogleVmScene:
     """Return a scene in which nothing is wrong."""
-    return GoogleVmScene(GOOGLE, at, NONCE, REPORT_DATA if tee == "tdx" else None)
+    return GoogleVmScene(
+        GOOGLE, at, NONCE, None if tee == "none" else REPORT_DATA, "snp" if tee == "snp" else "tdx"
+    )
 
 
 def roots_of(scenario: GoogleVmScenario) -> Roots:
@@ -51,11 +53,12 @@ def judge(
     endorsements=...,
 ):
     """Verify evidence; what is given replaces what belongs to it."""
-    tdx = scenario.report_data is not None
-    own = Expected(scenario.report_data) if tdx else Unchecked("there is no TD")
+    whole = scenario.report_data is not None
+    own = Expected(scenario.report_data) if whole else Unchecked("there is no TD")
+    kind = "none" if not whole else "snp" if scenario.parts.snp is not None else "tdx"
     return verify_google_vm(
         scenario.container if evidence is None else evidence,
-        tee=tee or ("tdx" if tdx else "none"),
+        tee=tee or kind,
         endorsements=scenario.endorsements if endorsements is ... else endorsements,
         roots=roots or roots_of(scenario),
         now=at or scenario.at,

@@ -39,6 +39,7 @@ _FAMILIES: Final = {
     "azure-tdx": ("intel", "azure-vtpm"),
     "gcp-vtpm": ("google-vtpm",),
     "gcp-tdx": ("intel", "google-vtpm"),
+    "gcp-snp": ("amd", "google-vtpm"),
     "tpm": ("tpm",),
     "nvidia-gpu": ("nvidia",),
     "confidential-space": ("google-confidential-space",),

@@ -1,9 +1,9 @@
-"""Attestations of Google's VMs: a certified virtual TPM, alone or beside a TD."""
+"""Attestations of Google's VMs: a certified virtual TPM, alone or beside a TEE's report."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from assay.cli.simulations import Made, Order, Simulation, Wrong
 from assay.simulator.amd.installation import SimulatedAmd
@@ -17,24 +17,33 @@ if TYPE_CHECKING:
 
 NONCE_BYTES: Final = 32
 REPORT_DATA_BYTES: Final = 64
+_TEES: Final[dict[str, Literal["", "tdx", "snp"]]] = {"gcp-vtpm": "", "gcp-tdx": "tdx", "gcp-snp": "snp"}
+_ACCEPT: Final = {"": ("host-tpm",), "tdx": (), "snp": ("unjudged-tcb",)}
 
 
 def simulation(platform: str) -> Simulation:
-    """Return how attestations of ``gcp-vtpm`` or ``gcp-tdx`` are made."""
-    tdx = platform == "gcp-tdx"
+    """Return how attestations of ``gcp-vtpm``, ``gcp-tdx`` or ``gcp-snp`` are made."""
+    tee = _TEES[platform]
     attacks = tuple(
-        Wrong(entry.name, entry.description, entry.code) for entry in ATTACKS.values() if tdx or not entry.tdx
+        Wrong(entry.name, entry.description, entry.code)
+        for entry in ATTACKS.values()
+        if entry.tee in ("", tee)
     )
-    title = "evidence of a Google VM" + (" with TDX" if tdx else "")
-    return Simulation(title, attacks, partial(_make, tdx=tdx))
+    title = "evidence of a Google VM" + (f" with {tee.upper()}" if tee else "")
+    return Simulation(title, attacks, partial(_make, tee=tee))
 
 
-def _make(order: Order, *, tdx: bool) -> Made:
+def _make(order: Order, *, tee: Literal["", "tdx", "snp"]) -> Made:
     nonce = order.binding[:NONCE_BYTES]
     google = SimulatedGoogle(SimulatedAmd.of(order.installation), order.installation)
-    scene = GoogleVmScene(google, order.now, nonce, nonce.ljust(REPORT_DATA_BYTES, b"\0") if tdx else None)
+    whole = nonce.ljust(REPORT_DATA_BYTES, b"\0")
+    scene = GoogleVmScene(google, order.now, nonce, whole if tee else None, tee or "tdx")
     scenario = stage(order.attack, scene) if order.attack else scene.finish()
-    code = ("[tdx]", f'mr_td = ["{FIRMWARE.hex()}"]', "") if tdx else ()
+    code: tuple[str, ...] = ()
+    if tee == "tdx":
+        code = ("[tdx]", f'mr_td = ["{FIRMWARE.hex()}"]', "")
+    elif scene.snp is not None:
+        code = ("[snp]", f'measurement = ["{scene.snp.report.measurement.hex()}"]', "")
     return Made(
         name="attestation.pb",
         evidence=scenario.container,
@@ -51,7 +60,7 @@ def _make(order: Order, *, tdx: bool) -> Made:
             "production = true",
             "revocation = true",
         ),
-        accept=() if tdx else ("host-tpm",),
+        accept=_ACCEPT[tee],
         endorsements=_endorsements(scenario, scene),
     )
 
@@ -62,4 +71,6 @@ def _endorsements(scenario: GoogleVmScenario, scene: GoogleVmScene) -> dict[str,
     found["authority.der"] = scene.authority.sign()
     if own.collateral is not None:
         found["collateral.json"] = own.collateral.to_bundle_json()
+    if own.snp is not None and own.snp.crl is not None:
+        found["snp.crl"] = own.snp.crl
     return found

@@ -11,6 +11,7 @@ from __future__ import annotations
 from assay.evidence.dcap import checks as dcap
 from assay.evidence.eventlog.boot import LogSpecs
 from assay.evidence.ledger import CheckSpec
+from assay.evidence.snp import checks as snp
 from assay.evidence.tpm.quote import QuoteSpecs
 
 CONTAINER = CheckSpec(
@@ -67,9 +68,16 @@ TD_BOUND = CheckSpec(
     "all 64 bytes of the TD's report data are the ones expected: both layers carry this session's binding",
     "RFC 9334 section 10: freshness; SV: the virtual TPM is the host's, only the binding ties it to the TD",
 )
+SNP_BOUND = CheckSpec(
+    "google_vm.snp.bound",
+    "all 64 bytes of the SNP report's report data are the ones expected: both layers carry this session's"
+    " binding",
+    "RFC 9334 section 10: freshness; the virtual TPM is the host's, only the binding ties it to the guest",
+)
 
 AK_CHECKS = (AK_LAYOUT, AK_CHAIN, AK_INSTANCE, AK_STATED, AK_REVOKED, AK_KEY)
 VTPM_CHECKS = (CONTAINER, *AK_CHECKS, *QUOTE_CHECKS, AK_NAME, OTHER_QUOTES, *LOG.all)
 TDX_CHECKS = (*VTPM_CHECKS, *(spec for spec in dcap.TDX_CHECKS if spec is not dcap.TDX_BINDING), TD_BOUND)
-CHECKS = (*VTPM_CHECKS, TD_BOUND)
-"""Google's own checks; those of the TD quote are the checks of its format."""
+SNP_CHECKS = (*VTPM_CHECKS, *(spec for spec in snp.CHECKS if spec is not snp.BINDING), SNP_BOUND)
+CHECKS = (*VTPM_CHECKS, TD_BOUND, SNP_BOUND)
+"""Google's own checks; those of the TD quote and of the SNP report are the checks of their formats."""

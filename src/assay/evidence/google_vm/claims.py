@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from assay.evidence.eventlog.boot import BootLogClaims
+    from assay.evidence.snp.claims import SnpClaims
     from assay.evidence.tdx.claims import TdxClaims
     from assay.evidence.tpm.claims import TpmQuoteClaims
     from assay.evidence.verification import Anchor
@@ -69,6 +70,8 @@ class GoogleVmClaims:
         log: What the event logs say of the PCRs that they were to explain; None without logs.
         td: Claims of the TD quote; None unless one was asked for.
         td_bound: Whether the TD quote was shown to carry this session's binding too.
+        snp: Claims of the SNP report; None unless one was asked for.
+        snp_bound: Whether the SNP report was shown to carry this session's binding too.
     """
 
     tpm: TpmQuoteClaims
@@ -76,3 +79,5 @@ class GoogleVmClaims:
     log: BootLogClaims | None
     td: TdxClaims | None
     td_bound: bool
+    snp: SnpClaims | None = None
+    snp_bound: bool = False

@@ -26,6 +26,7 @@ from assay.evidence.google_vm.protobuf import (
     one_int,
     read_message,
 )
+from assay.evidence.google_vm.snp_report import SnpPart, snp_part
 from assay.evidence.google_vm.td_quote import td_quote
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ MAX_PCRS: Final = 24
 _MAX_TEXT: Final = 128
 
 _ATTESTATION: Final = dict.fromkeys(range(1, 10), bytes)
-_SNP_REPORT: Final = 8
+_SNP, _TD = 8, 9
 _QUOTE: Final = {1: bytes, 2: bytes, 3: bytes}
 _PCRS: Final = {1: int, 2: bytes}
 _ENTRY: Final = {1: int, 2: bytes}
@@ -87,6 +88,7 @@ class GoogleVmEvidence:
         ak_intermediates: The certificates between it and the root, DER, in any order.
         instance: What the container says of the instance.
         td_quote: The TD quote of a confidential VM with TDX.
+        snp: The report of a confidential VM with SEV-SNP, and what vouches for it.
     """
 
     ak_public: bytes
@@ -97,6 +99,7 @@ class GoogleVmEvidence:
     ak_intermediates: tuple[bytes, ...] = ()
     instance: StatedInstance | None = None
     td_quote: bytes | None = None
+    snp: SnpPart | None = None
 
 
 def read_container(data: bytes) -> GoogleVmEvidence:
@@ -106,8 +109,8 @@ def read_container(data: bytes) -> GoogleVmEvidence:
         data: The message, at most 8 MiB.
 
     Raises:
-        GoogleVmError: ``google_vm.container.layout``; ``google_vm.container.tee_report`` for an SNP report,
-            which is not looked at here: it says nothing about the virtual TPM.
+        GoogleVmError: ``google_vm.container.layout``; ``google_vm.container.tees`` when it holds a report of
+            two TEEs: a VM runs in one.
     """
     try:
         if len(data) > MAX_CONTAINER_BYTES:
@@ -115,13 +118,13 @@ def read_container(data: bytes) -> GoogleVmEvidence:
                 "protobuf.oversized", f"It has more than {MAX_CONTAINER_BYTES} bytes."
             )
         found = read_message(data, _ATTESTATION)
-        if _SNP_REPORT in found:
+        if _SNP in found and _TD in found:
             raise GoogleVmError(
                 checks.CONTAINER,
-                "google_vm.container.tee_report",
-                "The container holds fields of an SNP report, which this verifier does not judge with a TPM.",
+                "google_vm.container.tees",
+                "The container holds an SNP report and a TD quote; a VM runs in one TEE.",
             )
-        stated, quoted = one_bytes(found, 4), one_bytes(found, 9)
+        stated, quoted, reported = one_bytes(found, 4), one_bytes(found, _TD), one_bytes(found, _SNP)
         return GoogleVmEvidence(
             ak_public=one_bytes(found, 1),
             quotes=tuple([_quote(item) for item in many_bytes(found, 2, MAX_QUOTES)]),
@@ -131,6 +134,7 @@ def read_container(data: bytes) -> GoogleVmEvidence:
             ak_intermediates=many_bytes(found, 7, MAX_INTERMEDIATES),
             instance=_instance(stated) if stated else None,
             td_quote=td_quote(quoted) if quoted else None,
+            snp=snp_part(reported) if reported else None,
         )
     except ProtobufError as error:
         raise GoogleVmError(
@@ -140,9 +144,10 @@ def read_container(data: bytes) -> GoogleVmEvidence:
         ) from None
 
 
-def td_span(data: bytes) -> tuple[int, int]:
-    """Return where the fields of the TD quote stand in a container that was read before."""
-    found = one_bytes(read_message(data, _ATTESTATION), 9)
+def tee_span(data: bytes) -> tuple[int, int]:
+    """Return where the fields of the TEE's report or quote stand in a container that was read before."""
+    message = read_message(data, _ATTESTATION)
+    found = one_bytes(message, _TD) or one_bytes(message, _SNP)
     start = data.find(found)
     return start, start + len(found)
 

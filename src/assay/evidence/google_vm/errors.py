@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class GoogleVmError(EvidenceError):
     """Evidence of a Google Cloud VM cannot be read; says which check failed, and why.
 
-    Codes: ``google_vm.container.layout``, ``google_vm.container.tee_report``, ``google_vm.container.bank``.
+    Codes: ``google_vm.container.layout``, ``google_vm.container.tees``, ``google_vm.container.bank``.
     """
 
     def __init__(self, spec: CheckSpec, code: str, message: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from assay.errors import EvidenceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 MAX_FIELDS: Final = 4096
 _VARINT, _BYTES = 0, 2
@@ -60,6 +60,18 @@ def read_message(data: bytes, kinds: Mapping[int, type[Field]]) -> dict[int, lis
         found.setdefault(number, []).append(data[at : at + value])
         at += value
     return found
+
+
+def spans_of(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield number, start and end of each field with a length, head included, of a message read before."""
+    at = 0
+    while at < len(data):
+        start = at
+        key, at = _varint(data, at)
+        value, at = _varint(data, at)
+        if key & 7 == _BYTES:
+            at += value
+            yield key >> 3, start, at
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -1,8 +1,9 @@
-"""The one verification of a Google Cloud VM's virtual TPM, alone or together with a TD quote.
+"""The one verification of a Google Cloud VM's virtual TPM, alone or together with a TEE's report.
 
 Google certifies the attestation key for one instance; that key signs a quote of each bank; the event logs
-explain the PCRs. The virtual TPM is the host's: nothing of it stands in the TD's measurements, so the two
-layers belong together only because both carry the binding of this session, and each is compared.
+explain the PCRs. The virtual TPM is the host's: nothing of it stands in the measurements of a TD or of an SNP
+guest, so the two layers belong together only because both carry the binding of this session, and each is
+compared.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from assay.evidence.facts import Window
 from assay.evidence.google_vm import checks
 from assay.evidence.google_vm.ak import Certified, certified
 from assay.evidence.google_vm.claims import GoogleVmClaims
-from assay.evidence.google_vm.container import GoogleVmEvidence, read_container, td_span
+from assay.evidence.google_vm.container import GoogleVmEvidence, read_container, tee_span
 from assay.evidence.google_vm.errors import GoogleVmError
 from assay.evidence.ledger import LedgerBuilder, Outcome
+from assay.evidence.snp import SnpEndorsements, verify_snp
+from assay.evidence.snp import checks as snp
 from assay.evidence.tpm.public import AttestationKey
 from assay.evidence.tpm.quote import STRONG, QuoteSpecs, verify_quote
 from assay.evidence.verification import EvidenceResult, Expected, Need, Unchecked, UnsignedRegion
@@ -34,18 +37,22 @@ if TYPE_CHECKING:
     from assay.evidence.eventlog.boot import BootLogClaims
     from assay.evidence.facts import FactCache
     from assay.evidence.google_vm.container import BankQuote
+    from assay.evidence.ledger import CheckSpec
     from assay.evidence.roots import Roots
+    from assay.evidence.snp import SnpClaims
     from assay.evidence.tdx.claims import TdxClaims
     from assay.evidence.tpm.quote import QuoteOutcome
     from assay.evidence.verification import Anchor, Binding
 
-Tee = Literal["none", "tdx"]
+Tee = Literal["none", "tdx", "snp"]
 
 BANK: Final = Algorithm.SHA256
 """The bank that Claims rest on; every virtual TPM of Google has it."""
 MOST_NONCE_BYTES: Final = 64
 REPORT_DATA_BYTES: Final = 64
 _ENDORSEMENT: Final = (0x4000000B).to_bytes(4, "big")  # TPM_RH_ENDORSEMENT, the parent of Google's keys
+_CHECKS: Final = {"none": checks.VTPM_CHECKS, "tdx": checks.TDX_CHECKS, "snp": checks.SNP_CHECKS}
+_PLATFORMS: Final = {"none": "gcp-vtpm", "tdx": "gcp-tdx", "snp": "gcp-snp"}
 _BINDINGS: Final = (Expected, Unchecked)
 _OTHERS: Final = QuoteSpecs.of("google_vm.further_quote")
 _BANKS: Final = {int(one): one for one in Algorithm}
@@ -65,12 +72,14 @@ class GoogleVmEndorsements:
         ak_intermediates: Certificates between it and the root, DER.
         crls: CRLs of its issuers, DER.
         collateral: Intel's documents, for a TD quote.
+        snp: Certificates and CRL, for an SNP report; those that come with the evidence go before these.
     """
 
     ak_certificate: bytes | None = None
     ak_intermediates: tuple[bytes, ...] = ()
     crls: tuple[bytes, ...] = ()
     collateral: Collateral | None = None
+    snp: SnpEndorsements | None = None
 
 
 def verify_google_vm(
@@ -91,13 +100,13 @@ def verify_google_vm(
 
     Args:
         evidence: The attestation container of go-tpm-tools, or its parts.
-        tee: ``tdx`` demands a TD quote as well; ``none`` looks at the virtual TPM alone.
+        tee: ``tdx`` demands a TD quote as well, ``snp`` an SNP report; ``none`` looks at the virtual TPM.
         endorsements: What vouches for it.
         roots: The roots of trust.
         now: The time at which everything must be valid; aware.
         binding: The nonce of every quote, 1 to 64 bytes: what ties the evidence to this session.
-        report_data: The 64 bytes of the TD's report data; or the caller's word that they are not compared,
-            which the Claims then say.
+        report_data: The 64 bytes of the report data of the TD or SNP guest; or the caller's word that they
+            are not compared, which the Claims then say.
         explained: PCRs that the event logs have to explain, where there are logs; the quote must cover them.
         facts: Where verified facts are remembered between calls.
 
@@ -106,12 +115,12 @@ def verify_google_vm(
             of the caller.
     """
     _demand(evidence, tee, now, binding, report_data, explained)
-    ledger = LedgerBuilder(checks.VTPM_CHECKS if tee == "none" else checks.TDX_CHECKS)
+    ledger = LedgerBuilder(_CHECKS[tee])
     work = _Work(ledger, endorsements or GoogleVmEndorsements(), roots, now, binding, facts)
     try:
         parts = read_container(evidence) if isinstance(evidence, bytes) else evidence
         work.verify(parts, explained)
-        work.judge_td(parts, report_data, tee)
+        work.judge_tee(parts, report_data, tee)
     except GoogleVmError as defect:
         ledger.failed(defect.spec, defect.code, defect.message)
     return work.result(evidence, tee)
@@ -127,8 +136,8 @@ def _demand(
 ) -> None:
     if now.utcoffset() is None:
         raise EvidenceError("evidence.call.time", "The time of a verification needs a time zone.")
-    if tee not in ("none", "tdx"):
-        raise EvidenceError("evidence.call.platform", "The TEE is neither none nor tdx.")
+    if tee not in _CHECKS:
+        raise EvidenceError("evidence.call.platform", "The TEE is none of none, tdx and snp.")
     if type(binding) not in _BINDINGS or type(report_data) not in _BINDINGS:
         raise EvidenceError("evidence.call.type", "A binding is Expected or Unchecked, and nothing else.")
     if type(evidence) not in (bytes, GoogleVmEvidence):
@@ -157,9 +166,10 @@ class _Work:
         "_quote",
         "_regions",
         "_roots",
-        "_td",
-        "_td_bound",
-        "_td_unread",
+        "_tee",
+        "_tee_bound",
+        "_tee_unread",
+        "_unused",
     )
 
     def __init__(
@@ -183,9 +193,10 @@ class _Work:
         self._quote: QuoteOutcome | None = None
         self._log: BootLogClaims | None = None
         self._regions: tuple[tuple[bytes, tuple[UnsignedRegion, ...]], ...] = ()
-        self._td: EvidenceResult[TdxClaims] | None = None
-        self._td_bound = False
-        self._td_unread = False
+        self._tee: EvidenceResult[TdxClaims] | EvidenceResult[SnpClaims] | None = None
+        self._tee_bound = False
+        self._tee_unread = False
+        self._unused: tuple[tuple[int, int], ...] = ()
 
     def verify(self, parts: GoogleVmEvidence, explained: frozenset[int]) -> None:
         """Make every check of the virtual TPM."""
@@ -318,41 +329,61 @@ class _Work:
             (parts.canonical_log, found.unsigned_canonical),
         )
 
-    def judge_td(self, parts: GoogleVmEvidence, report_data: Binding, tee: Tee) -> None:
-        """Make every check of the TD quote; one that was not asked for is not looked at."""
-        if tee == "none":
-            self._td_unread = parts.td_quote is not None
-            return
-        found = self._td = verify_dcap(
-            parts.td_quote or b"",
-            platform="tdx",
-            collateral=self._endorsements.collateral,
+    def judge_tee(self, parts: GoogleVmEvidence, report_data: Binding, tee: Tee) -> None:
+        """Make every check of the TD quote or SNP report; one that was not asked for is not looked at."""
+        asked = {"none": None, "tdx": parts.td_quote, "snp": parts.snp}[tee]
+        self._tee_unread = asked is None and (parts.td_quote is not None or parts.snp is not None)
+        if tee == "tdx":
+            self._tee = verify_dcap(
+                parts.td_quote or b"",
+                platform="tdx",
+                collateral=self._endorsements.collateral,
+                roots=self._roots,
+                now=self._now,
+                binding=report_data,
+                facts=self._facts,
+            )
+            self._take(self._tee, dcap.TDX_BINDING, checks.TD_BOUND, report_data)
+        elif tee == "snp":
+            self._judge_snp(parts, report_data)
+
+    def _judge_snp(self, parts: GoogleVmEvidence, report_data: Binding) -> None:
+        given = self._endorsements.snp
+        if parts.snp is not None:
+            self._unused = parts.snp.unused
+            given = parts.snp.endorsements.or_else(given)
+        self._tee = verify_snp(
+            parts.snp.report if parts.snp is not None else b"",
+            endorsements=given,
             roots=self._roots,
             now=self._now,
             binding=report_data,
             facts=self._facts,
         )
+        self._take(self._tee, snp.BINDING, checks.SNP_BOUND, report_data)
+
+    def _take(
+        self, found: EvidenceResult[Any], binding: CheckSpec, spec: CheckSpec, report_data: Binding
+    ) -> None:
+        """Record the checks of the TEE's report; its binding is how it hangs together with the TPM."""
         self._needs.extend(need for need in found.needs if need.kind != "binding")
-        spec = checks.TD_BOUND
         for check in found.ledger:
-            if check.spec is not dcap.TDX_BINDING:
+            if check.spec is not binding:
                 self._ledger.extend((check,))
             elif isinstance(report_data, Unchecked):
-                self._ledger.not_applicable(
-                    spec, f"the TD's report data are not compared: {report_data.reason}"
-                )
+                self._ledger.not_applicable(spec, f"the report data are not compared: {report_data.reason}")
             elif check.outcome is Outcome.PASSED:
                 self._ledger.passed(spec)
-                self._td_bound = True
+                self._tee_bound = True
             elif check.outcome is Outcome.FAILED:
-                self._ledger.failed(spec, spec.id, "The TD's report data are not the ones expected.")
+                self._ledger.failed(spec, spec.id, "The report data are not the ones expected.")
 
     def result(self, evidence: bytes | GoogleVmEvidence, tee: Tee) -> EvidenceResult[GoogleVmClaims]:
         """Close the ledger and return the result."""
         if isinstance(self._binding, Unchecked):
             self._needs.append(_BINDING_NEED)
         return EvidenceResult(
-            platform="gcp-tdx" if tee == "tdx" else "gcp-vtpm",
+            platform=_PLATFORMS[tee],
             ledger=self._ledger.close(),
             binding_check=checks.QUOTE.nonce.id,
             anchor=self._weakest_anchor(),
@@ -364,25 +395,34 @@ class _Work:
         )
 
     def _weakest_anchor(self) -> Anchor | None:
-        """Return the anchor of the virtual TPM or of the TD: a simulated one where there is one."""
-        if self._td is None or self._anchor is None:
+        """Return the anchor of the virtual TPM or of the TEE: a simulated one where there is one."""
+        if self._tee is None or self._anchor is None:
             return self._anchor
-        return self._anchor if self._anchor.simulated else self._td.anchor
+        return self._anchor if self._anchor.simulated else self._tee.anchor
 
     def _claims(self, tee: Tee) -> GoogleVmClaims | None:
-        quote, td = self._quote, self._td
+        quote, found = self._quote, self._tee
         if self._ak is None or quote is None or quote.claims is None:
             return None
-        if tee == "tdx" and (td is None or not (td.authentic and td.anchor is not None)):
+        if tee != "none" and (found is None or not (found.authentic and found.anchor is not None)):
             return None
-        claims = td.claims if td is not None else None
-        return GoogleVmClaims(quote.claims, self._ak.claims, self._log, claims, self._td_bound)
+        inner: Any = found.claims if found is not None else None
+        td, guest = (inner, None) if tee == "tdx" else (None, inner)
+        return GoogleVmClaims(
+            tpm=quote.claims,
+            ak=self._ak.claims,
+            log=self._log,
+            td=td,
+            td_bound=tee == "tdx" and self._tee_bound,
+            snp=guest,
+            snp_bound=tee == "snp" and self._tee_bound,
+        )
 
     def _digest(self, evidence: bytes | GoogleVmEvidence) -> bytes:
         seal = hashlib.sha256()
         if self._quote is not None:
             seal.update(self._quote.signed_digest)
-            seal.update(self._td.signed_digest if self._td is not None else b"")
+            seal.update(self._tee.signed_digest if self._tee is not None else b"")
         elif isinstance(evidence, bytes):
             seal.update(evidence)
         else:
@@ -399,8 +439,14 @@ class _Work:
         for log, regions in self._regions:
             base = container.find(log) if container and regions else 0
             found += [UnsignedRegion(base + one.start, base + one.end, one.name) for one in regions]
-        if container and self._td_unread:
-            found.append(UnsignedRegion(*td_span(container), "TD quote that was not asked for"))
+        if container and self._tee_unread:
+            found.append(UnsignedRegion(*tee_span(container), "TEE's evidence that was not asked for"))
+        if container and self._unused:
+            base, _ = tee_span(container)
+            found += [
+                UnsignedRegion(base + start, base + end, "what stands beside the SNP report")
+                for start, end in self._unused
+            ]
         return tuple(found)
 
     def _decoded(self) -> dict[str, Any]:
@@ -415,8 +461,8 @@ class _Work:
                 "safe": quote.safe,
                 "firmware_version": f"{quote.firmware_version:016x}",
             }
-        if self._td is not None:
-            found["td"] = self._td.decoded
+        if self._tee is not None:
+            found["snp" if self._tee.platform == "snp" else "td"] = self._tee.decoded
         return found
 
 

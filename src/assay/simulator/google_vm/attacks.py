@@ -31,14 +31,14 @@ class GoogleVmAttack:
         name: Its defect.
         description: One sentence that says what is wrong.
         code: The code with which a verifier refuses it.
-        tdx: Whether it needs a TD.
+        tee: The TEE that it needs: ``tdx``, ``snp``; empty for none.
         apply: Spoils a scene.
     """
 
     name: str
     description: str
     code: str
-    tdx: bool
+    tee: str
     apply: Callable[[GoogleVmScene], None]
 
 
@@ -46,12 +46,12 @@ ATTACKS: dict[str, GoogleVmAttack] = {}
 
 
 def attack(
-    name: str, description: str, *, code: str, tdx: bool = False
+    name: str, description: str, *, code: str, tee: str = ""
 ) -> Callable[[Callable[[GoogleVmScene], None]], Callable[[GoogleVmScene], None]]:
     """Register a function that spoils a scene as the attack of this name."""
 
     def register(apply: Callable[[GoogleVmScene], None]) -> Callable[[GoogleVmScene], None]:
-        ATTACKS[name] = GoogleVmAttack(name, description, code, tdx, apply)
+        ATTACKS[name] = GoogleVmAttack(name, description, code, tee, apply)
         return apply
 
     return register
@@ -61,13 +61,15 @@ def stage(name: str, scene: GoogleVmScene) -> GoogleVmScenario:
     """Return the evidence of a named attack.
 
     Raises:
-        SimulatorError: ``simulator.attack.unknown``; ``simulator.attack.elsewhere`` when it needs a TD.
+        SimulatorError: ``simulator.attack.unknown``; ``simulator.attack.elsewhere`` when it needs a TEE.
     """
     found = ATTACKS.get(name)
     if found is None:
         raise SimulatorError("simulator.attack.unknown", "There is no simulated attack of this name.")
-    if found.tdx and scene.tdx is None:
-        raise SimulatorError("simulator.attack.elsewhere", f"The attack {name} needs a VM with TDX.")
+    if found.tee and found.tee != (scene.tee if scene.report_data is not None else ""):
+        raise SimulatorError(
+            "simulator.attack.elsewhere", f"The attack {name} needs a VM with {found.tee.upper()}."
+        )
     found.apply(scene)
     return scene.finish()
 
@@ -142,8 +144,19 @@ def _stale_nonce(scene: GoogleVmScene) -> None:
     "relayed-td",
     "The virtual TPM answered this session, the TD an earlier one.",
     code="google_vm.td.bound",
-    tdx=True,
+    tee="tdx",
 )
 def _relayed_td(scene: GoogleVmScene) -> None:
     if scene.tdx is not None:
         scene.tdx.quote.body["report_data"] = hashlib.sha512(b"an earlier session").digest()
+
+
+@attack(
+    "relayed-report",
+    "The virtual TPM answered this session, the SNP guest an earlier one.",
+    code="google_vm.snp.bound",
+    tee="snp",
+)
+def _relayed_report(scene: GoogleVmScene) -> None:
+    if scene.snp is not None:
+        scene.snp.report.report_data = hashlib.sha512(b"an earlier session").digest()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from assay.evidence.google_vm.snp_report import BLOBS, CPUID, CPUID_AT, NUMBERS, VCEK, VLEK, pack_processor
+
 if TYPE_CHECKING:
     from assay.evidence.google_vm.container import BankQuote, GoogleVmEvidence, StatedInstance
+    from assay.evidence.google_vm.snp_report import SnpPart
 
 
 def varint(value: int) -> bytes:
@@ -38,9 +41,23 @@ def encode(parts: GoogleVmEvidence) -> bytes:
             content(5, parts.canonical_log),
             content(6, parts.ak_certificate or b""),
             *(content(7, der) for der in parts.ak_intermediates),
+            content(8, b"" if parts.snp is None else snp_attestation(parts.snp)),
             content(9, b"" if parts.td_quote is None else td_quote(parts.td_quote)),
         )
     )
+
+
+def snp_attestation(part: SnpPart) -> bytes:
+    """Return an SNP report as fields, as go-sev-guest takes it apart, with its certificates."""
+    report = part.report
+    fields = {field: _word(field, report[at : at + size]) for field, at, size in NUMBERS}
+    fields |= {field: content(field, report[at : at + size]) for field, at, size in BLOBS}
+    fields[CPUID] = number(CPUID, pack_processor(*report[CPUID_AT : CPUID_AT + 3]))
+    own = part.endorsements
+    vlek = report[0x48] >> 2 & 7 == 1
+    chain = content(VLEK if vlek else VCEK, own.vek or b"")
+    chain += content(2, own.authority or b"") + content(3, own.root or b"")
+    return content(1, b"".join(fields[field] for field in sorted(fields))) + content(2, chain)
 
 
 def td_quote(quote: bytes) -> bytes:

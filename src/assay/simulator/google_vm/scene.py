@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from assay.evidence.eventlog.algorithms import Algorithm
 from assay.evidence.google_vm.container import BankQuote, GoogleVmEvidence, StatedInstance
+from assay.evidence.google_vm.snp_report import SnpPart
 from assay.evidence.google_vm.verify import GoogleVmEndorsements
+from assay.evidence.snp.endorsements import SnpEndorsements
+from assay.evidence.snp.products import Product
 from assay.simulator.amd import der
 from assay.simulator.amd.installation import SimulatedAmd
+from assay.simulator.amd.scene import SnpScene
 from assay.simulator.google_vm import protobuf
 from assay.simulator.scene import Scene
 from assay.simulator.tpm.device import SoftwareTpm
@@ -138,7 +142,7 @@ class GoogleVmScenario:
         endorsements: What vouches for it.
         anchors: Roots to trust: family and DER.
         nonce: The nonce of the quotes.
-        report_data: The report data of the TD, 64 bytes; None without one.
+        report_data: The report data of the TEE, 64 bytes; None without one.
         at: When.
     """
 
@@ -159,7 +163,8 @@ class GoogleVmScene:
         google: The cloud.
         at: The time of everything.
         nonce: The Relying Party's nonce.
-        report_data: What the TD's report data are to be, 64 bytes; None for a VM without TDX.
+        report_data: What the TEE's report data are to be, 64 bytes; None for a VM without one.
+        tee: The TEE of a VM that has one: ``tdx`` or ``snp``.
         key: The attestation key.
         tpm: The virtual TPM.
         firmware: The log of the boot.
@@ -174,6 +179,7 @@ class GoogleVmScene:
         crls: CRLs that the Relying Party has.
         stated: What the container says of the instance.
         tdx: The hardware of a TDX VM.
+        snp: The hardware of an SNP VM.
         event_log: The encoded log of the boot, in place of ``firmware``.
         after_crls: Changes the encoded CRLs.
         after: Changes the container.
@@ -183,6 +189,7 @@ class GoogleVmScene:
     at: datetime
     nonce: bytes
     report_data: bytes | None = None
+    tee: Literal["tdx", "snp"] = "tdx"
     key: rsa.RSAPrivateKey = field(init=False)
     tpm: SoftwareTpm = field(init=False)
     firmware: FirmwareLog = field(init=False)
@@ -197,6 +204,7 @@ class GoogleVmScene:
     crls: list[CrlDraft] = field(init=False)
     stated: StatedInstance | None = INSTANCE
     tdx: Scene | None = field(init=False, default=None)
+    snp: SnpScene | None = field(init=False, default=None)
     event_log: bytes | None = None
     after_crls: Callable[[tuple[bytes, ...]], tuple[bytes, ...]] = field(default=tuple)
     after: Callable[[bytes], bytes] = field(default=bytes)
@@ -210,8 +218,10 @@ class GoogleVmScene:
         self.certificate = self.google.ak_draft(self.key)
         self.authority = self.google.authority_draft()
         self.crls = [self.google.crl_draft(issuer, self.at) for issuer in ("root", "authority")]
-        if self.report_data is not None:
+        if self.report_data is not None and self.tee == "tdx":
             self.tdx = Scene(self.google.intel, "tdx", 4, self.at, self.report_data)
+        elif self.report_data is not None:
+            self.snp = SnpScene(self.google.amd, Product.GENOA, 3, "vcek", self.at, self.report_data)
         self.quote_again()
 
     def quote_again(self, indices: tuple[int, ...] = tuple(range(24))) -> None:
@@ -237,6 +247,13 @@ class GoogleVmScene:
             td_quote = evidence.quote
             anchors.append(("intel", evidence.root))
             endorsements = replace(endorsements, collateral=evidence.collateral)
+        part: SnpPart | None = None
+        if self.snp is not None:
+            found = self.snp.finish()
+            anchors.append(("amd", found.root))
+            own = found.endorsements
+            part = SnpPart(found.report, replace(own, crl=None))
+            endorsements = replace(endorsements, snp=SnpEndorsements(crl=own.crl))
         parts = GoogleVmEvidence(
             ak_public=self.tpm.public if self.public is None else self.public,
             quotes=tuple([self._quote(bank) for bank in self.quotes]),
@@ -246,6 +263,7 @@ class GoogleVmScene:
             ak_intermediates=() if self.certificate is None else given,
             instance=self.stated,
             td_quote=td_quote,
+            snp=part,
         )
         return GoogleVmScenario(
             parts=parts,
