@@ -17,8 +17,11 @@ import pytest
 from assay.errors import EvidenceError
 from assay.evidence.dcap.levels import TcbStatus
 from assay.evidence.facts import FactCache
+from assay.evidence.snp.claims import GuestPolicy, PlatformInfo, TcbVersion
 from assay.evidence.snp.products import Product
 from support import dcap_scenes, snp_scenes, tpm_scenes
+from support.appraisal_snp import SNP, policy, snp
+from support.appraisal_snp import judged as judged_snp
 
 TESTS = Path(__file__).resolve().parent.parent
 FILES = {
@@ -332,6 +335,8 @@ ROWS = {
         "memory aliasing unchecked, microcode without the fixes, pages that the host may swap",
         (
             "report:test_a_memory_alias_check_that_was_not_made_is_a_claim",
+            "here:test_what_keeps_the_host_from_the_memory_can_be_demanded",
+            "here:test_every_security_version_can_be_demanded",
             "snp_rules:test_weaknesses",
             "snp_rules:test_security_versions_are_compared_one_by_one",
             "snp_rules:test_requirements",
@@ -724,6 +729,47 @@ def test_no_tcb_of_a_forgeable_product_is_believed(version):
     result = snp_scenes.judge(snp_scenes.scene(Product.MILAN, version).finish())
     assert result.authentic
     assert result.claims.forgeable
+
+
+@pytest.mark.parametrize(
+    ("key", "bit"),
+    [
+        ("guest_policy.single_socket", 20),
+        ("guest_policy.cxl", 21),
+        ("guest_policy.aes_256_xts", 22),
+        ("guest_policy.rapl_disabled", 23),
+        ("guest_policy.ciphertext_hiding", 24),
+        ("guest_policy.page_swap_disabled", 25),
+        ("platform_info.tsme", 1),
+        ("platform_info.ecc", 2),
+        ("platform_info.rapl_disabled", 3),
+        ("platform_info.ciphertext_hiding", 4),
+        ("platform_info.tio", 7),
+    ],
+)
+def test_what_keeps_the_host_from_the_memory_can_be_demanded(key, bit):
+    """Pages that move and ciphertext that can be read tell the host what a guest does."""
+    name, kind = ("policy", GuestPolicy) if key.startswith("guest") else ("platform", PlatformInfo)
+    without = getattr(SNP, name).raw
+    demanded = policy(f"{key} = true")
+    assert judged_snp(snp(**{name: kind(without | 1 << bit)}), demanded).accepted
+    refused = judged_snp(snp(**{name: kind(without)}), demanded)
+    assert codes(refused) == [f"policy.snp.{key}.mismatch"]
+
+
+@pytest.mark.parametrize("least", ["bl", "tee", "snp", "ucode"])
+def test_every_security_version_can_be_demanded(least):
+    """A fix in microcode raises one number, which must not vanish among the others."""
+    places = {"bl": 0, "tee": 1, "snp": 6, "ucode": 7}
+    raw = bytearray(SNP.reported_tcb.raw)
+    raw[places[least]] += 1
+    numbers = "\n".join(f"{name} = {raw[place]}" for name, place in places.items())
+    demanded = policy(tcb=f"[snp.min_tcb.genoa]\n{numbers}\n")
+    (code,) = codes(judged_snp(SNP, demanded))
+    assert code.startswith("policy.snp.")
+    newest = TcbVersion(Product.GENOA, bytes(raw))
+    fixed = snp(reported_tcb=newest, current_tcb=newest, committed_tcb=newest, launch_tcb=newest)
+    assert judged_snp(fixed, demanded).accepted
 
 
 # --- Virtual and other TPMs
