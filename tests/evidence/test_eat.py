@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 
+import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -54,6 +55,32 @@ WHOLE = Eat(
     other={"x-more": [1, "two", None]},
 )
 ENCODINGS = ("json", "cbor")
+# IANA's registries of JWT and CWT claims: a reader and a writer that agree with each other can both be wrong.
+REGISTERED = {
+    "iss": 1,
+    "sub": 2,
+    "aud": 3,
+    "exp": 4,
+    "nbf": 5,
+    "iat": 6,
+    "jti": 7,
+    "eat_nonce": 10,
+    "ueid": 256,
+    "oemid": 258,
+    "hwmodel": 259,
+    "hwversion": 260,
+    "oemboot": 262,
+    "dbgstat": 263,
+    "eat_profile": 265,
+    "submods": 266,
+    "bootcount": 267,
+    "bootseed": 268,
+    "swname": 270,
+    "swversion": 271,
+    "manifests": 272,
+    "measurements": 273,
+    "intuse": 275,
+}
 
 
 def write(eat: Eat, encoding: str) -> bytes:
@@ -296,3 +323,8 @@ def test_what_a_signed_token_in_cbor_must_be(token, key, code):
     with pytest.raises(EvidenceError) as caught:
         open_cwt(token, key.public_key(), algorithms=[Algorithm.ES256])
     assert caught.value.code == code
+
+
+def test_claims_have_the_names_and_numbers_that_are_registered():
+    assert json.loads(WHOLE.to_json()).keys() == REGISTERED.keys() | {"x-more"}
+    assert cbor2.loads(WHOLE.to_cbor()).keys() == {*REGISTERED.values(), "x-more"}
