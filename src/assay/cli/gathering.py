@@ -29,7 +29,7 @@ from assay.evidence.roots import VENDOR_ROOTS
 from assay.evidence.verification import Unchecked
 from assay.verification.formats import format_of
 from assay.verification.materials import Materials
-from assay.verification.opening import open_evidence
+from assay.verification.opening import open_bundle
 from assay.verification.terms import Given, Terms
 
 if TYPE_CHECKING:
@@ -167,9 +167,9 @@ def run_errand(
     outcomes: list[tuple[Path, Gathered | AssayError]] = []
     for path, data in files:
         try:
-            opened = open_evidence(data)
-            verify = partial(_verified, opened, roots=roots, now=now, facts=FactCache(max_entries=32))
-            outcomes.append((path, gather(verify, fetcher, choices)))
+            for opened in open_bundle(data).parts:
+                verify = partial(_verified, opened, roots=roots, now=now, facts=FactCache(max_entries=32))
+                outcomes.append((path, gather(verify, fetcher, choices)))
         except AssayError as error:
             outcomes.append((path, error))
     return Errand(tuple(outcomes), now)
