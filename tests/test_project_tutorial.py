@@ -1,4 +1,4 @@
-"""Every command of the tutorial runs, in order, in one directory, and prints what the page says.
+"""Every command of these pages runs, in order, in one directory, and prints what the page says.
 
 A block marked ``console`` holds commands behind ``$ `` and what they print; ``...`` stands for anything. A
 block marked with a title is a file that the reader writes.
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "docs" / "tutorial.md"]
+PAGES = [ROOT / "docs" / "tutorial.md", ROOT / "docs" / "how-to" / "verify-evidence.md"]
 BLOCK = re.compile(
     r'^```(?P<kind>\w+)(?: title="(?P<title>[\w.-]+)")?\n(?P<body>.*?)^```$', re.MULTILINE | re.DOTALL
 )
