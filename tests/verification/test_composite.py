@@ -23,7 +23,9 @@ from assay.evidence.roots import Roots
 from assay.evidence.verification import Anchor, Expected, Unchecked, fingerprint
 from assay.simulator.nvidia import Scene as GpuScene
 from assay.simulator.scene import Scene as TdxScene
+from assay.simulator.tokens import ServiceKeys, TokenServices
 from assay.verification.composite import Part, verify_together
+from assay.verification.materials import Materials
 from support.appraisal_evidence import NOW
 from support.appraisal_tokens import DEVICE, NRAS
 from support.composite_scenes import (
@@ -375,3 +377,24 @@ def test_a_whole_needs_a_time():
     with pytest.raises(PolicyError):
         Whole([machine(now=NOW.replace(tzinfo=None))]).judge()
     assert appraise_together([], policy(), tie=CARRIED, now=NOW).verdict is Verdict.REFUSED
+
+
+def test_a_sender_cannot_vouch_for_a_token_with_keys_of_its_own():
+    services = TokenServices(ServiceKeys(b"\x66" * 32, None, 2048))
+    token = services.confidential_space(NOW, nonces=["n" * 43]).sign()
+    words = "accept = ['published-keys']"
+    by = Policy.load(f"version = 1\nplatforms = ['confidential-space']\n{words}".encode(), name="test")
+    keys = {"keys.json": services.key_set("confidential-space")}
+    found = [
+        verify_together(
+            [part], policy=by, tie=Shared(b"n" * 43), roots=Roots.vendor(), now=NOW, materials=own
+        )
+        for part, own in (
+            (Part("token", token), Materials.of(keys)),
+            (Part("token", token, beside=keys), None),
+            (Part("token", token, beside=keys), Materials({})),
+        )
+    ]
+    assert [result.accepted for result in found] == [True, False, False]
+    for refused in found[1:]:
+        assert not refused.pieces[0].result.evidence.authentic

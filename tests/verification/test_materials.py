@@ -145,6 +145,22 @@ def test_key_sets_belong_to_their_issuer():
     assert Materials.of({}).key_set(ISSUER) is None
 
 
+@pytest.mark.parametrize("sent", [KEY_SET, b' \n{"keys": []}', b'{"x": 1, "keys": [{}]}'])
+def test_a_key_set_that_came_with_evidence_is_nobodys(sent):
+    beside = {"keys.json": sent, "root.der": der(ROOT)}
+    alone = Materials({}).with_evidence(beside)
+    assert alone.key_set(ISSUER) is None
+    assert [each.der for each in alone.certificates] == [der(ROOT)]
+    own = Materials.of({"own.json": KEY_SET, "root.der": b"mine"}).with_evidence(beside)
+    assert own.key_set(ISSUER) == KEY_SET
+    assert own.files["root.der"] == b"mine"
+
+
+def test_a_bundle_that_came_with_evidence_is_not_opened():
+    bundle = bundled({"jwks.json": KEY_SET}, issuer=ISSUER)
+    assert Materials({}).with_evidence({"bundle": bundle}).key_set(ISSUER) is None
+
+
 def test_parts_of_a_bundle_are_files_too():
     found = Materials.of({"bundle": bundled({"root.der": der(ROOT)}, issuer=ISSUER)})
     assert [each.der for each in found.certificates] == [der(ROOT)]

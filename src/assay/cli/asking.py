@@ -20,7 +20,6 @@ from assay.evidence.roots import TPM, VENDORS, Roots
 from assay.evidence.verification import Expected, Unchecked
 from assay.verification import verify
 from assay.verification.formats import format_of
-from assay.verification.materials import Materials
 from assay.verification.opening import MAX_EVIDENCE_BYTES, MAX_LOG_BYTES, open_event_log
 from assay.verification.terms import Given, Terms
 
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from assay.simulator.anchors import SimulatedAnchor
     from assay.verification.firmware_log import CcelData
     from assay.verification.formats import Format
+    from assay.verification.materials import Materials
     from assay.verification.opened import Opened
 
 UNCHECKED: Final = "unchecked"
@@ -114,8 +114,7 @@ class Question:
     def judge(self, opened: Opened) -> Answer:
         """Return what becomes of one piece of evidence, and what a stronger answer would need."""
         if opened.beside:
-            files = {**opened.beside, **self.materials.files}
-            return replace(self, materials=Materials(files, self.materials.bundles)).judge(
+            return replace(self, materials=self.materials.with_evidence(opened.beside)).judge(
                 replace(opened, beside={})
             )
         log = self.log_of(opened)

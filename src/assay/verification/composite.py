@@ -115,4 +115,4 @@ def _materials(given: Materials | None, part: Part) -> Materials | None:
     if not part.beside:
         return given
     own = {f"{part.name}/{name}": data for name, data in part.beside.items()}
-    return Materials(own | dict(given.files if given else {}), given.bundles if given else ())
+    return (given or Materials({})).with_evidence(own)

@@ -59,6 +59,15 @@ class Materials:
     def __bool__(self) -> bool:
         return bool(self.files)
 
+    def with_evidence(self, beside: Mapping[str, bytes]) -> Materials:
+        """Return these, and files that came along with evidence; of equal names the caller's is meant.
+
+        What comes with evidence is its sender's. Certificates and lists prove themselves under the roots of
+        trust; a key set does not: whoever chose it chose whom to believe, and that is never the sender.
+        """
+        proven = {name: data for name, data in beside.items() if not _is_key_set(data)}
+        return Materials({**proven, **self.files}, self.bundles)
+
     def endorsements(self, kind: str) -> Iterator[Endorsement]:
         """Return the endorsements of a kind in the bundles."""
         for bundle in self.bundles:
