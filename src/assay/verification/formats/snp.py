@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from assay.evidence.decoding.der import DerError
+from assay.evidence.roots import AMD
 from assay.evidence.snp.endorsements import SnpEndorsements
 from assay.evidence.snp.products import LAYOUTS, Product
 from assay.evidence.snp.vek import VekExtensions
@@ -37,7 +38,7 @@ def _verify(evidence: bytes, endorsements: SnpEndorsements | None, given: Given)
 def endorse(
     materials: Materials,
     first: EvidenceResult[Any],
-    given: Given,  # noqa: ARG001 - as Format.endorse
+    given: Given,
 ) -> SnpEndorsements | None:
     """Return certificate, chain and list for the key of a report, as far as they are at hand.
 
@@ -49,7 +50,7 @@ def endorse(
     vek = _vek(materials, needs["snp-vek"]) if "snp-vek" in needs else None
     authority = materials.issuer_of(vek) if vek is not None else _authority(materials, needs)
     root = materials.issuer_of(authority) if authority is not None else None
-    lists = [root] if root is not None else _roots(materials, needs)
+    lists = [root] if root is not None else _roots(materials, needs, given)
     crl = next((found for each in lists if (found := materials.crl_of(each)) is not None), None)
     if vek is None and authority is None and crl is None:
         return None
@@ -92,10 +93,14 @@ def _authority(materials: Materials, needs: Mapping[str, Mapping[str, str]]) -> 
     return next((found for found in materials.certificates if found.common_name in names), None)
 
 
-def _roots(materials: Materials, needs: Mapping[str, Mapping[str, str]]) -> list[GeneralCertificate]:
+def _roots(
+    materials: Materials, needs: Mapping[str, Mapping[str, str]], given: Given
+) -> list[GeneralCertificate]:
+    """Return the roots of a product, whose CRL may be at hand without them: those to trust are known."""
     products = {key["product"] for key in needs.values()}
     names = {f"ARK-{product}" for product in (Product if "" in products else products)}
-    return [found for found in materials.certificates if found.common_name in names]
+    known = (*materials.certificates, *(root.general for root in given.roots.of(AMD)))
+    return [found for found in known if found.common_name in names]
 
 
 FORMATS: Final = {"snp": Format("snp", "SEV-SNP report", REPORT_DATA_BYTES, _verify, endorse)}
