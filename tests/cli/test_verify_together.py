@@ -12,7 +12,7 @@ from assay.cli import exit_codes
 from assay.cli.asking import Asked, Question
 from assay.cli.main import main
 from assay.cli.together import judge, to_json, whole_lines
-from assay.evidence.eat.cmw import Collection, Record, encode_cbor
+from assay.evidence.eat.cmw import ENDORSEMENTS, Collection, Record, encode_cbor
 from assay.evidence.facts import FactCache
 from assay.evidence.roots import Roots
 from assay.evidence.verification import fingerprint
@@ -132,3 +132,17 @@ def test_one_of_them_alone_is_refused():
     for part in bundle.parts:
         answer = question(Asked(NONCE, nonce=True)).judge(replace(part, name=""))
         assert "policy.together.alone" in [check.code for check in answer.result.ledger.failed()]
+
+
+def test_what_a_sender_put_beside_evidence_and_is_of_no_use_is_passed_over(capsys, tmp_path):
+    quote = Scene(INTEL, "tdx", 4, NOW, NONCE.ljust(64, b"\0")).finish().quote
+    file = tmp_path / "one.cmw"
+    file.write_bytes(
+        encode_cbor(
+            Collection({"cpu": Record(30001, quote), "more": Record(30002, b"garbage", ENDORSEMENTS)})
+        )
+    )
+    code = main(["verify", str(file), "--report-data", "unchecked"])
+    out = capsys.readouterr().out
+    assert code == exit_codes.REFUSED
+    assert "dcap.root.pinned failed" in out

@@ -91,6 +91,8 @@ class Question:
         references: Reference Values by register, as they were typed.
         manifest: Signed Reference Values; None for none.
         materials: What was given to vouch for the hardware.
+        joined: Whether what came along with the evidence is among it: then a file that is none of use is
+            passed over, where one that a person named would be an error.
         terms: What else the evidence is compared with.
         event_log: Contents of the event log's file.
         app_compose: Contents of the app-compose document.
@@ -110,13 +112,13 @@ class Question:
     event_log: bytes | None
     app_compose: bytes | None
     facts: FactCache
+    joined: bool = False
 
     def judge(self, opened: Opened) -> Answer:
         """Return what becomes of one piece of evidence, and what a stronger answer would need."""
         if opened.beside:
-            return replace(self, materials=self.materials.with_evidence(opened.beside)).judge(
-                replace(opened, beside={})
-            )
+            materials = self.materials.with_evidence(opened.beside)
+            return replace(self, materials=materials, joined=True).judge(replace(opened, beside={}))
         log = self.log_of(opened)
         first = self._verify(opened, None, log) if self.materials else None
         chosen, note = self._choose(first)
@@ -198,7 +200,7 @@ class Question:
         from assay.verification.collateral import choose, read_bundle
 
         files = self.materials.files
-        if len(files) == 1 and not self.materials.bundles:
+        if len(files) == 1 and not self.materials.bundles and not self.joined:
             name, data = next(iter(files.items()))
             return read_bundle(data, name), ""
         need = next((need for need in needs if need.kind == "collateral"), None)
