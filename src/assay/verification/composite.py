@@ -84,6 +84,8 @@ def verify_together(
 
     Raises:
         PolicyError: As ``appraise`` does.
+        EvidenceError: ``evidence.call.*`` for a tie that a format cannot carry, such as a nonce of another
+            size: an error of the caller.
     """
     parts = parts[: MAX_PIECES + 1]
     names = [routed(part.evidence, policy, part.platform or None) for part in parts]
