@@ -54,8 +54,9 @@ def test_a_draft_accepts_its_evidence_and_states_something(platform):
         made(platform, CLAIMS[platform]), by, now=NOW, references={}, context=Context(), workload_log=None
     )
     assert result.accepted, [check.code for check in result.ledger.failed()]
-    # A GPU proves no code, and of an Azure guest the service states the paravisor's measurement.
-    assert by.gate is (platform not in ("nvidia-gpu", "nras", "maa"))
+    # A GPU proves no code, of an Azure guest the service states the paravisor's measurement, and of an SNP
+    # guest at Google the chip measured Google's firmware.
+    assert by.gate is (platform not in ("nvidia-gpu", "nras", "maa", "gcp-snp"))
 
 
 def test_other_evidence_is_refused_by_the_draft():

@@ -21,6 +21,7 @@ from support.appraisal_vtpm import (
     AZURE_TDX,
     GOOD,
     GOOGLE,
+    GOOGLE_SNP,
     GOOGLE_TDX,
     HOST,
     INSTANCE,
@@ -37,7 +38,7 @@ from support.appraisal_vtpm import (
 def policy(platform: str, body: str = "", *, accept: tuple[str, ...] = ()) -> Policy:
     words = [*accept, *(["host-tpm"] if platform in HOST else [])]
     quoted = ", ".join(f'"{word}"' for word in words)
-    tcb = GENOA if platform == "azure-snp" else ""
+    tcb = GENOA if platform in ("azure-snp", "gcp-snp") else ""
     return Policy.load(
         f'version = 1\nplatforms = ["{platform}"]\naccept = [{quoted}]\n{body}\n{tcb}'.encode(), name="test"
     )
@@ -100,6 +101,7 @@ def test_the_firmware_of_the_tpm(platform):
         ("azure-snp", replace(AZURE_SNP, log=None)),
         ("azure-tdx", replace(AZURE_TDX, log=None)),
         ("gcp-tdx", replace(GOOGLE_TDX, log=None)),
+        ("gcp-snp", replace(GOOGLE_SNP, log=None)),
         ("gcp-vtpm", replace(GOOGLE, log=None)),
         ("tpm", replace(TPM, boot=None)),
     ],
@@ -209,11 +211,26 @@ def test_both_parts_of_a_google_vm_answer_one_session():
     by = policy("gcp-tdx")
     apart = replace(GOOGLE_TDX, td_bound=False)
     assert codes(judged("gcp-tdx", by, apart)) == ["policy.google.td_bound.mismatch"]
+    alone = replace(GOOGLE_SNP, snp_bound=False)
+    assert codes(judged("gcp-snp", policy("gcp-snp"), alone)) == ["policy.google.snp_bound.mismatch"]
+
+
+def test_nothing_about_an_snp_guest_at_google_names_its_code():
+    pcrs = "\n".join(f'pcr{index} = ["{PCRS[index].hex()}"]' for index in (4, 7, 11))
+    by = policy("gcp-snp", f'[vtpm]\n{pcrs}\n[snp]\nmeasurement = ["{(b"m" * 48).hex()}"]')
+    assert not by.gate
+    with pytest.raises(PolicyError, match="what code may run"):
+        by.for_gate()
+    result = judged("gcp-snp", by)
+    assert result.accepted
+    assert result.trust_vector["executables"] == 0
 
 
 def test_what_the_hardware_says_is_judged_by_its_own_rules():
     weak = replace(AZURE_SNP, hardware=snp(debug=True, policy=GuestPolicy(1 << 17 | 1 << 19)))
     assert codes(judged("azure-snp", policy("azure-snp"), weak)) == ["policy.attributes.debug.enabled"]
+    guest = replace(GOOGLE_SNP, snp=snp(debug=True, policy=GuestPolicy(1 << 17 | 1 << 19)))
+    assert codes(judged("gcp-snp", policy("gcp-snp"), guest)) == ["policy.attributes.debug.enabled"]
     admitted = judged("azure-snp", policy("azure-snp", accept=("debug",)), weak)
     assert admitted.accepted
     assert admitted.admitted == ("debug",)

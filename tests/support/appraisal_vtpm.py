@@ -57,10 +57,12 @@ GOOGLE_TDX = GoogleVmClaims(QUOTE, KEY, LOG, TDX, td_bound=True)
 TPM = TpmClaims(
     QUOTE, LOG, measured(("/usr/bin/agent", b"the agent")), ak_certified=True, ak_common_name="ak"
 )
+GOOGLE_SNP = GoogleVmClaims(QUOTE, KEY, LOG, None, td_bound=False, snp=SNP, snp_bound=True)
 GOOD: dict[str, Any] = {
     "azure-snp": AZURE_SNP,
     "azure-tdx": AZURE_TDX,
     "gcp-tdx": GOOGLE_TDX,
+    "gcp-snp": GOOGLE_SNP,
     "gcp-vtpm": GOOGLE,
     "tpm": TPM,
 }

@@ -94,6 +94,11 @@ def _azure_snp(claims: Any) -> Iterator[str]:
     yield from vtpm(claims.tpm)
 
 
+def _google_snp(claims: Any) -> Iterator[str]:
+    yield from snp(claims.snp)
+    yield from vtpm(claims.tpm)
+
+
 def _tpm_part(claims: Any) -> Iterator[str]:
     yield from vtpm(claims.tpm)
 
@@ -205,6 +210,7 @@ DRAFTS: Final[Mapping[str, Callable[[Any], Iterator[str]]]] = {
     "azure-snp": _azure_snp,
     "azure-tdx": _tpm_part,
     "gcp-tdx": _tpm_part,
+    "gcp-snp": _google_snp,
     "gcp-vtpm": _tpm_part,
     "tpm": _tpm,
     "confidential-space": _confidential_space,

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from assay.appraisal.result import AttestationResult
     from assay.evidence.verification import Binding
 
-MACHINES: Final = frozenset({"tdx", "sgx", "snp", "nitro", "nitro-tpm", "azure-snp", "azure-tdx", "gcp-tdx"})
+MACHINES: Final = frozenset(
+    {"tdx", "sgx", "snp", "nitro", "nitro-tpm", "azure-snp", "azure-tdx", "gcp-tdx", "gcp-snp"}
+)
 """Platforms whose evidence speaks for the machine that the others belong to."""
 TOKENS: Final = frozenset({"confidential-space", "maa", "trust-authority"})
 """Platforms whose evidence is somebody else's word about a machine."""
 DEVICES: Final = frozenset({"nvidia-gpu", "nras"})
 TPMS: Final = frozenset({"gcp-vtpm", "tpm"})
-_QUOTED: Final = TPMS | {"azure-snp", "azure-tdx", "gcp-tdx"}
+_QUOTED: Final = TPMS | {"azure-snp", "azure-tdx", "gcp-tdx", "gcp-snp"}
 """Platforms that answer with the quote of a virtual TPM, whatever hardware is below it."""
 
 

@@ -39,6 +39,7 @@ _MODULES: Final = {
     "azure-snp": "vtpm",
     "azure-tdx": "vtpm",
     "gcp-tdx": "vtpm",
+    "gcp-snp": "vtpm",
     "gcp-vtpm": "vtpm",
     "tpm": "vtpm",
     "confidential-space": "tokens",

@@ -23,6 +23,7 @@ PLATFORMS: Final = (
     "azure-snp",
     "azure-tdx",
     "gcp-tdx",
+    "gcp-snp",
     "gcp-vtpm",
     "tpm",
     "confidential-space",
@@ -36,13 +37,13 @@ TOKENS: Final = ("confidential-space", "maa", "trust-authority", "nras")
 """Platforms whose evidence is a token that somebody else issued."""
 
 _TDX: Final = ("tdx", "azure-tdx", "gcp-tdx")
-_SNP: Final = ("snp", "azure-snp")
+_SNP: Final = ("snp", "azure-snp", "gcp-snp")
 _BITS: Final = (*_TDX, *_SNP)
 _DCAP: Final = (*_TDX, "sgx")
 _JUDGED: Final = (*_DCAP, "confidential-space", "trust-authority")
 _NITRO: Final = ("nitro", "nitro-tpm")
 _AZURE: Final = ("azure-snp", "azure-tdx")
-_GOOGLE: Final = ("gcp-tdx", "gcp-vtpm")
+_GOOGLE: Final = ("gcp-tdx", "gcp-snp", "gcp-vtpm")
 
 TABLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {

@@ -49,8 +49,8 @@ def simulate(
 ) -> int:
     """Make simulated evidence with endorsements, roots and policy, and say how to verify it.
 
-    PLATFORM is one of: tdx, sgx, snp, nitro, nitro-tpm, azure-snp, azure-tdx, gcp-vtpm, gcp-tdx, tpm,
-    confidential-space, maa, trust-authority, nras, nvidia-gpu.
+    PLATFORM is one of: tdx, sgx, snp, nitro, nitro-tpm, azure-snp, azure-tdx, gcp-vtpm, gcp-tdx, gcp-snp,
+    tpm, confidential-space, maa, trust-authority, nras, nvidia-gpu.
 
     The evidence differs from real evidence in nothing but the root, so that only a policy that asks for
     simulated hardware accepts it.

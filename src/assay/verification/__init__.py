@@ -32,7 +32,7 @@ __all__ = ["verify"]
 
 _NOTHING_KNOWN: Final = Context()
 _NOTHING_STATED: Final = Terms()
-_LESSER: Final = {"gcp-vtpm": "gcp-tdx"}
+_LESSER: Final = {"gcp-vtpm": ("gcp-tdx", "gcp-snp")}
 """What is recognised by its lesser part alone: where the policy names the whole, the whole is demanded."""
 
 
@@ -101,7 +101,10 @@ def routed(evidence: bytes, policy: Policy, platform: str | None) -> str:
     """
     accepted = policy.document.platforms
     name = platform or recognise(evidence) or accepted[0]
-    return _LESSER[name] if _LESSER.get(name) in accepted else name
+    wholes = [whole for whole in _LESSER.get(name, ()) if whole in accepted]
+    if not wholes:
+        return name
+    return wholes[0] if len(wholes) == 1 else _held(evidence)
 
 
 def _verified_log(
@@ -134,3 +137,10 @@ def _verified_guest(
     if not isinstance(event_log, Attestation) or event_log.variant == "tdx":
         return None
     return verify_guest(evidence, event_log)
+
+
+def _held(evidence: bytes) -> str:
+    """Return which of the platforms that a policy names a container of Google's is whole of."""
+    from assay.verification.formats.google_vm import whole_of  # noqa: PLC0415 - few policies name both
+
+    return whole_of(evidence)

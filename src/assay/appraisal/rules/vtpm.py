@@ -145,6 +145,19 @@ def _google_tdx(shop: Workshop) -> Iterator[Rule]:
     yield from _google(shop)
 
 
+def _google_snp(shop: Workshop) -> Iterator[Rule]:
+    for rule in snp.rules(shop):
+        yield nested(rule, attrgetter("snp"), _NO_TCB)
+    yield flag_rule(
+        shop,
+        "google.snp_bound",
+        attrgetter("snp_bound"),
+        wanted=True,
+        title="SNP guest and virtual TPM answered the same session",
+    )
+    yield from _google(shop)
+
+
 def _google_vtpm(shop: Workshop) -> Iterator[Rule]:
     yield _host_tpm(shop, "google.host_tpm")
     yield from _google(shop)
@@ -234,6 +247,11 @@ def _google_tdx_code(document: Document) -> bool:
     return None not in (table.mr_td, table.rtmr1, table.rtmr2)
 
 
+def _google_snp_code(document: Document) -> bool:  # noqa: ARG001 - the signature of the field
+    """Return False: the report covers Google's firmware alone, and the TPM is the host's."""
+    return False
+
+
 def _booted(result: AttestationResult) -> TrustClaim:
     booted = any(all(result.passed(f"vtpm.{name}") for name in names) for names in (_BOOT, _UNIFIED))
     if not booted:
@@ -256,6 +274,10 @@ def _google_tdx_booted(result: AttestationResult) -> TrustClaim:
     if result.passed("tdx.rtmr3"):
         return TrustClaim(EXECUTABLES_RUNTIME_APPROVED, "What was booted and extended later are named.")
     return TrustClaim(EXECUTABLES_BOOT_APPROVED, "What was booted is named.")
+
+
+def _google_snp_booted(result: AttestationResult) -> TrustClaim:  # noqa: ARG001 - the signature of the field
+    return TrustClaim(NO_CLAIM, "The report says nothing of what Google's firmware booted.")
 
 
 def _own_chain(claims: Any) -> datetime | None:  # noqa: ARG001 - the signature of the field
@@ -338,6 +360,17 @@ PLATFORMS: Final = {
         },
         endorsed_since=attrgetter("td.tcb.collateral_valid_from"),
         tcb=attrgetter("td.tcb"),
+    ),
+    "gcp-snp": _platform(
+        "gcp-snp",
+        "Google confidential VM (SEV-SNP)",
+        ("snp", "google"),
+        _google_snp,
+        names_code=_google_snp_code,
+        code_keys="another platform than gcp-snp: its report covers the firmware alone",
+        executables=_google_snp_booted,
+        measured={"snp.measurement": "its virtual firmware"},
+        endorsed_since=attrgetter("snp.endorsed_from"),
     ),
     "gcp-vtpm": _platform("gcp-vtpm", "Google VM with virtual TPM", ("google",), _google_vtpm),
     "tpm": _platform("tpm", "TPM", ("tpm", "ima"), _tpm),

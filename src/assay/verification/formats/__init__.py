@@ -29,6 +29,7 @@ _MODULES: Final = {
     "azure-tdx": "azure",
     "gcp-vtpm": "google_vm",
     "gcp-tdx": "google_vm",
+    "gcp-snp": "google_vm",
     "tpm": "tpm",
     "confidential-space": "tokens",
     "maa": "tokens",

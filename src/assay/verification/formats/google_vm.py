@@ -1,4 +1,4 @@
-"""Attestations of Google Compute Engine VMs: the virtual TPM, alone or with a TD quote."""
+"""Attestations of Google Compute Engine VMs: the virtual TPM, alone or with a TEE's report."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from assay.errors import EvidenceError
 from assay.evidence.dstack.google import RELIED_PCRS, vm_evidence
 from assay.evidence.dstack.versioned import looks_versioned, open_attestation
 from assay.evidence.google_vm import GoogleVmEndorsements, verify_google_vm
+from assay.evidence.google_vm.protobuf import ProtobufError, read_message
 from assay.evidence.roots import GOOGLE_VTPM
 from assay.evidence.verification import Expected, Unchecked
-from assay.verification.formats import REPORT_DATA_BYTES, Format, dcap
+from assay.verification.formats import REPORT_DATA_BYTES, Format, dcap, snp
 
 if TYPE_CHECKING:
     from assay.evidence.google_vm.container import GoogleVmEvidence
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
 BOOT_PCRS: Final = frozenset(range(8))
 """PCRs that firmware and boot loader fill: a log that comes along has to explain them."""
 _AUTHORITIES: Final = ("EK/AK CA Intermediate", "tpm_ek_v1_cloud_host-signer")
-_NO_TD: Final = Unchecked("no TD quote is looked at")
+_NO_TEE: Final = Unchecked("no TD quote and no SNP report is looked at")
+_FIELDS: Final = dict.fromkeys(range(1, 10), bytes)
+_SNP_FIELD: Final = 8
+
+
+def whole_of(evidence: bytes) -> str:
+    """Return the platform of a container with all that it holds: ``gcp-snp``, or ``gcp-tdx`` for others."""
+    try:
+        return "gcp-snp" if _SNP_FIELD in read_message(evidence, _FIELDS) else "gcp-tdx"
+    except ProtobufError:
+        return "gcp-tdx"
 
 
 def _verify(
@@ -32,7 +43,7 @@ def _verify(
 ) -> EvidenceResult[Any]:
     binding, explained = given.binding, BOOT_PCRS
     parts: bytes | GoogleVmEvidence = evidence
-    report_data = binding if tee == "tdx" else _NO_TD
+    report_data = _NO_TEE if tee == "none" else binding
     if isinstance(report_data, Expected):
         # Both carry the session's nonce: the quote as it is, the report data filled up to their size.
         report_data = Expected(report_data.value.ljust(REPORT_DATA_BYTES, b"\0"))
@@ -63,18 +74,22 @@ def _of_dstack(evidence: bytes) -> GoogleVmEvidence | None:
 
 
 def _endorse(materials: Materials, first: EvidenceResult[Any], given: Given) -> GoogleVmEndorsements | None:
-    collateral = dcap.endorse(materials, first, given)
+    collateral, guest = dcap.endorse(materials, first, given), snp.endorse(materials, first, given)
     above = [found for found in materials.certificates if found.common_name.startswith(_AUTHORITIES)]
     issuers = [*above, *(root.general for root in given.roots.of(GOOGLE_VTPM))]
     lists = [crl for found in issuers if (crl := materials.crl_of(found)) is not None]
-    if collateral is None and not above:
+    if collateral is None and guest is None and not above:
         return None
     return GoogleVmEndorsements(
-        ak_intermediates=tuple(found.der for found in above[:4]), crls=tuple(lists), collateral=collateral
+        ak_intermediates=tuple(found.der for found in above[:4]),
+        crls=tuple(lists),
+        collateral=collateral,
+        snp=guest,
     )
 
 
 FORMATS: Final = {
     "gcp-vtpm": Format("gcp-vtpm", "Google VM attestation", None, partial(_verify, tee="none"), _endorse),
     "gcp-tdx": Format("gcp-tdx", "Google TDX VM attestation", None, partial(_verify, tee="tdx"), _endorse),
+    "gcp-snp": Format("gcp-snp", "Google SNP VM attestation", None, partial(_verify, tee="snp"), _endorse),
 }

@@ -1,0 +1,73 @@
+"""Attestations of Google's VMs hold more than they look like: what a policy names of it is demanded."""
+
+from __future__ import annotations
+
+import pytest
+
+from assay.appraisal import Policy
+from assay.evidence.verification import Expected
+from assay.verification import routed, verify
+from support.google_vm_scenes import NONCE, REPORT_DATA, roots_of, scene
+
+WHOLE = {"tdx": "gcp-tdx", "snp": "gcp-snp"}
+
+
+def policy(*platforms: str) -> Policy:
+    quoted = ", ".join(f'"{name}"' for name in platforms)
+    words = ['"host-tpm"'] if "gcp-vtpm" in platforms else []
+    words += ['"unjudged-tcb"'] if "gcp-snp" in platforms else []
+    text = f"version = 1\nplatforms = [{quoted}]\naccept = [{', '.join(words)}]\n"
+    return Policy.load(text.encode(), name="test")
+
+
+@pytest.mark.parametrize("tee", WHOLE)
+def test_what_the_policy_names_is_demanded(tee):
+    container = scene(tee).finish().container
+    assert routed(container, policy("gcp-vtpm"), None) == "gcp-vtpm"
+    assert routed(container, policy(WHOLE[tee]), None) == WHOLE[tee]
+    assert routed(container, policy("gcp-vtpm", WHOLE[tee]), None) == WHOLE[tee]
+
+
+@pytest.mark.parametrize("tee", WHOLE)
+def test_of_two_that_are_named_the_one_that_it_holds_is_demanded(tee):
+    both = policy("gcp-vtpm", "gcp-tdx", "gcp-snp")
+    assert routed(scene(tee).finish().container, both, None) == WHOLE[tee]
+
+
+def test_a_vm_without_a_tee_is_never_taken_for_less_than_the_policy_names():
+    """It is judged as the whole, which it is not: so it is refused."""
+    scenario = scene().finish()
+    for platforms in (("gcp-snp",), ("gcp-tdx", "gcp-snp"), ("gcp-vtpm", "gcp-snp")):
+        by = policy(*platforms)
+        assert routed(scenario.container, by, None) != "gcp-vtpm"
+        result = verify(
+            scenario.container,
+            policy=by,
+            binding=Expected(NONCE),
+            roots=roots_of(scenario),
+            now=scenario.at,
+            endorsements=scenario.endorsements,
+        )
+        assert not result.evidence.authentic
+
+
+def test_bytes_that_cannot_be_read_are_routed_all_the_same():
+    assert routed(b"\xff", policy("gcp-tdx", "gcp-snp"), "gcp-vtpm") == "gcp-tdx"
+
+
+def test_both_layers_of_an_snp_guest_carry_the_nonce():
+    """The quote has it as it is, the report filled up with zeros to its 64 bytes."""
+    stage = scene("snp")
+    stage.snp.report.report_data = NONCE.ljust(64, b"\0")
+    for found, code in ((stage, ""), (scene("snp"), "google_vm.snp.bound")):
+        scenario = found.finish()
+        result = verify(
+            scenario.container,
+            policy=policy("gcp-snp"),
+            binding=Expected(NONCE),
+            roots=roots_of(scenario),
+            now=scenario.at,
+            endorsements=scenario.endorsements,
+        )
+        assert [check.code for check in result.evidence.ledger.failed()] == ([code] if code else [])
+    assert NONCE.ljust(64, b"\0") != REPORT_DATA
