@@ -5,7 +5,8 @@ Space tokens. Each process sees half of the pieces and every platform. Each plat
 different bindings, which take turns: no piece is remembered, only what vouches for its platform. Making them
 is not measured.
 
-Times are processor times of one process, so that other work on the machine does not count.
+Times are processor times of one process, and of its quickest round, so that other work on the machine counts
+little; the mean stands beside it.
 """
 
 from __future__ import annotations
@@ -160,14 +161,31 @@ class Desk:
 
 @dataclass(slots=True)
 class Tally:
-    """What one process measured; sizes in bytes, times in processor seconds."""
+    """What one process measured; sizes in bytes, times in processor seconds.
+
+    Attributes:
+        began: Memory before the first platform.
+        known: Memory after each platform was seen once.
+        ended: Memory at the end.
+        rounds: For each round, by kind of platform: what its pieces took.
+    """
 
     began: int = 0
     known: int = 0
     ended: int = 0
-    first: dict[str, float] = field(default_factory=dict)
-    again: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    rounds: list[dict[str, float]] = field(default_factory=list)
+
+    def first(self, platform: str) -> float:
+        """Return what the first pieces of these platforms took."""
+        return self.rounds[0][platform]
+
+    def least(self, platform: str) -> float:
+        """Return what the quickest later round took: the one that was disturbed least."""
+        return min(taken[platform] for taken in self.rounds[1:])
+
+    def mean(self, platform: str) -> float:
+        """Return what a later round took."""
+        return sum(taken[platform] for taken in self.rounds[1:]) / (len(self.rounds) - 1)
 
 
 def resident() -> int:
@@ -186,15 +204,14 @@ def work(fleet: list[tuple[Piece, ...]], roots: Roots, rounds: int, results: Any
     tally.began = resident()
     for turn in range(rounds):
         random.Random(turn).shuffle(order)
-        spent = tally.again if turn else tally.first
+        spent: dict[str, float] = {}
+        tally.rounds.append(spent)
         for pieces in order:
             piece = pieces[turn % len(pieces)]
             before = time.thread_time_ns()
             desk.verify(piece)
             taken = time.thread_time_ns() - before
             spent[piece.platform] = spent.get(piece.platform, 0.0) + taken * 1e-9
-            if turn:
-                tally.counts[piece.platform] = tally.counts.get(piece.platform, 0) + 1
         if not turn:
             tally.known = resident()
     tally.ended = resident()
@@ -223,14 +240,16 @@ def rows() -> Iterable[Row]:
         for platform, share in SHARES.items()
         for number in range(share * platforms // 100)
     ]
-    tallies = measure(fleet, roots, rounds=pieces // (CORES * platforms), processes=CORES)
+    rounds = pieces // (CORES * platforms)
+    tallies = measure(fleet, roots, rounds=rounds, processes=CORES)
     for platform, share in SHARES.items():
-        count = sum(tally.counts[platform] for tally in tallies)
-        each = sum(tally.again[platform] for tally in tallies) / count
-        first = sum(tally.first[platform] for tally in tallies) / (CORES * share * platforms // 100)
-        note = f"{count:,} pieces; a platform's first took {first * 1e6:,.0f} us"
+        count = share * platforms // 100
+        each = min(tally.least(platform) for tally in tallies) / count
+        mean = sum(tally.mean(platform) for tally in tallies) / len(tallies) / count
+        first = sum(tally.first(platform) for tally in tallies) / len(tallies) / count
+        note = f"{count} platforms; mean {mean * 1e6:,.0f} us, a platform's first {first * 1e6:,.0f} us"
         limit = 1 / TARGET if platform == "tdx" else None
-        yield Row(f"fleet, {platform}", each, count, limit=limit, note=note)
+        yield Row(f"fleet, {platform}", each, rounds, limit=limit, note=note)
     yield grown(tallies, platforms)
     tdx = [entry for entry in fleet if entry[0].platform == "tdx"]
     tdx += [makers.pieces("tdx", number) for number in range(len(tdx), platforms)]
@@ -246,9 +265,7 @@ def grown(tallies: list[Tally], platforms: int) -> Row:
     later = max(tally.ended - tally.known for tally in tallies)
     assert later <= FLAT or smoke(), f"grew by {later:,} bytes after the last new platform"
     taken = max(tally.known - tally.began for tally in tallies)
-    each = sum(sum(tally.again.values()) for tally in tallies) / sum(
-        sum(tally.counts.values()) for tally in tallies
-    )
+    each = sum(sum(map(tally.mean, SHARES)) for tally in tallies) / len(tallies) / platforms
     note = f"{taken / 1024 / platforms:.1f} KiB for each platform, {later / 1024:,.0f} KiB after the last"
     return Row("fleet, whole", each, len(tallies), note=note)
 
@@ -257,16 +274,16 @@ def growth(tdx: list[tuple[Piece, ...]], roots: Roots) -> Iterator[Row]:
     """Yield how time and memory go with the number of TDX platforms."""
     sizes = [size for size in (10, 100, 1000) if size <= len(tdx)]
     for size in sizes:
-        (tally,) = measure(tdx[:size], roots, rounds=max(3, 2 * len(tdx) // size), processes=1)
-        each = tally.again["tdx"] / tally.counts["tdx"]
+        (tally,) = measure(tdx[:size], roots, rounds=3 if smoke() else 21, processes=1)
+        each = tally.least("tdx") / size
         memory = (tally.known - tally.began) / 1024 / size
-        note = f"new platform {tally.first['tdx'] / size * 1e6:,.0f} us, {memory:,.1f} KiB"
+        note = f"new platform {tally.first('tdx') / size * 1e6:,.0f} us, {memory:,.1f} KiB"
         smallest = f"{sizes[0]} TDX platforms, known"
-        against, most = (smallest, 1.25) if size > sizes[0] else ("", None)
+        against, most = (smallest, 1.5) if size > sizes[0] else ("", None)
         yield Row(
             f"{size} TDX platforms, known",
             each,
-            tally.counts["tdx"],
+            len(tally.rounds),
             against=against,
             at_most=most,
             note=note,
