@@ -134,6 +134,23 @@ def test_googles_part_alone_is_its_virtual_tpm():
     assert spoilt.verdict is Verdict.REFUSED
 
 
+def test_an_expectation_of_nothing_is_not_filled_up_with_zeros():
+    """Report data of zeros would fit it."""
+    made = ATTESTED["gcp-tdx"]()
+    with pytest.raises(EvidenceError) as error:
+        verify(
+            scale(made.found),
+            policy=Policy.shipped("genuine"),
+            binding=Expected(b""),
+            roots=made.roots,
+            now=made.now,
+            endorsements=made.endorsements,
+            event_log=made.found,
+            platform="gcp-tdx",
+        )
+    assert error.value.code == "evidence.call.nonce"
+
+
 def test_an_unbound_attestation_of_google_is_never_accepted():
     made = ATTESTED["gcp-tdx"]()
     by = b'version = 1\nplatforms = ["gcp-tdx"]\nsimulated = "only"\naccept = ["simulated"]\n'

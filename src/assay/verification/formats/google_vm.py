@@ -44,7 +44,7 @@ def _verify(
     binding, explained = given.binding, BOOT_PCRS
     parts: bytes | GoogleVmEvidence = evidence
     report_data = _NO_TEE if tee == "none" else binding
-    if isinstance(report_data, Expected):
+    if isinstance(report_data, Expected) and report_data.value:
         # Both carry the session's nonce: the quote as it is, the report data filled up to their size.
         report_data = Expected(report_data.value.ljust(REPORT_DATA_BYTES, b"\0"))
     if looks_versioned(evidence) and (found := _of_dstack(evidence)) is not None:
