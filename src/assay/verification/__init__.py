@@ -67,7 +67,8 @@ def verify(
         materials: Files to look through for endorsements, when none are given.
         references: Reference Values by register, for policies that ask for them.
         context: What the Relying Party knows besides.
-        event_log: What explains the quote's registers; verified against them, then appraised.
+        event_log: What explains the quote's registers, or the dstack attestation that other evidence came in;
+            verified against the evidence, then appraised.
         facts: Verified facts to share between calls on the same platform; a new store when it is not given.
         platform: Which format to read the bytes as; None to recognise it.
         terms: What else the Relying Party states, for formats that carry more to compare.
