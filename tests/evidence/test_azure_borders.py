@@ -10,6 +10,7 @@ import pytest
 
 from assay.evidence.azure.forms import MAX_EVENT_LOG_BYTES, AzureError, read_container
 from assay.evidence.facts import FactCache
+from assay.evidence.ledger import Outcome
 from assay.evidence.roots import Roots
 from assay.simulator.azure import AzureScene, SimulatedAzure
 from support.azure_scenes import AMD, INTEL, NONCE, NOW, judge, roots_of, scene
@@ -42,19 +43,18 @@ def test_base64url_with_and_without_padding(size, padded):
 
 
 def test_of_several_roots_of_one_name_the_one_with_the_key_is_taken():
-    scenario = scene().finish()
-    other = AzureScene(
-        SimulatedAzure(replace(AMD, secret=b"another", directory=None, bits=2048, _keys={}), INTEL),
-        "azure-snp",
-        NOW,
-        NONCE,
-        None,
-    ).finish()
-    theirs = dict(other.anchors)["azure-vtpm"]
+    stage = scene("azure-tdx")
+    stage.certify()
+    stage.form = "bundle"
+    scenario = stage.finish()
+    cloud = SimulatedAzure(replace(AMD, secret=b"another", directory=None, bits=2048, _keys={}), INTEL)
+    theirs = dict(AzureScene(cloud, "azure-snp", NOW, NONCE, None).finish().anchors)["azure-vtpm"]
     roots = Roots.vendor().with_anchor("another", theirs, vendor="azure-vtpm")
     for family, der in scenario.anchors:
         roots = roots.with_anchor(f"simulated {family}", der, vendor=family)
-    assert judge(scenario, roots=roots).authentic
+    result = judge(scenario, roots=roots)
+    assert result.authentic
+    assert result.ledger["azure.ak.chain"].outcome is Outcome.PASSED
     assert len(roots.of("azure-vtpm")) == len(roots_of(scenario).of("azure-vtpm")) + 1
 
 
