@@ -239,7 +239,7 @@ def test_tokens_hold_text(platform):
     assert base64.urlsafe_b64decode(SESSION.eat_nonce() + "=") == SESSION.carried("eat_nonce")
 
 
-@given(st.binary(max_size=200))
+@given(st.binary(min_size=1, max_size=200))
 def test_a_tie_carries_what_the_channel_carries(encoding):
     tie = Carried(encoding)
     assert len(tie.report_data) == 64
@@ -253,6 +253,18 @@ def test_report_data_that_are_a_nonce_say_what_the_others_answered():
     whole.pieces[1] = gpus(OTHER)
     assert unmet(whole.judge()) == [(GPU_NONCE.id, "nvidia.composite.nonce.mismatch")]
     assert isinstance(expected(Held(b"r" * 64), "nvidia-gpu", None), Unchecked)
+
+
+@pytest.mark.parametrize("make", [lambda: Shared(b""), lambda: Shared(bytes(65)), lambda: Carried(b"")])
+def test_nothing_ties_pieces_to_no_session(make):
+    with pytest.raises(EvidenceError) as refused:
+        make()
+    assert refused.value.code == "evidence.call.nonce"
+
+
+def test_the_longest_and_the_shortest_nonce_tie():
+    assert Shared(b"\1").nonce == b"\1"
+    assert len(Shared(bytes(64)).nonce) == 64
 
 
 def test_without_a_tie_the_pieces_are_still_compared_with_each_other():

@@ -17,6 +17,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from assay.errors import EvidenceError
 from assay.evidence.nvidia.composite import head_nonce
 from assay.evidence.verification import Expected, Unchecked
 
@@ -32,6 +33,7 @@ TOKENS: Final = frozenset({"confidential-space", "maa", "trust-authority"})
 """Platforms whose evidence is somebody else's word about a machine."""
 DEVICES: Final = frozenset({"nvidia-gpu", "nras"})
 TPMS: Final = frozenset({"gcp-vtpm", "tpm"})
+LONGEST_NONCE_BYTES: Final = 64
 _QUOTED: Final = TPMS | {"azure-snp", "azure-tdx", "gcp-tdx", "gcp-snp"}
 """Platforms that answer with the quote of a virtual TPM, whatever hardware is below it."""
 
@@ -42,9 +44,16 @@ class Carried:
 
     Attributes:
         encoding: The encoding of all its slots, as the Relying Party computes it.
+
+    Raises:
+        EvidenceError: ``evidence.call.nonce`` for an empty encoding: an error of the caller.
     """
 
     encoding: bytes
+
+    def __post_init__(self) -> None:
+        if not self.encoding:
+            raise EvidenceError("evidence.call.nonce", "An empty encoding is of no session.")
 
     @property
     def report_data(self) -> bytes:
@@ -62,10 +71,18 @@ class Shared:
     """One nonce for all.
 
     Attributes:
-        nonce: The nonce, at most 64 bytes.
+        nonce: The nonce, 1 to 64 bytes.
+
+    Raises:
+        EvidenceError: ``evidence.call.nonce`` for another size, an error of the caller: filled up with zeros,
+            an empty one would fit whatever bound nothing.
     """
 
     nonce: bytes
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.nonce) <= LONGEST_NONCE_BYTES:
+            raise EvidenceError("evidence.call.nonce", "A nonce has 1 to 64 bytes.")
 
 
 @dataclass(frozen=True, slots=True)
