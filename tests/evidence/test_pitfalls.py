@@ -69,6 +69,8 @@ FILES = {
     "vtpm_rules": "appraisal/test_vtpm_rules.py",
     "relays": "guest/test_attacks.py",
     "gate": "leases/test_gate.py",
+    "together": "verification/test_composite.py",
+    "containers": "verification/test_opening_containers.py",
 }
 
 
@@ -475,6 +477,8 @@ ROWS = {
             "binding:test_what_begins_with_what_is_carried_is_not_enough",
             "binding:test_an_expectation_of_nothing_binds_nothing",
             "binding:test_no_expectation_is_a_word_that_is_said_and_seen",
+            "together:test_nothing_ties_pieces_to_no_session",
+            "containers:test_an_expectation_of_nothing_is_not_filled_up_with_zeros",
             "quote:test_nothing_that_decides_has_a_default",
             "rules:test_a_missing_reference_refuses",
             "reading:test_a_key_that_nothing_is_compared_with_is_refused",
