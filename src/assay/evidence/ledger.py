@@ -107,7 +107,10 @@ class Ledger:
 
     def unmet(self) -> tuple[Check, ...]:
         """Return the checks that neither passed nor were not applicable."""
-        return tuple(check for check in self.checks if check.outcome in (Outcome.FAILED, Outcome.NOT_CHECKED))
+        failed, not_checked = Outcome.FAILED, Outcome.NOT_CHECKED
+        return tuple(
+            [check for check in self.checks if check.outcome is failed or check.outcome is not_checked]
+        )
 
     def failed(self) -> tuple[Check, ...]:
         """Return the checks that were made and failed."""

@@ -85,8 +85,15 @@ class DerReader:
 
     def value(self, tag: int) -> bytes:
         """Step over one element and return its content."""
+        data, pos = self.data, self.pos
+        # Most elements are short. Whatever is not in order is left to span, which says what is wrong.
+        if pos + 2 <= self.end and data[pos] == tag and data[pos + 1] < 0x80:
+            stop = pos + 2 + data[pos + 1]
+            if stop <= self.end:
+                self.pos = stop
+                return data[pos + 2 : stop]
         start, stop = self.span(tag)
-        return self.data[start:stop]
+        return data[start:stop]
 
     def whole(self, tag: int) -> bytes:
         """Step over one element and return all of it, tag and length included."""
@@ -103,8 +110,15 @@ class DerReader:
 
     def enter(self, tag: int = SEQUENCE) -> DerReader:
         """Step over one constructed element and return a reader of its content."""
+        data, pos = self.data, self.pos
+        if pos + 2 <= self.end and data[pos] == tag and data[pos + 1] < 0x80:
+            start = pos + 2
+            stop = start + data[pos + 1]
+            if stop <= self.end:
+                self.pos = stop
+                return DerReader(data, start, stop)
         start, stop = self.span(tag)
-        return DerReader(self.data, start, stop)
+        return DerReader(data, start, stop)
 
     def peek(self) -> int:
         """Return the tag of the next element, or -1 at the end."""

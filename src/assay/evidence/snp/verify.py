@@ -313,15 +313,19 @@ def _bind(ledger: LedgerBuilder, report: SnpReport, binding: Binding) -> None:
 
 
 def _complete(ledger: Ledger) -> bool:
-    return all(
-        check.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE) or check.spec is checks.BINDING
-        for check in ledger
-    )
+    passed, not_applicable, binding = Outcome.PASSED, Outcome.NOT_APPLICABLE, checks.BINDING
+    for check in ledger.checks:
+        outcome = check.outcome
+        if outcome is not passed and outcome is not not_applicable and check.spec is not binding:
+            return False
+    return True
 
 
 def _claims(report: SnpReport, vek: Vek) -> SnpClaims:
     product, extensions = vek.product, vek.extensions
     policy, platform = GuestPolicy(report.policy), PlatformInfo(report.platform_info)
+    stated = {report.reported_tcb, report.current_tcb, report.committed_tcb, report.launch_tcb}
+    versions = {raw: TcbVersion(product, raw) for raw in stated}  # most often all four are one
     return SnpClaims(
         version=report.version,
         guest_svn=report.guest_svn,
@@ -343,10 +347,10 @@ def _claims(report: SnpReport, vek: Vek) -> SnpClaims:
         product=product,
         product_name=extensions.product_name,
         cpuid=report.cpuid,
-        reported_tcb=TcbVersion(product, report.reported_tcb),
-        current_tcb=TcbVersion(product, report.current_tcb),
-        committed_tcb=TcbVersion(product, report.committed_tcb),
-        launch_tcb=TcbVersion(product, report.launch_tcb),
+        reported_tcb=versions[report.reported_tcb],
+        current_tcb=versions[report.current_tcb],
+        committed_tcb=versions[report.committed_tcb],
+        launch_tcb=versions[report.launch_tcb],
         current_version=FirmwareVersion(*report.current_version),
         committed_version=FirmwareVersion(*report.committed_version),
         provisional=(report.current_tcb, report.current_version)

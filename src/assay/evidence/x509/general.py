@@ -7,7 +7,6 @@ is compared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +21,7 @@ from assay.evidence.decoding.der import (
     DerReader,
 )
 from assay.evidence.facts import Window
+from assay.evidence.records import field, record
 from assay.evidence.x509.certificate import (
     OID_COMMON_NAME,
     OID_SUBJECT_KEY_IDENTIFIER,
@@ -72,7 +72,7 @@ _CURVES: Final[Mapping[bytes, tuple[KeyKind, int]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GeneralCertificate:
     """One decoded certificate; nothing about it is verified.
 

@@ -108,7 +108,7 @@ def load_key(spki: bytes) -> PublicKey:
         key = load_der_public_key(spki)
     except Exception as error:  # the library raises several unrelated types for unusable keys
         raise DerError("A public key cannot be used.") from error
-    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+    if not isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)):
         raise DerError("A public key is neither RSA nor of a NIST curve.")
     return key
 
