@@ -18,7 +18,7 @@ from assay.evidence.jose.algorithms import ALGORITHMS, verify
 from assay.evidence.jose.base64url import decode, decode_standard, encode
 from assay.evidence.jose.jws import MAX_HEADER_BYTES, read_header, split
 from assay.evidence.jose.keys import MAX_KEYS, parse_jwks
-from assay.evidence.jose.x5c import chain_of
+from assay.evidence.jose.x5c import chain_of, ders_of
 from assay.evidence.verification import Expected
 from assay.simulator.tokens.signing import compact, jwk, key_set, signature
 from support import token_scenes as scenes
@@ -386,3 +386,16 @@ def test_keys_of_a_stranger_are_keys_of_a_stranger():
     assert result.bound
     assert result.simulated
     assert result.anchor.published_keys
+
+
+def test_the_bounds_of_a_chain_of_certificates():
+    text = base64.b64encode(b"\x30\x00").decode()
+    for count in (1, 6):
+        assert ders_of([text] * count) == (b"\x30\x00",) * count
+    for count in (0, 7):
+        with pytest.raises(JoseError) as caught:
+            ders_of([text] * count)
+        assert caught.value.code == "jose.chain"
+    assert ders_of([text] * 6, count=6)
+    with pytest.raises(JoseError):
+        ders_of([text] * 5, count=6)
