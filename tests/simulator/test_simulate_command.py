@@ -48,8 +48,11 @@ def said(capsys, *words):
     return code, found.out, found.err
 
 
-def test_every_platform_that_is_verified_can_be_simulated():
+def test_every_platform_that_is_verified_can_be_simulated(capsys):
     assert set(platforms()) == set(PLATFORMS)
+    _, out, _ = said(capsys, "simulate", "--help")
+    named = " ".join(out.split()).partition("PLATFORM is one of: ")[2].partition(".")[0]
+    assert set(named.split(", ")) == set(platforms())
 
 
 @pytest.mark.parametrize("platform", platforms())
