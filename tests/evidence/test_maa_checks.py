@@ -104,6 +104,11 @@ def machine(name, value):
                 "maa.token.claims.jose.claims",
             ),
             (
+                "debug that is null",
+                machine("x-ms-sevsnpvm-is-debuggable", None),
+                "maa.token.claims.jose.claims",
+            ),
+            (
                 "a nonce that is not base64",
                 claim("x-ms-runtime", {"client-payload": {"nonce": "#"}}),
                 "maa.token.claims.jose.base64",
