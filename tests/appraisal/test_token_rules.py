@@ -235,6 +235,11 @@ def test_registers_of_trust_authority(name):
 @pytest.mark.parametrize(
     ("body", "how", "code"),
     [
+        (
+            'issuers = ["https://portal.trustauthority.intel.com"]',
+            {"issuer": "https://x"},
+            "issuers.not_listed",
+        ),
         ('attesters = ["TDX"]', {"attester": "SGX"}, "attesters.not_listed"),
         ('policies = ["one"]', {"policies_matched": ("two",)}, "policies.mismatch"),
     ],

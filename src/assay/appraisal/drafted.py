@@ -173,6 +173,7 @@ def _maa(claims: MaaClaims) -> Iterator[str]:
 def _trust_authority(claims: TrustAuthorityClaims) -> Iterator[str]:
     yield ""
     yield "[trust_authority]"
+    yield f"issuers = [{_quoted(claims.issuer)}]"
     yield f'attesters = ["{claims.attester}"]'
     for name in ("mrtd", "rtmr0", "rtmr1", "rtmr2", "mrenclave"):
         value = claims.measurements.get(name)

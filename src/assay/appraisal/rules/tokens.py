@@ -181,6 +181,8 @@ def _trust_authority(shop: Workshop) -> Iterator[Rule]:
         allowed = getattr(table, name)
         if allowed is not None:
             yield register_rule(shop, f"trust_authority.{name}", _measured(name), allowed)
+    if table.issuers is not None:
+        yield listed_rule(shop, "trust_authority.issuers", attrgetter("issuer"), table.issuers)
     if table.attesters is not None:
         yield listed_rule(shop, "trust_authority.attesters", attrgetter("attester"), table.attesters)
     if table.policies is not None:

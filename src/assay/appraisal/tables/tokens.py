@@ -86,6 +86,9 @@ class TrustAuthority:
     rtmr3: Annotated[Allowed | None, Key(Register(48), "What the guest extended at run time.")] = None
     mrenclave: Annotated[Allowed | None, Key(Register(32), "The enclave's code and initial data.")] = None
     mrsigner: Annotated[Allowed | None, Key(Register(32), "SHA-256 of the enclave's signer.")] = None
+    issuers: Annotated[
+        tuple[str, ...] | None, Key(ListOf(Text(_ID)), "Instances of the service that may have issued it.")
+    ] = None
     attesters: Annotated[
         tuple[str, ...] | None, Key(ListOf(Choice(("TDX", "SGX"))), "TEEs that are accepted.")
     ] = None
