@@ -25,9 +25,11 @@ from assay.evidence.eventlog import Algorithm
 from assay.evidence.eventlog.kinds import EventType
 from assay.evidence.facts import FactCache
 from assay.evidence.ledger import Outcome
+from assay.evidence.roots import TPM, Roots
 from assay.evidence.tpm import checks
 from assay.evidence.tpm.public import Attributes
 from assay.evidence.tpm.signature import Scheme
+from assay.evidence.tpm.verify import verify_tpm
 from assay.evidence.verification import Expected, Unchecked
 from assay.simulator.tpm.device import AK_ATTRIBUTES, SoftwareTpm, bitmap, public_area, sized, spki
 from assay.simulator.tpm.logs import FirmwareLog, KernelLog, LauncherLog, LoggedEvent, file_data
@@ -876,3 +878,22 @@ def test_every_accepted_flip_of_whole_evidence_is_in_a_declared_region(place, bi
     result = judge(bytes(spoilt), facts=facts)
     if result.bound:
         assert any(region.start <= at < region.end for region in result.unsigned)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_two_roots_of_one_name_are_told_apart_by_their_keys(first):
+    other = certificate(ROOT_NAME, keys("another root"), ROOT_NAME, keys("another root"), authority=True)
+    both = [("own", root()), ("another", other)]
+    trusted = Roots.vendor()
+    for name, der in both if first else reversed(both):
+        trusted = trusted.with_anchor(name, der, vendor=TPM)
+    found = verify_tpm(
+        draft(certified=True).encode(),
+        endorsements=None,
+        roots=trusted,
+        now=NOW,
+        binding=Expected(NONCE),
+        facts=FactCache(),
+    )
+    assert found.authentic
+    assert found.anchor.name == "own"

@@ -180,7 +180,13 @@ def _root(chain: Sequence[GeneralCertificate], roots: Sequence[Root]) -> Root | 
     for root in roots:
         if root.der == last.der and len(chain) > 1:
             return root
-    return next((root for root in roots if root.general.subject == last.issuer), None)
+    named = [root for root in roots if root.general.subject == last.issuer]
+    if len(named) > 1:
+        from assay.evidence.x509.path import issue_defect  # noqa: PLC0415 - as above
+
+        # Two installations call their roots alike: the one whose key signed comes first.
+        named.sort(key=lambda root: issue_defect(last, root.general, "issuer") is not None)
+    return named[0] if named else None
 
 
 _DEFECTS: dict[str, CheckSpec] = {
