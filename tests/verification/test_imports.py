@@ -33,7 +33,7 @@ print(*sorted(set(sys.modules) - before))
 FORMATS = frozenset({"assay.evidence.dcap", "assay.evidence.sgx", "assay.evidence.tdx"})
 SHARED = frozenset(
     f"assay.evidence.{name}"
-    for name in ("decoding", "facts", "ledger", "pinned", "records", "roots", "verification", "x509")
+    for name in ("decoding", "facts", "ledger", "pinned", "records", "roots", "shown", "verification", "x509")
 )
 RULES = frozenset({"context", "dstack", "hardware", "registers", "subject", "tcb", "tdx"})
 

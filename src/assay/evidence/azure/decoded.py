@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from assay.evidence.shown import ShownFields
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from assay.evidence.azure.hcl import HclReport
     from assay.evidence.azure.runtime import RuntimeClaims
     from assay.evidence.tpm.attest import Attest
 
 
-class DecodedAzure(Mapping[str, Any]):
-    """Names to JSON-ready values: bytes as lower-case hexadecimal.
+class DecodedAzure(ShownFields):
+    """The fields of every layer.
 
     Args:
         hcl: The HCL report; None when it cannot be read.
@@ -21,7 +24,7 @@ class DecodedAzure(Mapping[str, Any]):
         quote: The quote.
     """
 
-    __slots__ = ("_parts", "_values")
+    __slots__ = ("_parts",)
 
     def __init__(
         self,
@@ -30,25 +33,11 @@ class DecodedAzure(Mapping[str, Any]):
         hardware: Mapping[str, Any] | None,
         quote: Attest | None,
     ) -> None:
+        super().__init__()
         self._parts = (hcl, claims, hardware, quote)
-        self._values: dict[str, Any] | None = None
 
-    def _decoded(self) -> dict[str, Any]:
-        if self._values is None:
-            self._values = _decode(*self._parts)
-        return self._values
-
-    def __getitem__(self, name: str) -> Any:
-        return self._decoded()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._decoded())
-
-    def __len__(self) -> int:
-        return len(self._decoded())
-
-    def __repr__(self) -> str:
-        return f"DecodedAzure({self._decoded()!r})"
+    def _make(self) -> dict[str, Any]:
+        return _decode(*self._parts)
 
 
 def _decode(

@@ -5,12 +5,12 @@ Nothing decides on them. They show what a refused quote says, and which collater
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from assay.evidence.dcap.pck import OID_SGX_EXTENSION, PckExtension
 from assay.evidence.decoding.der import DerError
 from assay.evidence.decoding.pem import PemError, certificates
+from assay.evidence.shown import ShownFields
 from assay.evidence.verification import Need
 from assay.evidence.x509.certificate import Certificate
 
@@ -20,35 +20,21 @@ if TYPE_CHECKING:
     from assay.evidence.dcap.quote import Platform, Quote
 
 
-class DecodedQuote(Mapping[str, Any]):
-    """Names to JSON-ready values: bytes as lower-case hexadecimal.
+class DecodedQuote(ShownFields):
+    """The fields of a quote.
 
     Args:
         quote: The quote, taken apart.
     """
 
-    __slots__ = ("_quote", "_values")
+    __slots__ = ("_quote",)
 
     def __init__(self, quote: Quote) -> None:
+        super().__init__()
         self._quote = quote
-        self._values: dict[str, Any] | None = None
 
-    def _decoded(self) -> dict[str, Any]:
-        if self._values is None:
-            self._values = _decode(self._quote)
-        return self._values
-
-    def __getitem__(self, name: str) -> Any:
-        return self._decoded()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._decoded())
-
-    def __len__(self) -> int:
-        return len(self._decoded())
-
-    def __repr__(self) -> str:
-        return f"DecodedQuote({self._decoded()!r})"
+    def _make(self) -> dict[str, Any]:
+        return _decode(self._quote)
 
 
 def _decode(quote: Quote) -> dict[str, Any]:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from assay.evidence.shown import ShownFields
 
+if TYPE_CHECKING:
     from assay.evidence.nitro.document import Document
 
 
-class DecodedDocument(Mapping[str, Any]):
-    """The fields of a document as texts, numbers and hexadecimal.
+class DecodedDocument(ShownFields):
+    """The fields of a document.
 
     Args:
         document: The document.
     """
 
+    __slots__ = ("_document",)
+
     def __init__(self, document: Document) -> None:
+        super().__init__()
         self._document = document
 
-    @cached_property
-    def _fields(self) -> dict[str, Any]:
+    def _make(self) -> dict[str, Any]:
         document = self._document
         return {
             "module_id": document.module_id,
@@ -36,15 +36,6 @@ class DecodedDocument(Mapping[str, Any]):
             "cabundle": len(document.cabundle),
             "tagged": document.message.tagged,
         }
-
-    def __getitem__(self, name: str) -> Any:
-        return self._fields[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._fields)
-
-    def __len__(self) -> int:
-        return len(self._fields)
 
 
 def _hex(value: bytes | None) -> str | None:

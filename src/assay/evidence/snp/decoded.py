@@ -5,9 +5,9 @@ Nothing decides on them. They show what a refused report says, and which certifi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from assay.evidence.shown import ShownFields
 from assay.evidence.snp.products import LAYOUTS, Product, product_of_cpuid
 from assay.evidence.verification import Need
 
@@ -43,35 +43,21 @@ _PLAIN = (
 )
 
 
-class DecodedReport(Mapping[str, Any]):
-    """Names to JSON-ready values: bytes as lower-case hexadecimal.
+class DecodedReport(ShownFields):
+    """The fields of a report.
 
     Args:
         report: The report, taken apart.
     """
 
-    __slots__ = ("_report", "_values")
+    __slots__ = ("_report",)
 
     def __init__(self, report: SnpReport) -> None:
+        super().__init__()
         self._report = report
-        self._values: dict[str, Any] | None = None
 
-    def _decoded(self) -> dict[str, Any]:
-        if self._values is None:
-            self._values = _decode(self._report)
-        return self._values
-
-    def __getitem__(self, name: str) -> Any:
-        return self._decoded()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._decoded())
-
-    def __len__(self) -> int:
-        return len(self._decoded())
-
-    def __repr__(self) -> str:
-        return f"DecodedReport({self._decoded()!r})"
+    def _make(self) -> dict[str, Any]:
+        return _decode(self._report)
 
 
 def _decode(report: SnpReport) -> dict[str, Any]:

@@ -74,33 +74,43 @@ class RevocationList:
             raise DerError("A CRL is not of version 2.")
         if not tbs.fixed(ECDSA_WITH_SHA256):
             raise DerError("The two signature algorithms of a CRL differ.")
-        issuer = tbs.whole(SEQUENCE)
-        window = Window(tbs.time(), tbs.time())
-        revoked: frozenset[bytes] = frozenset()
-        if tbs.peek() == SEQUENCE:
-            revoked = read_serials(tbs.enter())
-        extensions = read_extensions(tbs.enter(0xA0))
-        tbs.finish()
-        if any(critical for critical, _ in extensions.values()):
-            raise DerError("A CRL has a critical extension.")
-        if OID_AUTHORITY_KEY_IDENTIFIER not in extensions or OID_CRL_NUMBER not in extensions:
-            raise DerError("A CRL lacks its issuer's key identifier or its number.")
-        number = DerReader(extensions[OID_CRL_NUMBER][1])
+        issuer, window, authority, number, revoked = read_list(tbs)
         return cls(
             signed=signed,
             signature=signature,
             issuer=issuer,
             window=window,
-            authority=authority_key(extensions[OID_AUTHORITY_KEY_IDENTIFIER][1]),
-            number=_last_integer(number),
+            authority=authority,
+            number=number,
             revoked=revoked,
         )
 
 
-def _last_integer(reader: DerReader) -> int:
+def read_list(tbs: DerReader) -> tuple[bytes, Window, bytes, int, frozenset[bytes]]:
+    """Read what follows the signature algorithm of a CRL, to its end.
+
+    Returns:
+        Name of the issuer (DER), thisUpdate to nextUpdate, identifier of the issuer's key, CRL number, and
+        the serial numbers as INTEGER contents.
+
+    Raises:
+        DerError: It is malformed, lacks nextUpdate, key identifier or number, or has a critical extension.
+    """
+    issuer = tbs.whole(SEQUENCE)
+    window = Window(tbs.time(), tbs.time())
+    revoked: frozenset[bytes] = frozenset()
+    if tbs.peek() == SEQUENCE:
+        revoked = read_serials(tbs.enter())
+    extensions = read_extensions(tbs.enter(0xA0))
+    tbs.finish()
+    if any(critical for critical, _ in extensions.values()):
+        raise DerError("A CRL has a critical extension.")
+    if OID_AUTHORITY_KEY_IDENTIFIER not in extensions or OID_CRL_NUMBER not in extensions:
+        raise DerError("A CRL lacks its issuer's key identifier or its number.")
+    reader = DerReader(extensions[OID_CRL_NUMBER][1])
     number = reader.integer()
     reader.finish()
-    return number
+    return issuer, window, authority_key(extensions[OID_AUTHORITY_KEY_IDENTIFIER][1]), number, revoked
 
 
 def read_serials(entries: DerReader) -> frozenset[bytes]:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assay.evidence.decoding.der import SEQUENCE, DerError, DerReader
-from assay.evidence.facts import Window
-from assay.evidence.x509.certificate import OID_AUTHORITY_KEY_IDENTIFIER, authority_key, read_extensions
-from assay.evidence.x509.crl import MAX_CRL_BYTES, OID_CRL_NUMBER, read_serials
+from assay.evidence.x509.crl import MAX_CRL_BYTES, read_list
 from assay.evidence.x509.signature import ALGORITHMS, SignatureAlgorithm, verify_signature
 
 if TYPE_CHECKING:
+    from assay.evidence.facts import Window
     from assay.evidence.x509.general import GeneralCertificate
 
 _VERSION_2: Final = bytes.fromhex("020101")
@@ -72,27 +71,14 @@ class GeneralRevocationList:
             raise DerError("A CRL is not of version 2.")
         if not tbs.fixed(stated):
             raise DerError("The two signature algorithms of a CRL differ.")
-        issuer = tbs.whole(SEQUENCE)
-        window = Window(tbs.time(), tbs.time())
-        revoked: frozenset[bytes] = frozenset()
-        if tbs.peek() == SEQUENCE:
-            revoked = read_serials(tbs.enter())
-        extensions = read_extensions(tbs.enter(0xA0))
-        tbs.finish()
-        if any(critical for critical, _ in extensions.values()):
-            raise DerError("A CRL has a critical extension.")
-        if OID_AUTHORITY_KEY_IDENTIFIER not in extensions or OID_CRL_NUMBER not in extensions:
-            raise DerError("A CRL lacks its issuer's key identifier or its number.")
-        reader = DerReader(extensions[OID_CRL_NUMBER][1])
-        number = reader.integer()
-        reader.finish()
+        issuer, window, authority, number, revoked = read_list(tbs)
         return cls(
             signed=signed,
             signature=signature,
             algorithm=algorithm,
             issuer=issuer,
             window=window,
-            authority=authority_key(extensions[OID_AUTHORITY_KEY_IDENTIFIER][1]),
+            authority=authority,
             number=number,
             revoked=revoked,
         )

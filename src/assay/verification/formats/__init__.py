@@ -1,7 +1,7 @@
 """The formats of evidence, by the platform that they speak for: one module each, imported when first needed.
 
-To add a format: a module here that ends with ``FORMAT = Format(...)``, its line in ``_MODULES``, and what it
-looks like in ``recognition.py``.
+To add a format: a module here that ends with ``FORMATS`` (platform -> ``Format``), its line in ``_MODULES``,
+and what it looks like in ``recognition.py``.
 """
 
 from __future__ import annotations

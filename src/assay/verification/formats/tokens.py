@@ -13,69 +13,45 @@ if TYPE_CHECKING:
     from assay.verification.terms import Given
 
 
-def _limits(given: Given) -> TokenLimits:
-    return TokenLimits(given.terms.token_skew, given.terms.token_max_age)
+def _common(endorsements: JwksEndorsements | None, given: Given) -> dict[str, Any]:
+    """Return what every service's verifier is given."""
+    return {
+        "endorsements": endorsements,
+        "roots": given.roots,
+        "limits": TokenLimits(given.terms.token_skew, given.terms.token_max_age),
+        "now": given.now,
+        "binding": given.binding,
+        "facts": given.facts,
+    }
 
 
 def _confidential_space(
     evidence: bytes, endorsements: JwksEndorsements | None, given: Given
 ) -> EvidenceResult[Any]:
-    from assay.evidence.confidential_space import verify_confidential_space  # noqa: PLC0415 - this format alone
+    # Each service's verifier is imported for its own tokens alone: a token pays for no other's.
+    from assay.evidence.confidential_space import verify_confidential_space  # noqa: PLC0415 - as above
 
-    return verify_confidential_space(
-        evidence,
-        endorsements=endorsements,
-        roots=given.roots,
-        limits=_limits(given),
-        audience=given.terms.audience,
-        now=given.now,
-        binding=given.binding,
-        facts=given.facts,
-    )
+    return verify_confidential_space(evidence, audience=given.terms.audience, **_common(endorsements, given))
 
 
 def _maa(evidence: bytes, endorsements: JwksEndorsements | None, given: Given) -> EvidenceResult[Any]:
-    from assay.evidence.maa import verify_maa  # noqa: PLC0415 - needed for this format alone
+    from assay.evidence.maa import verify_maa  # noqa: PLC0415 - as above
 
-    return verify_maa(
-        evidence,
-        endorsements=endorsements,
-        roots=given.roots,
-        limits=_limits(given),
-        now=given.now,
-        binding=given.binding,
-        facts=given.facts,
-    )
+    return verify_maa(evidence, **_common(endorsements, given))
 
 
 def _trust_authority(
     evidence: bytes, endorsements: JwksEndorsements | None, given: Given
 ) -> EvidenceResult[Any]:
-    from assay.evidence.trust_authority import verify_trust_authority  # noqa: PLC0415 - this format alone
+    from assay.evidence.trust_authority import verify_trust_authority  # noqa: PLC0415 - as above
 
-    return verify_trust_authority(
-        evidence,
-        endorsements=endorsements,
-        roots=given.roots,
-        limits=_limits(given),
-        now=given.now,
-        binding=given.binding,
-        facts=given.facts,
-    )
+    return verify_trust_authority(evidence, **_common(endorsements, given))
 
 
 def _nras(evidence: bytes, endorsements: JwksEndorsements | None, given: Given) -> EvidenceResult[Any]:
-    from assay.evidence.nras import verify_nras  # noqa: PLC0415 - needed for this format alone
+    from assay.evidence.nras import verify_nras  # noqa: PLC0415 - as above
 
-    return verify_nras(
-        evidence,
-        endorsements=endorsements,
-        roots=given.roots,
-        limits=_limits(given),
-        now=given.now,
-        binding=given.binding,
-        facts=given.facts,
-    )
+    return verify_nras(evidence, **_common(endorsements, given))
 
 
 def _endorse(
