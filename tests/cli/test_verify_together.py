@@ -9,9 +9,10 @@ import pytest
 
 from assay.appraisal import Context, Policy
 from assay.cli import exit_codes
-from assay.cli.asking import Asked, Question
+from assay.cli.asking import Question
 from assay.cli.main import main
 from assay.cli.together import judge, to_json, whole_lines
+from assay.cli.typed import Asked
 from assay.evidence.eat.cmw import ENDORSEMENTS, Collection, Record, encode_cbor
 from assay.evidence.facts import FactCache
 from assay.evidence.roots import Roots

@@ -208,7 +208,7 @@ def _errand(
     offline: bool,
 ) -> Errand:
     """Gather what files need."""
-    from assay.cli import asking
+    from assay.cli import anchors, typed
     from assay.cli.gathering import run_errand
     from assay.cli.reading import read_file
     from assay.endorsements.needs import Choices
@@ -219,9 +219,9 @@ def _errand(
     if fresh and offline:
         raise UsageError("cli.endorsements.offline", "--fresh and --offline exclude each other.")
     return run_errand(
-        [(path, asking.evidence_of(path)) for path in files],
+        [(path, typed.evidence_of(path)) for path in files],
         state=_directory(),
-        roots=asking.roots_of(roots, asking.installation_roots(os.environ)),
+        roots=anchors.roots_of(roots, anchors.installation_roots(os.environ)),
         choices=Choices(update or "", str(evaluation_number or ""), imds),
         services=services,
         authorities=None if tls_ca is None else read_file(tls_ca, limit=MAX_CA_BYTES),

@@ -36,7 +36,7 @@ def check(path: str, *, as_json: bool) -> int:
 
     Exit codes: 0 the file is a policy, 2 it is not.
     """
-    from assay.cli.asking import load_policy
+    from assay.cli.typed import load_policy
 
     found = load_policy(path)
     if as_json:
@@ -58,7 +58,7 @@ def check(path: str, *, as_json: bool) -> int:
 def explain(name: str, *, toml: bool, as_json: bool) -> int:
     """Say in plain sentences what a policy demands, admits and leaves open."""
     from assay.appraisal.explanation import explain as explained
-    from assay.cli.asking import load_policy, policy_text
+    from assay.cli.typed import load_policy, policy_text
 
     if toml:
         load_policy(name)
@@ -80,7 +80,7 @@ def explain(name: str, *, toml: bool, as_json: bool) -> int:
 def diff(first: str, second: str, *, as_json: bool) -> int:
     """Say in which keys two policies differ, and whether B is stricter there."""
     from assay.appraisal.explanation import differences
-    from assay.cli.asking import load_policy
+    from assay.cli.typed import load_policy
 
     found = differences(load_policy(first).document, load_policy(second).document)
     if as_json:
@@ -133,7 +133,7 @@ def new(source: Path, *, name: str, out: Path | None, **asked: Any) -> int:
 
     _refuse_name(name)
     question = _question(**asked)
-    from assay.cli.asking import evidence_of
+    from assay.cli.typed import evidence_of
 
     result = question.judge(open_evidence(evidence_of(source))).result
     _require_authentic(result)
@@ -170,24 +170,24 @@ def _question(
 ) -> Question:
     from assay.appraisal.policy import Policy
     from assay.appraisal.rules.subject import Context
-    from assay.cli import asking
+    from assay.cli import anchors, asking, typed
     from assay.evidence.facts import FactCache
     from assay.verification.terms import Terms
 
-    own = asking.installation_roots(os.environ)
+    own = anchors.installation_roots(os.environ)
     return asking.Question(
         policy=Policy.shipped("genuine"),
-        asked=asking.Asked(None, nonce=False),
-        now=asking.time_of(at),
+        asked=typed.Asked(None, nonce=False),
+        now=typed.time_of(at),
         as_of=at is not None,
-        roots=asking.roots_of(roots, own),
+        roots=anchors.roots_of(roots, own),
         context=Context(installation_roots=own.fingerprints),
         references={},
         manifest=None,
-        materials=asking.materials_of(endorsements),
+        materials=typed.materials_of(endorsements),
         terms=Terms(),
-        event_log=asking.log_of(event_log),
-        app_compose=asking.compose_of(app_compose),
+        event_log=typed.log_of(event_log),
+        app_compose=typed.compose_of(app_compose),
         facts=FactCache(max_entries=8),
     )
 

@@ -98,8 +98,8 @@ def verify(
     Both appraisals are made again, as of the time at which they were made first; then the receipt must be
     signed by the key that the start Evidence binds. Exit codes: 0 accepted, 1 refused, 2 usage.
     """
-    from assay.cli.asking import policy_of, references_of
     from assay.cli.reading import read_file
+    from assay.cli.typed import policy_of, references_of
     from assay.receipts.receipt import MAX_BYTES
 
     if export is None and (vkey is not None or roots):
@@ -150,7 +150,7 @@ def _with_export(
     roots: tuple[str, ...],
 ) -> tuple[Proof, str, tuple[str, ...]]:
     from assay.audit import memory
-    from assay.cli.asking import Own, roots_of
+    from assay.cli.anchors import Own, roots_of
     from assay.cli.audit import log_key
     from assay.leases.exported import prove_exported
     from assay.store import state_directory

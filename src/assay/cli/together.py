@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from assay.appraisal.composite import CompositeResult
-    from assay.cli.asking import Answer, Asked, Question
+    from assay.cli.asking import Answer, Question
+    from assay.cli.typed import Asked
     from assay.verification.opened import Bundle, Opened
 
 

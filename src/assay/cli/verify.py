@@ -115,7 +115,7 @@ def verify(files: tuple[Path, ...], *, as_json: bool, cached: bool, **typed: Any
 
     Exit codes: 0 accepted, 1 refused, 3 genuine but not bound, 2 usage. Of several files the worst counts.
     """
-    from assay.cli.asking import evidence_of
+    from assay.cli.typed import evidence_of
 
     question = _question(**typed)
     contents = [(path, evidence_of(path)) for path in files]
@@ -150,28 +150,28 @@ def _question(
     roots: tuple[str, ...],
 ) -> Question:
     from assay.appraisal.rules.subject import Context
-    from assay.cli import asking, at_hand
+    from assay.cli import anchors, asking, at_hand, typed
     from assay.evidence.facts import FactCache
 
-    asked = asking.binding_of(report_data, nonce)
-    policy = asking.policy_of(policy_name, also)
-    own = asking.own_roots(policy, os.environ)
-    now = asking.time_of(at)
-    materials = asking.materials_of(endorsements)
+    asked = typed.binding_of(report_data, nonce)
+    policy = typed.policy_of(policy_name, also)
+    own = anchors.own_roots(policy, os.environ)
+    now = typed.time_of(at)
+    materials = typed.materials_of(endorsements)
     at_hand.check_age(materials, endorsements_max_age, now)
     return asking.Question(
         policy=policy,
         asked=asked,
         now=now,
         as_of=at is not None,
-        roots=asking.roots_of(roots, own),
+        roots=anchors.roots_of(roots, own),
         context=Context(installation_roots=own.fingerprints),
-        references=asking.references_of(references),
+        references=typed.references_of(references),
         manifest=at_hand.signed_values(reference_manifest, reference_trust),
         materials=materials,
-        terms=asking.terms_of(audience, user_data, carrier),
-        event_log=asking.log_of(event_log),
-        app_compose=asking.compose_of(app_compose),
+        terms=typed.terms_of(audience, user_data, carrier),
+        event_log=typed.log_of(event_log),
+        app_compose=typed.compose_of(app_compose),
         facts=FactCache(max_entries=64),
     )
 
