@@ -75,6 +75,8 @@ def verify(
 
     Raises:
         PolicyError: As ``appraise`` does.
+        EvidenceError: ``evidence.call.*``: errors of the caller, such as a naive time or an empty expectation.
+        KeyError: ``platform`` names none.
     """
     form = format_of(routed(evidence, policy, platform))
     given = Given(roots, now, binding, FactCache(max_entries=8) if facts is None else facts, terms)
@@ -117,7 +119,7 @@ def _verified_log(
     if evidence.platform != "tdx":
         return _verified_guest(evidence, event_log)
     if isinstance(event_log, CcelData):
-        from assay.evidence.eventlog.ccel import verify_ccel  # noqa: PLC0415 - the same
+        from assay.evidence.eventlog.ccel import verify_ccel  # noqa: PLC0415 - most evidence comes without one
 
         return verify_ccel(evidence, event_log.data, registers=event_log.registers)
     from assay.evidence.dstack import Expectations, Presented, verify_identity  # noqa: PLC0415 - for this format
