@@ -75,7 +75,7 @@ def verify(
 
     Raises:
         PolicyError: As ``appraise`` does.
-        EvidenceError: ``evidence.call.*``: errors of the caller, such as a naive time or an empty expectation.
+        EvidenceError: ``evidence.call.*``, errors of the caller: a naive time, an empty expectation.
         KeyError: ``platform`` names none.
     """
     form = format_of(routed(evidence, policy, platform))
