@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from assay.channel import identity
 from assay.channel.identity import spki_of_certificate
 from assay.channel.owner import OwnerKey, verify_signature
 from assay.errors import ChannelError
@@ -77,4 +80,18 @@ def test_the_certificate_carries_the_key_and_no_secret_is_shown():
     key = OwnerKey.create()
     assert spki_of_certificate(key.certificate()) == key.spki
     assert key.certificate() is key.certificate()
+
+
+def test_sessions_that_open_at_once_show_one_certificate(monkeypatch):
+    making = identity.self_signed
+
+    def slowly(*arguments):
+        time.sleep(0.02)  # every thread is inside before the first one is done
+        return making(*arguments)
+
+    monkeypatch.setattr(identity, "self_signed", slowly)
+    key = OwnerKey.create()
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(lambda _: key.certificate(), range(8)))
+    assert len(made) == 1
     assert key.pem().splitlines()[1].decode() not in repr(key)

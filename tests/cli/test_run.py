@@ -21,14 +21,19 @@ def shell(tmp_path):
 
 
 def test_standard_output_is_the_workloads_alone(shell):
-    done = shell("run", "--on", "local", "--", "sh", "-c", "echo out; echo err >&2; exit 3")
+    done = shell("run", "--on", "local", "--", "sh", "-c", "echo out; echo spoken-aside >&2; exit 3")
     assert (done.returncode, done.stdout) == (3, b"out\n")
     told = done.stderr.decode()
     for part in ("SIMULATED", "isolation", "policy local", "lease", "admission: accepted", "channel", "sent",
-                 "start: accepted", "err", "exit", "receipt", "assay receipt verify", "released",
+                 "start: accepted", "spoken-aside", "exit", "receipt", "assay receipt verify", "released",
                  "assay audit export"):  # fmt: skip
         assert part in told
-    assert told.index("admission") < told.index("sent") < told.index("start: accepted") < told.index("err")
+    assert (
+        told.index("admission")
+        < told.index("sent")
+        < told.index("start: accepted")
+        < told.index("spoken-aside")
+    )
     assert "\x1b" not in told
     assert max(map(len, (line for line in told.splitlines() if "assay receipt verify" not in line))) <= 80
     assert shell.json("lease", "list")["leases"] == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -30,13 +31,14 @@ class OwnerKey:
         spki: SubjectPublicKeyInfo DER of the public key, 91 bytes.
     """
 
-    __slots__ = ("_certificate", "_key", "spki")
+    __slots__ = ("_certificate", "_certifying", "_key", "spki")
 
     def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
         if not isinstance(key.curve, ec.SECP256R1):
             raise ChannelError("channel.owner.malformed", "An owner's key must be on the curve P-256.")
         self._key = key
         self._certificate = b""
+        self._certifying = threading.Lock()
         self.spki = identity.spki_of(key.public_key())
 
     def __repr__(self) -> str:
@@ -111,9 +113,10 @@ class OwnerKey:
 
     def certificate(self) -> bytes:
         """Return the self-signed certificate of the key, DER; the same bytes for the life of this object."""
-        if not self._certificate:
-            self._certificate = identity.self_signed(self._key, "assay owner")
-        return self._certificate
+        with self._certifying:  # a HELLO and its handshake must show one certificate
+            if not self._certificate:
+                self._certificate = identity.self_signed(self._key, "assay owner")
+            return self._certificate
 
 
 def verify_signature(spki: bytes, signature: bytes, data: bytes) -> bool:
