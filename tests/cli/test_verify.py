@@ -306,9 +306,45 @@ def test_files_that_cannot_be_read_are_usage_errors(capsys, tmp_path):
         (pipe, "cli.file.special"),
         (large, "cli.file.too_large"),
         ("/dev/zero", "cli.file.special"),
+        ("/proc/self/mem", "cli.file.unreadable"),
     ):
         answer, _, err = said(capsys, "verify", path, *UNCHECKED)
         assert (answer, code in err) == (2, True), path
+
+
+def test_an_empty_file_is_called_empty(capsys, tmp_path):
+    (tmp_path / "empty").touch()
+    code, out, _ = said(capsys, "verify", tmp_path / "empty", *UNCHECKED)
+    assert code == exit_codes.REFUSED
+    assert "The file is empty." in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--user-data", "aa"], ["--audience", "x"], ["--carrier", "nonce"], ["--event-log", __file__]],
+    ids=lambda words: words[0],
+)
+def test_an_option_that_nothing_is_compared_with_is_a_usage_error(capsys, tmp_path, words):
+    assert said(capsys, "simulate", "snp", "--out", tmp_path / "snp")[0] == exit_codes.OK
+    asked = ["--policy", tmp_path / "snp/policy.toml", "--roots", tmp_path / "snp/root.pem", *UNCHECKED]
+    report = tmp_path / "snp/report.bin"
+    assert said(capsys, "verify", report, *asked)[0] == exit_codes.NOT_BOUND
+    code, out, err = said(capsys, "verify", report, *asked, *words)
+    assert (code, out) == (exit_codes.USAGE, "")
+    assert "alone; this is of snp. [cli.verify.unused]" in err
+    # What is refused anyway is refused for its own reason.
+    assert said(capsys, "verify", report, *UNCHECKED, *words)[0] == exit_codes.REFUSED
+
+
+def test_a_file_that_vouches_for_nothing_is_said_not_to_fit(capsys, tmp_path):
+    (tmp_path / "noise").write_bytes(b"noise")
+    assert said(capsys, "simulate", "snp", "--out", tmp_path / "snp")[0] == exit_codes.OK
+    report = tmp_path / "report"
+    report.write_bytes((tmp_path / "snp/report.bin").read_bytes()[:1184])
+    _, found = results(capsys, "verify", report, *UNCHECKED, "--endorsements", tmp_path / "noise")
+    assert found[0]["missing"][0]["why"] == (
+        "There is no certificate of the VCEK; the file that was given does not fit."
+    )
 
 
 def test_a_file_name_is_escaped(capsys, tmp_path):

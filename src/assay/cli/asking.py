@@ -153,8 +153,7 @@ class Question:
         given = Given(self.roots, self.now, self.asked.of(form), self.facts, self.terms)
         found = form.endorse(self.materials, evidence, given)
         wanted = any(need.kind != "binding" for need in evidence.needs)
-        note = f"none of the {len(self.materials.files)} files fits" if wanted and found is None else ""
-        return found, note
+        return found, _in_vain(len(self.materials.files)) if wanted and found is None else ""
 
     def _choose_collateral(self, needs: Iterable[Need]) -> tuple[Collateral | None, str]:
         from assay.verification.collateral import choose, read_bundle
@@ -168,7 +167,7 @@ class Question:
             return None, ""
         found = choose(files, need.key, self.now)
         if found is None:
-            return None, f"none of the {len(files)} files of the directory fits"
+            return None, _in_vain(len(files))
         window = found.tcb_info.window
         return found.collateral, (
             f"{escape(found.name, limit=80)} fits; it holds from {window.start:%Y-%m-%d} to"
@@ -193,6 +192,10 @@ class Question:
             )
         if result.platform == "tdx" and not result.passed("tdx.rtmr1"):
             yield from missing_image(result, log)
+
+
+def _in_vain(files: int) -> str:
+    return "the file that was given does not fit" if files == 1 else f"none of the {files} files given fits"
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ def missing_endorsement(alike: Sequence[Need], note: str) -> Missing:
     what = f"{_NAMES.get(kind, kind)} ({shown})" if shown else _NAMES.get(kind, kind)
     why = escape(alike[0].reason, limit=300)
     action = _HOW_TO_GET if kind in _PUBLISHED else _HOW_TO_GIVE.get(kind, "")
-    return Missing(what, f"{why} ({note})." if note else why, action)
+    return Missing(what, f"{why.rstrip('.')}; {note}." if note else why, action)
 
 
 def _selected(need: Need) -> str:

@@ -44,6 +44,9 @@ def read_file(path: Path, *, limit: int) -> bytes:
             raise UsageError("cli.file.special", f"{shown} is no regular file.")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(limit + 1)
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise UsageError("cli.file.unreadable", f"{shown} cannot be read: {why}.") from None
     finally:
         os.close(descriptor)
     if len(data) > limit:

@@ -259,11 +259,11 @@ def _log_fields(result: AttestationResult, columns: int) -> Iterator[str]:
     found: dict[str, Any] = ready(log.claims)
     for repeated in ("system", "report_data"):
         found.pop(repeated, None)
-    counted = {name: found.pop(name) for name in ("events", "app_events") if name in found}
+    for name in ("events", "app_events"):
+        if name in found:
+            found[name] = len(found.pop(name))
     yield from heading("What its event log says")
     yield from claim_lines(found, columns)
-    for name, entries in counted.items():
-        yield f"{_INDENT}{name}: {len(entries)}"
 
 
 def _tcb_claims(result: AttestationResult) -> TcbClaims | None:

@@ -10,7 +10,7 @@ import click
 
 from assay.cli import exit_codes
 from assay.cli.output import emit, emit_json, escape
-from assay.errors import AssayError
+from assay.errors import AssayError, UsageError
 
 if TYPE_CHECKING:
     from assay.cli.asking import Answer, Question
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "assay/verify/v1"
 _SEVERITY: Final = (exit_codes.OK, exit_codes.NOT_BOUND, exit_codes.REFUSED)
+_READ_FOR: Final = {
+    "event_log": ("--event-log", ("tdx",)),
+    "user_data": ("--user-data", ("azure-snp", "azure-tdx")),
+    "audience": ("--audience", ("confidential-space",)),
+    "carrier": ("--carrier nonce", ("nitro", "nitro-tpm")),
+}
 
 
 @click.command()
@@ -122,12 +128,15 @@ def verify(files: tuple[Path, ...], *, as_json: bool, cached: bool, **typed: Any
     if cached:
         question = _with_cache(question, contents)
     found = [_judge(question, path, data) for path, data in contents]
+    code = max((_code(answer) for _, answer in found), key=_SEVERITY.index)
+    if code != exit_codes.REFUSED:
+        _demand_use({**typed, "carrier": typed["carrier"] == "nonce"}, [answer for _, answer in found])
     if as_json:
         emit_json({"schema": SCHEMA, "results": [_json(path, answer) for path, answer in found]})
     else:
         for index, (path, answer) in enumerate(found):
             emit("\n".join([""] * bool(index) + _lines(path, answer)))
-    return max((_code(answer) for _, answer in found), key=_SEVERITY.index)
+    return code
 
 
 def _question(
@@ -197,6 +206,28 @@ def _judge(question: Question, path: Path, data: bytes) -> tuple[Path, Found]:
         return path, (bundle.form, judge(question, bundle))
     except (EvidenceError, ReferenceValueError) as error:
         return path, error
+
+
+def _demand_use(typed: dict[str, Any], found: list[Found]) -> None:
+    """Refuse an option that no accepted evidence is compared with: whoever typed it would think it held."""
+    from assay.cli.asking import Answer
+
+    platforms: set[str] = set()
+    for each in found:
+        if not isinstance(each, AssayError):
+            answer = each[1]
+            results = (
+                [answer.result] if isinstance(answer, Answer) else [p.result for p in answer.result.pieces]
+            )
+            platforms.update(result.platform for result in results)
+    for name, (option, read_for) in _READ_FOR.items():
+        if typed[name] and platforms and platforms.isdisjoint(read_for):
+            raise UsageError(
+                "cli.verify.unused",
+                f"{option} is compared with evidence of {' and '.join(read_for)} alone; this is of"
+                f" {', '.join(sorted(platforms))}.",
+                action=f"Leave {option} out.",
+            )
 
 
 def _code(found: Found) -> int:

@@ -57,6 +57,8 @@ def open_bundle(data: bytes) -> Bundle:
             "verification.evidence.oversized",
             f"The file has {len(data)} bytes; evidence has at most {MAX_EVIDENCE_BYTES}.",
         )
+    if not data:
+        raise unrecognised("The file is empty.")
     found = _named(_open(data, MAX_DEPTH))
     form = found[0].form if len(found) == 1 else f"{len(found)} pieces of evidence in {len(data)} bytes"
     return Bundle(form, found)
