@@ -52,6 +52,34 @@ class Holder(Generic[KindT]):
 
 
 @record
+class Wide(Generic[KindT]):
+    """With as many fields as are filled in another way."""
+
+    a: int
+    b: int
+    c: int
+    d: int
+    e: int
+    f: int = 6
+    log: list[int] = field(default_factory=list)
+    held: KindT | None = None
+    total: int = field(init=False, repr=False, compare=False, default=0)
+
+    def __post_init__(self) -> None:
+        assert type(self) in (Wide, Wider, WidePlain)
+        object.__setattr__(self, "total", self.a + self.f)
+
+
+@record
+class Wider(Wide[str]):
+    w: int = 0
+
+
+class WidePlain(Wide[str]):
+    __slots__ = ()
+
+
+@record
 class Chosen:  # noqa: PLW1641 - the hash is what the decorator adds
     x: int
 
@@ -103,6 +131,22 @@ def test_what_a_class_says_itself_stands() -> None:
     assert Chosen(1) == Chosen(2)
     assert repr(Chosen(1)) == "chosen"
     assert isinstance(hash(Chosen(1)), int)
+
+
+@pytest.mark.parametrize("kind", [Wide, Wider, WidePlain])
+def test_a_record_with_many_fields_is_one_like_others(kind: type[Wide[str]]) -> None:
+    for _ in range(2):  # the constructor that compiles, then the compiled one
+        found: Any = kind(1, 2, 3, d=4, e=5, held="x")
+        assert type(found) is kind
+        assert (found.a, found.b, found.c, found.d, found.e, found.f) == (1, 2, 3, 4, 5, 6)
+        assert (found.log, found.held, found.total) == ([], "x", 7)
+        assert found.log is not kind(1, 2, 3, 4, 5).log
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(found, "a", 2)  # noqa: B010
+        assert not hasattr(found, "__dict__")
+        assert found == copy.copy(found) == copy.deepcopy(found)
+    with pytest.raises(TypeError, match="missing 4 required positional arguments"):
+        kind(1)  # type: ignore[call-arg]
 
 
 def test_representation_of_a_record_that_holds_itself_ends() -> None:

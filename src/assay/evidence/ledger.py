@@ -8,13 +8,14 @@ A format declares its checks as ``CheckSpec`` constants, in the order in which t
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import EvidenceError
 from assay.evidence.records import record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 
 class Outcome(StrEnum):
@@ -121,6 +122,23 @@ class CheckFailedError(EvidenceError):
     """Stops a verification at the check that failed; the ledger already holds it."""
 
 
+_Picker = tuple["Sequence[CheckSpec]", "Callable[[Mapping[CheckSpec, Check]], tuple[Check, ...]]"]
+
+# What takes the outcomes of a format's checks out of a ledger's, in their order, made once for each list of
+# checks. The key is the list's identity, which the entry keeps alive; formats have a fixed number of lists.
+_PICKERS: Final[dict[int, _Picker]] = {}
+_MOST_PICKERS: Final = 256
+
+
+def _picker(specs: Sequence[CheckSpec]) -> _Picker:
+    if len(specs) < 2:  # itemgetter gives a lone outcome without a tuple around it
+        return specs, lambda found: tuple(map(found.__getitem__, specs))
+    made: _Picker = (specs, itemgetter(*specs))
+    if len(_PICKERS) < _MOST_PICKERS and type(specs) is tuple:
+        _PICKERS[id(specs)] = made
+    return made
+
+
 class LedgerBuilder:
     """Records the outcome of each declared check exactly once.
 
@@ -134,7 +152,8 @@ class LedgerBuilder:
         self._specs = specs
         self._found: dict[CheckSpec, Check] = {}
 
-    def _record(self, check: Check) -> None:
+    def record(self, check: Check) -> None:
+        """Record one outcome that was established elsewhere."""
         spec = check.spec
         if spec in self._found:
             raise AssertionError(f"check {spec.id} was recorded twice")
@@ -167,7 +186,7 @@ class LedgerBuilder:
 
     def failed(self, spec: CheckSpec, code: str, reason: str) -> None:
         """Record a failure and carry on with the checks that do not rest on it."""
-        self._record(Check(spec, Outcome.FAILED, code, reason))
+        self.record(Check(spec, Outcome.FAILED, code, reason))
 
     def fail(self, spec: CheckSpec, code: str, reason: str) -> CheckFailedError:
         """Record a failure that ends the verification: ``raise ledger.fail(...)``."""
@@ -176,20 +195,23 @@ class LedgerBuilder:
 
     def not_applicable(self, spec: CheckSpec, reason: str) -> None:
         """Record that the check has no meaning for this evidence, and why."""
-        self._record(Check(spec, Outcome.NOT_APPLICABLE, "", reason))
+        self.record(Check(spec, Outcome.NOT_APPLICABLE, "", reason))
 
     def not_checked(self, spec: CheckSpec, code: str, reason: str) -> None:
         """Record that the check could not be made, and what is missing."""
-        self._record(Check(spec, Outcome.NOT_CHECKED, code, reason))
+        self.record(Check(spec, Outcome.NOT_CHECKED, code, reason))
 
     def __contains__(self, spec: CheckSpec) -> bool:
         return spec in self._found
 
     def close(self) -> Ledger:
         """Return the ledger; every declared check that has no outcome becomes ``not_checked``."""
-        found = self._found
-        if len(found) == len(self._specs):
-            return Ledger(tuple(map(found.__getitem__, self._specs)))
+        found, specs = self._found, self._specs
+        if len(found) == len(specs):
+            picker = _PICKERS.get(id(specs))
+            if picker is None or picker[0] is not specs:
+                picker = _picker(specs)
+            return Ledger(picker[1](found))
         stopper = next((check for check in found.values() if check.outcome is Outcome.FAILED), None)
         reason = f"not reached: {stopper.spec.id} failed" if stopper else "not reached"
         return Ledger(
