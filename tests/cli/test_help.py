@@ -20,6 +20,12 @@ def test_every_verb_of_the_table_is_a_command_with_help():
         assert command.get_short_help_str(limit=200)
 
 
+@pytest.mark.parametrize("name", [verb.name for verb in entry.VERBS])
+def test_the_help_of_a_group_says_what_each_verb_does_in_a_whole_sentence(capsys, name):
+    assert entry.main([name, "--help"]) == 0
+    assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
+
+
 def test_the_list_of_verbs_follows_the_table(capsys):
     assert entry.main(["--help"]) == 0
     shown = capsys.readouterr().out

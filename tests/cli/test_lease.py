@@ -75,6 +75,7 @@ def test_what_does_not_fit_is_said(shell):
 
 def test_cleanup(shell):
     assert b"nothing is left" in shell("cleanup").stdout
+    assert shell("lease", "list").stdout == b"There are no leases.\n"
     found = shell.json("cleanup", "--dry-run")
     assert found == {"schema": "assay/cleanup/v1", "leases": [], "keys": [], "foreign": [], "problems": []}
 

@@ -155,7 +155,7 @@ def test_values_are_signed_kept_and_listed(here, capsys):
     refused(capsys, "cli.file.unwritable", *SNP, "--out", "absent/one.json", code=2)
     signed(capsys, 2, "web2.json", "one.json", "two.json")
     signed(capsys, 1, "web1.json")
-    assert answered(capsys, "reference", "list").out.split() == ["name", "version", "platform", "expires"]
+    assert answered(capsys, "reference", "list").out == "There are no manifests.\n"
     answered(capsys, "reference", "put", "web2.json", "--trust", "key.pub")
     refused(capsys, "reference.manifest.rollback", "reference", "put", "web1.json", "--trust", "key.pub")
     kept = json.loads(answered(capsys, "reference", "list", "--json").out)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli import exit_codes
+from assay.cli.groups import VerbsBelow
 from assay.cli.output import emit, emit_json, escape, progress, style
 from assay.errors import AuditError, UsageError
 
@@ -24,7 +25,7 @@ _ATTACHED = ("receipt", "evidence", "collateral", "record")
 """Facts whose digests are taken along. A manifest is not: it has the command line in it."""
 
 
-@click.group()
+@click.group(cls=VerbsBelow)
 def audit() -> None:
     """Export the log; verify an export offline."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from assay.cli import exit_codes
+from assay.cli.groups import VerbsBelow
 from assay.cli.output import emit, emit_json, escape
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 MAX_CA_BYTES: Final = 1 << 20
 
 
-@click.group()
+@click.group(cls=VerbsBelow)
 def endorsements() -> None:
     """Fetch what vouches for hardware, bundle it for machines without a network, see what expires."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.cli import exit_codes
+from assay.cli.groups import VerbsBelow
 from assay.cli.job import machine_options
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _NAME = click.argument("name", metavar="ID|SLUG")
 _VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Show every check.")
 
 
-@click.group()
+@click.group(cls=VerbsBelow)
 def lease() -> None:
     """See, keep, come back to and end leases."""
 
@@ -91,6 +92,8 @@ def list_(*, everything: bool, limit: int, as_json: bool) -> int:
             for one in found
         ]
         emit(table(("SLUG", "ID", "STATE", "ON", "ENDS"), rows))
+    else:
+        emit("There are no leases.")
     return exit_codes.OK
 
 

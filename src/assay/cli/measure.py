@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from assay.cli.groups import VerbsBelow
 from assay.cli.output import emit, emit_json, escape, progress, table
 from assay.errors import UsageError
 
@@ -42,7 +43,7 @@ def _output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-@click.group()
+@click.group(cls=VerbsBelow)
 def measure() -> None:
     """Compute Reference Values from what you build.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.cli import exit_codes
+from assay.cli.groups import VerbsBelow
 from assay.cli.output import emit, emit_json, escape, style
 from assay.errors import LeaseError, UsageError
 
@@ -22,7 +23,7 @@ _FILE = click.argument("file", type=click.Path(path_type=Path))
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 
 
-@click.group()
+@click.group(cls=VerbsBelow)
 def receipt() -> None:
     """Show and verify receipts."""
 

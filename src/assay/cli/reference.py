@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from assay.cli.groups import VerbsBelow
 from assay.cli.measure import FILE, write_new
 from assay.cli.output import emit, emit_json, escape, progress, table
 from assay.cli.reading import read_file
@@ -30,7 +31,7 @@ MAX_KEPT = 1024
 _LONGEST_DAYS = 3650
 
 
-@click.group()
+@click.group(cls=VerbsBelow)
 def reference() -> None:
     """Sign, keep and compare Reference Values."""
 
@@ -98,7 +99,7 @@ def list_kept(*, as_json: bool) -> None:
         )
         for each in kept
     ]
-    emit(table(("name", "version", "platform", "expires"), rows))
+    emit(table(("name", "version", "platform", "expires"), rows) if rows else "There are no manifests.")
 
 
 def _kept(path: Path, now: datetime) -> dict[str, str | int | bool]:
