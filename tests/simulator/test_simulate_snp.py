@@ -69,5 +69,6 @@ def test_what_cannot_be_made_is_said(capsys, tmp_path):
         (("--version", "6"), "cli.simulate.version"),
     ):
         code, _, err = said(capsys, "simulate", "snp", "--out", tmp_path / "made", *words)
-        assert code != exit_codes.OK
+        assert code == exit_codes.USAGE
         assert expected in err
+        assert not (tmp_path / "made").exists()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assay.cli.output import emit, emit_json, progress, table
+from assay.cli.output import emit, emit_json, escape, progress, table
 from assay.cli.simulations import Order, platforms, simulation_of
-from assay.errors import UsageError
+from assay.errors import SimulatorError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,9 +65,9 @@ def simulate(
         known = ", ".join(str(each) for each in simulation.versions) or "none that could be chosen"
         raise UsageError("cli.simulate.version", f"The versions of {platform} are {known}.")
     expected = _report_data(report_data)
-    target = _directory(out)
+    _demand_empty(out)
     installation, whose = _installation(throw_away=throw_away)
-    made = _write(target, platform, simulation, Order(installation, version, attack, expected, _now()), whose)
+    made = _write(out, platform, simulation, Order(installation, version, attack, expected, _now()), whose)
     if as_json:
         emit_json(made)
         return 0
@@ -113,16 +113,20 @@ def _report_data(text: str | None) -> bytes:
     return data
 
 
-def _directory(out: Path) -> Path:
+def _demand_empty(out: Path) -> None:
     try:
-        out.mkdir(parents=True, exist_ok=True)
         if any(out.iterdir()):
-            raise UsageError("cli.simulate.not_empty", "The directory is not empty; nothing was written.")
+            raise UsageError(
+                "cli.simulate.not_empty", f"{escape(str(out), limit=300)} is not empty; nothing was written."
+            )
+    except FileNotFoundError:
+        pass
     except OSError as error:
-        raise UsageError(
-            "cli.simulate.directory", f"The directory cannot be used: {error.strerror}."
-        ) from error
-    return out
+        raise _unusable(error) from None
+
+
+def _unusable(error: OSError) -> UsageError:
+    return UsageError("cli.simulate.directory", f"The directory cannot be used: {error.strerror}.")
 
 
 def _installation(*, throw_away: bool) -> tuple[Installation, str]:
@@ -141,7 +145,10 @@ def _installation(*, throw_away: bool) -> tuple[Installation, str]:
 
 def _write(target: Path, platform: str, simulation: Simulation, order: Order, whose: str) -> dict[str, Any]:
     """Make everything, write its files, and return what was made."""
-    made = simulation.make(order)
+    try:
+        made = simulation.make(order)
+    except SimulatorError as error:  # for an attack that does not exist, or not there
+        raise UsageError(error.code, error.message, action=error.action) from None
     wrong = next((entry for entry in simulation.attacks if entry.name == order.attack), None)
     command = ["assay", "verify", str(target / made.name), "--policy", str(target / "policy.toml")]
     files = {made.name: made.evidence, "policy.toml": _policy(platform, made).encode()}
@@ -149,11 +156,15 @@ def _write(target: Path, platform: str, simulation: Simulation, order: Order, wh
     command += made.options
     at = order.now.isoformat(timespec="seconds")
     files["README.txt"] = _readme(simulation, made, wrong, whose, at, command).encode()
-    for name, content in files.items():
-        path = target / name
-        path.parent.mkdir(exist_ok=True)
-        with path.open("xb") as file:
-            file.write(content)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            path = target / name
+            path.parent.mkdir(exist_ok=True)
+            with path.open("xb") as file:
+                file.write(content)
+    except OSError as error:
+        raise _unusable(error) from None
     return {
         "directory": str(target),
         "platform": platform,
