@@ -52,7 +52,8 @@ NONCE_BYTES: Final = range(8, 89)
 _RSA: Final = frozenset({KeyKind.RSA})
 _SHA256: Final = frozenset({SignatureAlgorithm.RSA_PKCS1_SHA256})
 _NOTHING: Final[dict[str, Any]] = {}
-_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}").fullmatch
+_MOST: Final = read.MAX_ITEMS
 
 
 def _position(title: str, *, authority: bool) -> Position:
@@ -155,7 +156,7 @@ def _audience(ledger: LedgerBuilder, claims: Mapping[str, Any], expected: str | 
         )
     if isinstance(expected, Unchecked):
         reason = f"one text; left to the policy: {expected.reason}"
-        ledger.extend((Check(spec, Outcome.PASSED, "", reason),))
+        ledger.record(Check(spec, Outcome.PASSED, "", reason))
     elif found == expected:
         ledger.passed(spec)
     else:
@@ -180,16 +181,16 @@ def _claims(opened: Opened, nonces: tuple[str, ...], slot: int | None) -> Confid
     claims, named = opened.claims, opened.registered
     get = claims.get
     modules, tdx = get("submods", _NOTHING), get("tdx", _NOTHING)
-    if not (type(modules) is type(tdx) is dict) or len(modules) > read.MAX_ITEMS or len(tdx) > read.MAX_ITEMS:
+    if not (type(modules) is type(tdx) is dict) or len(modules) > _MOST or len(tdx) > _MOST:
         raise JoseError("jose.claims", "Claim submods or tdx is no object.")
     space, container = modules.get("confidential_space", _NOTHING), modules.get("container", _NOTHING)
     gce, gpu = modules.get("gce", _NOTHING), modules.get("nvidia_gpu", _NOTHING)
-    if not (type(space) is type(container) is type(gce) is type(gpu) is dict) or (
-        max(len(space), len(container), len(gce), len(gpu)) > read.MAX_ITEMS
+    if not (type(space) is type(container) is type(gce) is type(gpu) is dict) or not (
+        len(space) <= _MOST and len(container) <= _MOST and len(gce) <= _MOST and len(gpu) <= _MOST
     ):
         raise JoseError("jose.claims", "A claim of submods is no object.")
     monitoring = space.get("monitoring_enabled", _NOTHING)
-    if type(monitoring) is not dict or len(monitoring) > read.MAX_ITEMS:
+    if type(monitoring) is not dict or len(monitoring) > _MOST:
         raise JoseError("jose.claims", "Claim monitoring_enabled is no object.")
     status, hardware, profile = get("dbgstat", ""), get("hwmodel", ""), get("eat_profile", "")
     tcb_status, tcb_date = tdx.get("gcp_attester_tcb_status", ""), tdx.get("gcp_attester_tcb_date", "")
@@ -250,7 +251,7 @@ def _container(found: Mapping[str, Any]) -> ContainerClaims:
     image_id, restart_policy = get("image_id", ""), get("restart_policy", "")
     if not (type(reference) is type(digest) is type(image_id) is type(restart_policy) is str):
         raise JoseError("jose.claims", "A claim of the container's image is no text.")
-    if not reference or not _DIGEST.fullmatch(digest):
+    if not reference or not _DIGEST(digest):
         raise JoseError(
             "jose.claims", "Claim image_digest is no SHA-256 digest, or image_reference is empty."
         )
@@ -268,11 +269,7 @@ def _container(found: Mapping[str, Any]) -> ContainerClaims:
 
 
 def _signatures(items: Any) -> tuple[ImageSignature, ...]:
-    if (
-        type(items) is not list
-        or len(items) > read.MAX_ITEMS
-        or any(type(item) is not dict for item in items)
-    ):
+    if type(items) is not list or len(items) > _MOST or any(type(item) is not dict for item in items):
         raise JoseError("jose.claims", "Claim image_signatures is no array of signatures.")
     return tuple(
         ImageSignature(read.text(item, "key_id"), read.text(item, "signature_algorithm")) for item in items

@@ -137,7 +137,7 @@ def parse(data: bytes, *, max_bytes: int) -> Any:
 
 def parse_object(data: bytes, *, max_bytes: int) -> dict[str, Any]:
     """Return the members of the one JSON object that ``data`` is; other values are ``json.type``."""
-    value = parse(data, max_bytes=max_bytes)
+    value = _bounded(data, _text(data, max_bytes))
     if type(value) is not dict:
         raise JsonError("json.type", "A JSON document is not an object.")
     return value

@@ -6,7 +6,7 @@ the way around one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -96,13 +96,13 @@ def verify_fitting(
     try:
         if size == 0:
             # An algorithm of size 0 is RSA's, and each of those has its padding.
-            cast("rsa.RSAPublicKey", key).verify(signature, signed, algorithm.padding, digest)  # type: ignore[arg-type]
+            key.verify(signature, signed, algorithm.padding, digest)  # type: ignore[call-arg, arg-type]
         else:
             if len(signature) != 2 * size:
                 return False
             r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
             raw = encode_dss_signature(r, s)
-            cast("ec.EllipticCurvePublicKey", key).verify(raw, signed, ec.ECDSA(digest))
+            key.verify(raw, signed, ec.ECDSA(digest))  # type: ignore[call-arg, arg-type]
     except InvalidSignature:
         return False
     return True

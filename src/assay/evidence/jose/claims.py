@@ -111,13 +111,13 @@ def text(claims: Mapping[str, Any], name: str, default: Any = _MISSING) -> Any:
         JoseError: ``jose.claims``.
     """
     found = claims.get(name, default)
-    if type(found) is not str:
-        if found is default and default is not _MISSING:
+    if type(found) is str:
+        if len(found) <= MAX_TEXT:
             return found
-        raise JoseError("jose.claims", f"Claim {name} is missing, or no text.")
-    if len(found) > MAX_TEXT:
         raise JoseError("jose.claims", f"Claim {name} is longer than {MAX_TEXT} characters.")
-    return found
+    if found is default and default is not _MISSING:
+        return found
+    raise JoseError("jose.claims", f"Claim {name} is missing, or no text.")
 
 
 def flag(claims: Mapping[str, Any], name: str, *, default: bool | None = None) -> bool | None:

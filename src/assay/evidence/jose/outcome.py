@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from datetime import UTC
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 ClaimsT = TypeVar("ClaimsT")
 
 _BINDING_NEED: Final = Need("binding", {}, "What the token must carry to belong to this session.")
-_NEVER: Final = b""
+_NONE: Final = b"-"  # where nothing is expected
 
 
 def demand_call(evidence: bytes, now: datetime, binding: Binding) -> None:
@@ -40,14 +41,17 @@ def demand_call(evidence: bytes, now: datetime, binding: Binding) -> None:
         EvidenceError: ``evidence.call.time`` for a naive ``now``, ``evidence.call.type`` when token or
             expectation are no ``bytes``, ``evidence.call.nonce`` for an empty expectation.
     """
-    if now.utcoffset() is None:
+    if now.tzinfo is not UTC and now.utcoffset() is None:
         raise EvidenceError("evidence.call.time", "The time of a verification needs a time zone.")
-    if not isinstance(binding, (Expected, Unchecked)):
+    if isinstance(binding, Expected):
+        expected = binding.value
+    elif isinstance(binding, Unchecked):
+        expected = _NONE
+    else:
         raise EvidenceError("evidence.call.type", "A binding is expected or, with a reason, unchecked.")
-    expected = binding.value if isinstance(binding, Expected) else _NEVER
     if type(evidence) is not bytes or type(expected) is not bytes:
         raise EvidenceError("evidence.call.type", "A token and what is expected are bytes, and nothing else.")
-    if isinstance(binding, Expected) and not binding.value:
+    if not expected:
         raise EvidenceError("evidence.call.nonce", "An empty nonce is expected: it would bind nothing.")
 
 
@@ -66,7 +70,7 @@ def bind(ledger: LedgerBuilder, spec: CheckSpec, slots: Sequence[bytes], binding
     expected = binding.value
     for index, slot in enumerate(slots):
         if hmac.compare_digest(slot, expected):
-            ledger.extend((_held(spec, index, len(slots)),))
+            ledger.record(_held(spec, index, len(slots)))
             return index
     code = f"{spec.id}.mismatch" if slots else f"{spec.id}.absent"
     ledger.failed(spec, code, "The token does not carry the expected value.")

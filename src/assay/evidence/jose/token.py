@@ -193,7 +193,7 @@ def open_token(ledger: LedgerBuilder, token: bytes, profile: TokenProfile, given
         raise ledger.fail(specs.claims, f"{specs.claims.id}.{error.code}", error.message) from None
     _issuer(ledger, named, profile, given)
     _times(ledger, named, specs, given)
-    ledger.adopt(_late(specs, given.limits))
+    ledger.adopt(given.limits.stated.get(specs.issued) or _late(specs, given.limits))
     return Opened(signer, claims, named, digest)
 
 
@@ -365,12 +365,9 @@ def stated_limits(specs: TokenSpecs, limits: TokenLimits) -> tuple[Check, Check]
 
 
 def _late(specs: TokenSpecs, limits: TokenLimits) -> Mapping[CheckSpec, Check]:
-    """Return the outcomes of signature, issuer and times of a token that passed them all."""
-    found = limits.stated.get(specs.issued)
-    if found is None:
-        skew, age = limits.reasons
-        found = {spec: spec.passed for spec in (specs.signature, specs.issuer, specs.expiry)}
-        found[specs.issued] = Check(specs.issued, Outcome.PASSED, "", skew)
-        found[specs.age] = Check(specs.age, Outcome.PASSED, "", age)
-        limits.stated[specs.issued] = found
-    return found
+    """Return the outcomes of signature, issuer and times of a token that passed them all, and keep them."""
+    skew, age = limits.reasons
+    found = {spec: spec.passed for spec in (specs.signature, specs.issuer, specs.expiry)}
+    found[specs.issued] = Check(specs.issued, Outcome.PASSED, "", skew)
+    found[specs.age] = Check(specs.age, Outcome.PASSED, "", age)
+    return limits.stated.setdefault(specs.issued, found)

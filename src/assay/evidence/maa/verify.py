@@ -110,18 +110,19 @@ def _judged(ledger: LedgerBuilder, opened: Opened, binding: Binding) -> MaaClaim
         ledger.passed(checks.TYPE)
         reported = names.report_data in isolation
         report_data = read.hexadecimal(isolation, names.report_data, None) if reported else b""
-        nonce = _client_nonce(claims)
+        runtime = read.mapping(claims, "x-ms-runtime")
+        nonce = _client_nonce(runtime)
         slots = _slots(isolation, kind, nonce, report_data)
         slot = bind(ledger, checks.BINDING, slots, binding)
-        found = _claims(opened, names, isolation, report_data, nonce, slot)
+        found = _claims(opened, kind, names, isolation, runtime, report_data, nonce, slot)
     except JoseError as error:
         raise ledger.fail(checks.CLAIMS, f"{checks.CLAIMS.id}.{error.code}", error.message) from None
     ledger.passed(checks.CLAIMS)
     return found
 
 
-def _client_nonce(claims: Mapping[str, Any]) -> bytes | None:
-    payload = read.mapping(read.mapping(claims, "x-ms-runtime"), "client-payload")
+def _client_nonce(runtime: Mapping[str, Any]) -> bytes | None:
+    payload = read.mapping(runtime, "client-payload")
     if "nonce" not in payload:
         return None
     return decode_standard(read.text(payload, "nonce").encode("utf-8", "replace"))
@@ -144,8 +145,10 @@ def _slots(isolation: Mapping[str, Any], kind: str, nonce: bytes | None, report_
 
 def _claims(
     opened: Opened,
+    kind: str,
     names: _Names,
     isolation: Mapping[str, Any],
+    runtime: Mapping[str, Any],
     report_data: bytes,
     nonce: bytes | None,
     slot: int | None,
@@ -159,7 +162,7 @@ def _claims(
         issued_at,
         issued_at if named.not_before == named.issued_at else read.moment(named.not_before),
         read.moment(named.expires_at),
-        read.text(claims, "x-ms-attestation-type"),
+        kind,
         names.tee,
         # One statement that it is off, and none that it is on.
         not stated or any(stated),
@@ -170,7 +173,7 @@ def _claims(
         report_data,
         nonce,
         slot,
-        MappingProxyType(dict(isolation)),
-        MappingProxyType(dict(read.mapping(claims, "x-ms-runtime"))),
+        MappingProxyType(isolation),
+        MappingProxyType(runtime),
         MappingProxyType(claims),
     )

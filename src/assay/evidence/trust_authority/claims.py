@@ -2,13 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from assay.evidence.records import field, record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
     from datetime import datetime
+
+
+class Measurements(Mapping[str, bytes]):
+    """The claims under a prefix that are lower-case hexadecimal of at least one byte, as bytes.
+
+    Each is decoded when somebody looks at it: a verification needs one of them.
+
+    Args:
+        stated: The claims of the TEE.
+        prefix: What the names begin with, and have no more here.
+    """
+
+    __slots__ = ("_prefix", "_stated")
+
+    def __init__(self, stated: Mapping[str, Any], prefix: str) -> None:
+        self._stated = stated
+        self._prefix = prefix
+
+    def __getitem__(self, name: str) -> bytes:
+        found = _decoded(self._stated.get(self._prefix + name))
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        for name, value in self._stated.items():
+            if name.startswith(self._prefix) and _decoded(value) is not None:
+                yield name.removeprefix(self._prefix)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+def _decoded(value: Any) -> bytes | None:
+    if type(value) is not str:
+        return None
+    try:
+        data = bytes.fromhex(value)
+    except ValueError:
+        return None
+    # Python also reads upper case, and blanks between bytes.
+    return data if data and data.hex() == value else None
 
 
 @record

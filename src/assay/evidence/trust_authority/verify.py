@@ -14,7 +14,7 @@ from assay.evidence.jose.outcome import accepted, bind, demand_call, refused
 from assay.evidence.jose.token import Given, Opened, TokenProfile, open_token
 from assay.evidence.ledger import CheckFailedError, LedgerBuilder
 from assay.evidence.trust_authority import checks
-from assay.evidence.trust_authority.claims import TrustAuthorityClaims
+from assay.evidence.trust_authority.claims import Measurements, TrustAuthorityClaims
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,15 +99,16 @@ def _read(ledger: LedgerBuilder, opened: Opened, binding: Binding) -> TrustAutho
     ledger.passed(checks.TYPE)
     attester, stated = found
     prefix, digest = _ATTESTERS[attester]
-    measurements = _measurements(stated, prefix)
+    measurements = Measurements(stated, prefix)
+    report_data = measurements.get("report_data", b"")
     held = _bytes(stated, "attester_held_data")
-    _report_data(ledger, stated, measurements.get("report_data", b""), held, digest)
+    _report_data(ledger, stated, report_data, held, digest)
     asked = claims.get("eat_nonce")
     nonces = read.texts(claims, "eat_nonce") if type(asked) is list else ()
     if type(asked) is str:
         nonces = (asked,)
     # Report data that hash held data are no carrier of their own: the hash holds the service's nonce too.
-    slots = [held] if held is not None else [measurements.get("report_data", b"")]
+    slots = [held] if held is not None else [report_data]
     slots += [nonce.encode("utf-8", "replace") for nonce in nonces]
     slot = bind(ledger, checks.BINDING, slots, binding)
     flags = [read.flag(stated, prefix + name, default=False) for name in _DEBUG if prefix + name in stated]
@@ -126,7 +127,7 @@ def _read(ledger: LedgerBuilder, opened: Opened, binding: Binding) -> TrustAutho
         read.text(stated, "attester_tcb_status"),
         read.text(stated, "attester_tcb_date", ""),
         read.texts(stated, "attester_advisory_ids"),
-        MappingProxyType(measurements),
+        measurements,
         held,
         nonces,
         slot,
@@ -136,21 +137,6 @@ def _read(ledger: LedgerBuilder, opened: Opened, binding: Binding) -> TrustAutho
     )
     ledger.passed(checks.CLAIMS)
     return result
-
-
-def _measurements(stated: Mapping[str, Any], prefix: str) -> dict[str, bytes]:
-    """Return the claims under a prefix that are lower-case hexadecimal of at least one byte."""
-    found: dict[str, bytes] = {}
-    for name, value in stated.items():
-        if type(value) is str and name.startswith(prefix):
-            try:
-                data = bytes.fromhex(value)
-            except ValueError:
-                continue
-            # Python also reads upper case, and blanks between bytes.
-            if data and data.hex() == value:
-                found[name.removeprefix(prefix)] = data
-    return found
 
 
 def _attester(claims: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
