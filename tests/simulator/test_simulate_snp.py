@@ -70,5 +70,6 @@ def test_what_cannot_be_made_is_said(capsys, tmp_path):
     ):
         code, _, err = said(capsys, "simulate", "snp", "--out", tmp_path / "made", *words)
         assert code == exit_codes.USAGE
+        assert ("assay simulate snp --list" in err) is ("--attack" in words)
         assert expected in err
         assert not (tmp_path / "made").exists()

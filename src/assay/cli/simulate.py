@@ -148,7 +148,8 @@ def _write(target: Path, platform: str, simulation: Simulation, order: Order, wh
     try:
         made = simulation.make(order)
     except SimulatorError as error:  # for an attack that does not exist, or not there
-        raise UsageError(error.code, error.message, action=error.action) from None
+        action = f"List them: assay simulate {platform} --list"
+        raise UsageError(error.code, error.message, action=action) from None
     wrong = next((entry for entry in simulation.attacks if entry.name == order.attack), None)
     command = ["assay", "verify", str(target / made.name), "--policy", str(target / "policy.toml")]
     files = {made.name: made.evidence, "policy.toml": _policy(platform, made).encode()}
