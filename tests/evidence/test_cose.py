@@ -187,7 +187,7 @@ def test_a_parameter_stands_in_one_header_only():
     assert refused(Sign1.parse, message(private("p256"), ES256, unprotected={b"x": 1})) == "cose.headers"
 
 
-@pytest.mark.parametrize("stated", [-999, "ES256", None, True, [], -7.5, 0])
+@pytest.mark.parametrize("stated", [-999, "ES256", None, True, [], -7.5, -7.0, 0])
 def test_an_unknown_algorithm_is_refused(stated):
     data = message(private("p256"), ES256, protected=encode({1: stated}))
     assert refused(verify, data) == "cose.algorithm"
@@ -217,6 +217,54 @@ def test_critical_parameters_must_be_understood():
     for headers in ({2: []}, {2: 100}, {2: None}, {2: [100]}, {2: [[1]]}, {2: [True]}, {2: [b"1"]}):
         assert refused(verify, message(key, ES256, headers=headers), understood={100}) == "cose.critical"
     assert refused(verify, message(key, ES256, unprotected={2: [1]})) == "cose.critical"
+
+
+def test_which_parameters_every_reader_understands():
+    """Algorithm, content type and key id (RFC 9052 section 3.1); any other one only where it is named."""
+    key = private("p256")
+    common = {2: [1, 3, 4], 3: "text/plain", 4: b"11"}
+    assert verify(message(key, ES256, headers=common)) is ES256
+    for label in (0, 2, 5, 6):
+        data = message(key, ES256, headers={label: [label], 2: [label]})
+        assert refused(verify, data) == "cose.critical"
+
+
+def test_how_long_a_message_and_its_header_may_be():
+    empty = encode([b"", {}, bytes(1 << 17), b""])
+    room = (1 << 20) - len(empty) + (1 << 17)
+    whole = encode([b"", {}, bytes(room), b""])
+    assert len(whole) == 1 << 20
+    assert Sign1.parse(whole).payload == bytes(room)
+    assert refused(Sign1.parse, encode([b"", {}, bytes(room + 1), b""])) == "cose.layout"
+    for size, accepted in ((16384, True), (16385, False)):
+        protected = encode({4: bytes(size - 5)})
+        assert len(protected) == size
+        data = encode([protected, {}, b"", b""])
+        if accepted:
+            assert Sign1.parse(data).headers == {4: bytes(size - 5)}
+        else:
+            assert refused(Sign1.parse, data) == "cose.headers"
+
+
+def nested(depth: int):
+    return [nested(depth - 1)] if depth else 0
+
+
+def test_how_deep_and_how_full_a_header_may_be():
+    def protected(value):
+        return encode([encode({4: value}), {}, b"", b""])
+
+    def unprotected(value):
+        return encode([b"", {4: value}, b"", b""])
+
+    assert Sign1.parse(protected(nested(7))).headers == {4: nested(7)}
+    assert refused(Sign1.parse, protected(nested(8))) == "cose.headers"
+    assert Sign1.parse(protected([0] * 253)).headers == {4: [0] * 253}
+    assert refused(Sign1.parse, protected([0] * 254)) == "cose.headers"
+    assert Sign1.parse(unprotected(nested(6))).unprotected == {4: nested(6)}
+    assert refused(Sign1.parse, unprotected(nested(7))) == "cose.layout"
+    assert Sign1.parse(unprotected([0] * 249)).unprotected == {4: [0] * 249}
+    assert refused(Sign1.parse, unprotected([0] * 250)) == "cose.layout"
 
 
 def test_a_message_inside_another_item_is_taken_as_it_stood_there():

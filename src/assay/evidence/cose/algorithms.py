@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
@@ -33,9 +33,11 @@ class Algorithm(IntEnum):
 
 
 class _Scheme(Protocol):
-    def fits(self, key: PublicKeyTypes) -> bool: ...
+    def fits(self, key: PublicKeyTypes) -> bool:
+        """Tell whether a key can make such signatures."""
 
-    def verifies(self, key: PublicKeyTypes, signature: bytes, message: bytes) -> bool: ...
+    def verify(self, key: Any, signature: bytes, message: bytes) -> None:
+        """Verify a signature under a key that fits; ``InvalidSignature`` when it is not the key's."""
 
 
 class _Ecdsa:
@@ -49,18 +51,12 @@ class _Ecdsa:
     def fits(self, key: PublicKeyTypes) -> bool:
         return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _NIST
 
-    def verifies(self, key: PublicKeyTypes, signature: bytes, message: bytes) -> bool:
-        if not isinstance(key, ec.EllipticCurvePublicKey):
-            return False
+    def verify(self, key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> None:
         size = (key.curve.key_size + 7) // 8
         if len(signature) != 2 * size:
-            return False
+            raise InvalidSignature
         r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
-        try:
-            key.verify(encode_dss_signature(r, s), message, self._hash)
-        except InvalidSignature:
-            return False
-        return True
+        key.verify(encode_dss_signature(r, s), message, self._hash)
 
 
 class _Pss:
@@ -75,14 +71,8 @@ class _Pss:
     def fits(self, key: PublicKeyTypes) -> bool:
         return isinstance(key, rsa.RSAPublicKey) and key.key_size >= _LEAST_RSA_BITS
 
-    def verifies(self, key: PublicKeyTypes, signature: bytes, message: bytes) -> bool:
-        if not isinstance(key, rsa.RSAPublicKey):
-            return False
-        try:
-            key.verify(signature, message, self._padding, self._hash)
-        except InvalidSignature:
-            return False
-        return True
+    def verify(self, key: rsa.RSAPublicKey, signature: bytes, message: bytes) -> None:
+        key.verify(signature, message, self._padding, self._hash)
 
 
 class _EdDsa:
@@ -93,14 +83,10 @@ class _EdDsa:
     def fits(self, key: PublicKeyTypes) -> bool:
         return isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey)
 
-    def verifies(self, key: PublicKeyTypes, signature: bytes, message: bytes) -> bool:
-        if not isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
-            return False
-        try:
-            key.verify(signature, message)
-        except InvalidSignature:
-            return False
-        return True
+    def verify(
+        self, key: ed25519.Ed25519PublicKey | ed448.Ed448PublicKey, signature: bytes, message: bytes
+    ) -> None:
+        key.verify(signature, message)
 
 
 SCHEMES: Final[Mapping[Algorithm, _Scheme]] = MappingProxyType(

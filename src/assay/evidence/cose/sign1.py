@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from cryptography.exceptions import InvalidSignature
+
 from assay.errors import EvidenceError
 from assay.evidence.cose.algorithms import SCHEMES, Algorithm
 from assay.evidence.decoding.cbor import CborError, Tag, decode, encode, head
@@ -154,8 +156,10 @@ class Sign1:
         scheme = SCHEMES[algorithm]
         if not scheme.fits(key):
             raise CoseError("cose.key", f"The key cannot make {algorithm.name} signatures.")
-        if not scheme.verifies(key, self.signature, message):
-            raise CoseError("cose.signature", "The signature of a message is not its signer's.")
+        try:
+            scheme.verify(key, self.signature, message)
+        except InvalidSignature:
+            raise CoseError("cose.signature", "The signature of a message is not its signer's.") from None
         return algorithm
 
     def algorithm(self, algorithms: Collection[Algorithm], implicit: Algorithm | None = None) -> Algorithm:
