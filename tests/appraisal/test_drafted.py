@@ -11,6 +11,7 @@ from assay.appraisal.draft import draft
 from assay.appraisal.drafted import DRAFTS
 from assay.appraisal.rules.subject import Context
 from assay.appraisal.vocabulary import PLATFORMS
+from assay.errors import PolicyError
 from assay.evidence.ledger import Ledger
 from assay.evidence.snp.products import Product
 from assay.evidence.verification import Anchor, EvidenceResult
@@ -76,8 +77,8 @@ def test_milan_is_named_in_a_line_of_its_own():
     assert 'accept_forgeable = [\n  "milan", #' in text
 
 
-def test_strings_of_tokens_are_escaped():
-    wild = changed(SPACE, audience='a"b\\c\n\u00e4')
-    text = drafted("confidential-space", wild)
-    assert "\n\u00e4" not in text
-    assert "\\n" in text
+def test_what_no_policy_can_state_is_refused_by_its_key():
+    with pytest.raises(PolicyError) as caught:
+        drafted("confidential-space", changed(SPACE, audience='a"b\\c\n\u00e4'))
+    assert caught.value.code == "policy.draft.unwritable"
+    assert caught.value.detail == {"path": "confidential_space.audiences[0]"}

@@ -69,6 +69,27 @@ def test_the_command_it_prints_accepts_the_evidence(capsys, tmp_path, platform):
     assert code == exit_codes.OK
 
 
+def _given(command, *options):
+    """Return these options of a command with their values."""
+    return [word for at, word in enumerate(command) if word in options or command[at - 1] in options]
+
+
+@pytest.mark.parametrize("platform", platforms())
+def test_a_policy_written_from_it_accepts_it(capsys, tmp_path, platform):
+    code, out, _ = said(capsys, "simulate", platform, "--out", tmp_path / "made", "--json")
+    assert code == exit_codes.OK
+    made = json.loads(out)
+    command, draft = made["command"][1:], tmp_path / "draft.toml"
+    known = _given(command, "--endorsements", "--roots", "--event-log", "--at")
+    code, _, err = said(capsys, "policy", "new", "--from", command[1], *known, "--out", draft)
+    assert code == exit_codes.OK, err
+    command[command.index("--policy") + 1] = str(draft)
+    code, out, _ = said(capsys, *command, "--json")
+    (result,) = json.loads(out)["results"]
+    assert result["verdict"] == "accepted", result
+    assert code == exit_codes.OK
+
+
 @pytest.mark.parametrize(("platform", "attack"), ATTACKS)
 def test_an_attack_is_refused_as_promised(capsys, tmp_path, platform, attack):
     words = ("simulate", platform, "--out", tmp_path / "made", "--attack", attack, "--json")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from assay.appraisal import Policy
-from assay.evidence.verification import Expected
-from assay.verification import routed, verify
+from assay.evidence.ledger import Outcome
+from assay.evidence.verification import Expected, Unchecked
+from assay.verification import routed, verify, whole_of
 from support.google_vm_scenes import NONCE, REPORT_DATA, roots_of, scene
 
 WHOLE = {"tdx": "gcp-tdx", "snp": "gcp-snp"}
@@ -53,6 +54,31 @@ def test_a_vm_without_a_tee_is_never_taken_for_less_than_the_policy_names():
 
 def test_bytes_that_cannot_be_read_are_routed_all_the_same():
     assert routed(b"\xff", policy("gcp-tdx", "gcp-snp"), "gcp-vtpm") == "gcp-tdx"
+
+
+@pytest.mark.parametrize("tee", ["", *WHOLE])
+def test_evidence_is_called_after_all_that_it_holds(tee):
+    container = scene(tee).finish().container if tee else scene().finish().container
+    assert whole_of(container, "gcp-vtpm") == WHOLE.get(tee, "gcp-vtpm")
+    assert whole_of(container, "tdx") == "tdx"
+    assert whole_of(b"\xff", "gcp-vtpm") == "gcp-vtpm"
+
+
+@pytest.mark.parametrize("tee", WHOLE)
+def test_who_leaves_the_session_open_learns_that_the_rest_is_genuine(tee):
+    scenario = scene(tee).finish()
+    result = verify(
+        scenario.container,
+        policy=policy(WHOLE[tee]),
+        binding=Unchecked("looked at, not used"),
+        roots=roots_of(scenario),
+        now=scenario.at,
+        endorsements=scenario.endorsements,
+    )
+    # A root of this test's own is no vendor's.
+    assert [check.id for check in result.ledger.failed()] == ["policy.simulated"]
+    check = result.ledger[f"policy.google.{tee.replace('tdx', 'td')}_bound"]
+    assert check.outcome is Outcome.NOT_APPLICABLE
 
 
 def test_both_layers_of_an_snp_guest_carry_the_nonce():

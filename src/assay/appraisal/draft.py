@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.appraiser import appraise
-from assay.appraisal.drafted import DRAFTS
+from assay.appraisal.drafted import DRAFTS, quoted
 from assay.appraisal.platforms import platform_of
 from assay.appraisal.policy import Policy
 from assay.appraisal.rules import tdx
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
+    from assay.appraisal.result import AttestationResult
     from assay.appraisal.rules.subject import Context
     from assay.evidence.dcap.tcb import TcbClaims
     from assay.evidence.dstack.claims import DstackClaims
@@ -66,7 +67,8 @@ def draft(
 
     Raises:
         EvidenceError: ``evidence.claims.unauthenticated`` when the evidence is not authentic.
-        PolicyError: ``policy.draft.inadmissible`` when no policy could accept it.
+        PolicyError: ``policy.draft.inadmissible`` when no policy could accept it, ``policy.draft.unwritable``
+            when it says something that no policy can state; its path is the key that would have to.
     """
     claims = evidence.claims
     log = workload_log if workload_log is not None and workload_log.authentic else None
@@ -74,8 +76,18 @@ def draft(
     drafted = _Draft(evidence, name, source, now, words, log.claims if log else None)
     tcb = platform_of(evidence.platform).tcb(claims)
     intel = [] if tcb is None else [*drafted.tcb(tcb), *drafted.hardware(tcb)]
-    text = "\n".join([*drafted.head(), *intel, *drafted.body()])
-    return text + "\n"
+    text = "\n".join([*drafted.head(), *intel, *drafted.body()]) + "\n"
+    try:
+        written = Policy.load(text.encode(), name=name)
+    except PolicyError as error:
+        raise PolicyError(
+            "policy.draft.unwritable",
+            f"No policy can state what this evidence says: {error.message}",
+            action="Write a policy without that key, if you can do without it.",
+            **error.detail,
+        ) from None
+    _demand_accepted(evidence, written, now, context, log)
+    return text
 
 
 def _words(
@@ -95,20 +107,25 @@ def _words(
     ]
     simulated = 'simulated = "only"' if own else ""
     lax = "\n".join(["version = 1", f'platforms = ["{evidence.platform}"]', *lines, simulated])
-    result = appraise(
-        evidence,
-        Policy.load(lax.encode(), name="lax"),
-        now=now,
-        references={},
-        context=context,
-        workload_log=log,
-    )
+    result = _demand_accepted(evidence, Policy.load(lax.encode(), name="lax"), now, context, log)
+    return tuple(word for word in every if word in result.admitted)
+
+
+def _demand_accepted(
+    evidence: EvidenceResult[Any],
+    policy: Policy,
+    now: datetime,
+    context: Context,
+    log: LogResult[Any] | None,
+) -> AttestationResult:
+    """Return the result under a policy that refuses nothing of this evidence."""
+    result = appraise(evidence, policy, now=now, references={}, context=context, workload_log=log)
     refused = result.ledger.failed()
     if refused:
         raise PolicyError(
             "policy.draft.inadmissible", f"No policy can accept this evidence: {refused[0].reason}"
         )
-    return tuple(word for word in every if word in result.admitted)
+    return result
 
 
 def _own_hardware(evidence: EvidenceResult[Any]) -> bool:
@@ -135,7 +152,7 @@ class _Draft:
         yield "# not mean; what you cannot judge, compare with values that you computed yourself."
         yield ""
         yield "version = 1"
-        yield f'name = "{self.name}"'
+        yield f"name = {quoted(self.name)}"
         yield ""
         yield "# Evidence of any other platform is refused."
         yield f'platforms = ["{platform}"]'
@@ -174,7 +191,7 @@ class _Draft:
             yield "# Judging by older collateral than this would not know what was known then."
             yield f"min_evaluation_number = {number}"
         yield "# The only advisories that may apply: you have read them, and they do not concern you."
-        listed = ", ".join(f'"{word}"' for word in tcb.advisories)
+        listed = ", ".join(map(quoted, dict.fromkeys(tcb.advisories)))
         yield f"accepted_advisories = [{listed}]"
         yield from self._grace(tcb)
 
@@ -247,7 +264,8 @@ class _Draft:
         yield "# Which app; it says nothing about code, and decides which keys it gets."
         yield f'app_ids = ["{claims.app_id.hex()}"]'
         yield "# You trust whoever runs this key provider: it knows the app's keys."
-        yield f'key_providers = ["{claims.key_provider.name}:{claims.key_provider.id.hex()}"]'
+        provider = claims.key_provider
+        yield f"key_providers = [{quoted(f'{provider.name}:{provider.id.hex()}')}]"
         if claims.image.os_image_hash is not None:
             yield "# You trust this OS image, as its measurement document proves it."
             yield f'os_image_hashes = ["{claims.image.os_image_hash.hex()}"]'

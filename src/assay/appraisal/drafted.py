@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.fields import MAX_LIST
+from assay.appraisal.rules.nvidia import distinct_gpus, service_gpus
 from assay.appraisal.tables.ima import FILE
 from assay.errors import EvidenceError
 from assay.evidence.ima.files import BOOT_AGGREGATE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from assay.evidence.confidential_space.claims import ConfidentialSpaceClaims
     from assay.evidence.ima.verify import ImaClaims
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from assay.evidence.tpm.claims import TpmQuoteClaims
     from assay.evidence.trust_authority.claims import TrustAuthorityClaims
 
+_UNPRINTABLE: Final = re.compile("[^ -~]")
 _BOOT_PCRS: Final = {
     0: "you trust this firmware",
     4: "you trust this boot loader or kernel",
@@ -35,10 +38,21 @@ def _hex(name: str, value: bytes) -> str:
     return f'{name} = ["{value.hex()}"]'
 
 
-def _quoted(text: str) -> str:
-    """Return a TOML basic string of printable ASCII; what is neither stands escaped."""
-    shown = ascii(text)[1:-1] if text.isascii() else text.encode("unicode_escape").decode("ascii")
-    return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def quoted(text: str) -> str:
+    """Return a TOML basic string that stands for this very text, in printable ASCII.
+
+    What a policy cannot state is not made statable here: the policy is loaded before anybody sees it.
+    """
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + _UNPRINTABLE.sub(lambda found: f"\\U{ord(found[0]):08x}", escaped) + '"'
+
+
+def _stated(key: str, values: Iterable[str]) -> str:
+    """Return the list of these texts, or a comment where there is nothing to state."""
+    listed = list(dict.fromkeys(values))
+    if not any(listed):
+        return f"# {key} is left out: the evidence does not state it."
+    return f"{key} = [{', '.join(map(quoted, listed))}]"
 
 
 def snp(claims: SnpClaims) -> Iterator[str]:
@@ -74,8 +88,8 @@ def nitro(claims: NitroClaims) -> Iterator[str]:
         if value is not None and any(value):
             yield _hex(f"pcr{index}", value)
     yield "# Uncomment to accept this region, or this instance, alone."
-    yield f'# regions = ["{claims.region}"]'
-    yield f'# instance_ids = ["{claims.instance_id}"]'
+    yield f"# regions = [{quoted(claims.region)}]"
+    yield f"# instance_ids = [{quoted(claims.instance_id)}]"
 
 
 def vtpm(quote: TpmQuoteClaims) -> Iterator[str]:
@@ -137,7 +151,7 @@ def _files(log: ImaClaims) -> Iterator[str]:
     yield "# You trust these files. What the machine starts later must be listed as well, or signed."
     yield "files = ["
     for line in listed:
-        yield f"  {_quoted(line)},"
+        yield f"  {quoted(line)},"
     yield "]"
     if unlisted:
         yield f"# Left out, because no list can name them: {len(unlisted)} files that changed while they were"
@@ -149,12 +163,11 @@ def _confidential_space(claims: ConfidentialSpaceClaims) -> Iterator[str]:
     yield ""
     yield "[confidential_space]"
     yield "# You trust this container image, down to its digest."
-    yield f"image_digests = [{_quoted(claims.container.image_digest)}]"
-    yield f"audiences = [{_quoted(claims.audience)}]"
-    yield f"hardware = [{_quoted(claims.hardware)}]"
-    yield f"project_ids = [{_quoted(claims.gce.project_id)}]"
-    if claims.service_accounts:
-        yield f"service_accounts = [{', '.join(map(_quoted, claims.service_accounts))}]"
+    yield _stated("image_digests", [claims.container.image_digest])
+    yield _stated("audiences", [claims.audience])
+    yield _stated("hardware", [claims.hardware])
+    yield _stated("project_ids", [claims.gce.project_id])
+    yield _stated("service_accounts", claims.service_accounts)
 
 
 def _maa(claims: MaaClaims) -> Iterator[str]:
@@ -164,16 +177,15 @@ def _maa(claims: MaaClaims) -> Iterator[str]:
         yield "# You trust what was launched."
         yield _hex("measurement", claims.measurement)
     yield "# You trust this instance of the service, and the policy under which it appraised."
-    yield f"issuers = [{_quoted(claims.issuer)}]"
-    if claims.policy_hash:
-        yield f"policy_hashes = [{_quoted(claims.policy_hash)}]"
-    yield f"attestation_types = [{_quoted(claims.attestation_type)}]"
+    yield _stated("issuers", [claims.issuer])
+    yield _stated("policy_hashes", [claims.policy_hash])
+    yield _stated("attestation_types", [claims.attestation_type])
 
 
 def _trust_authority(claims: TrustAuthorityClaims) -> Iterator[str]:
     yield ""
     yield "[trust_authority]"
-    yield f"issuers = [{_quoted(claims.issuer)}]"
+    yield _stated("issuers", [claims.issuer])
     yield f'attesters = ["{claims.attester}"]'
     for name in ("mrtd", "rtmr0", "rtmr1", "rtmr2", "mrenclave"):
         value = claims.measurements.get(name)
@@ -181,27 +193,23 @@ def _trust_authority(claims: TrustAuthorityClaims) -> Iterator[str]:
             yield _hex(name, value)
 
 
-def _devices(drivers: list[str], firmware: list[str], gpus: int) -> Iterator[str]:
+def _devices(drivers: Iterable[str], firmware: Iterable[str], gpus: int) -> Iterator[str]:
     yield ""
     yield "[nvidia]"
-    if any(drivers):
-        yield f"drivers = [{', '.join(map(_quoted, sorted({each for each in drivers if each})))}]"
-    yield f"firmware = [{', '.join(map(_quoted, sorted(set(firmware))))}]"
+    yield _stated("drivers", sorted(drivers))
+    yield _stated("firmware", sorted(firmware))
     if gpus:
         yield f"gpus = {gpus}"
 
 
 def _nvidia(claims: NvidiaClaims) -> Iterator[str]:
-    devices = claims.devices
-    yield from _devices(
-        [each.driver_version for each in devices], [each.vbios_version for each in devices], len(claims.gpus)
-    )
+    drivers = [each.driver_version for each in claims.gpus]
+    yield from _devices(drivers, [each.vbios_version for each in claims.devices], len(claims.gpus))
 
 
 def _nras(claims: NrasClaims) -> Iterator[str]:
-    devices = claims.devices
-    drivers = [each.driver for each in devices]
-    yield from _devices(drivers, [each.firmware for each in devices], sum(map(bool, drivers)))
+    drivers = [each.driver for each in service_gpus(claims)]
+    yield from _devices(drivers, [each.firmware for each in claims.devices], distinct_gpus(claims))
 
 
 DRAFTS: Final[Mapping[str, Callable[[Any], Iterator[str]]]] = {

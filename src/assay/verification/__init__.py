@@ -110,6 +110,20 @@ def routed(evidence: bytes, policy: Policy, platform: str | None) -> str:
     return wholes[0] if len(wholes) == 1 else _held(evidence)
 
 
+def whole_of(evidence: bytes, platform: str) -> str:
+    """Return the platform of evidence with all that it holds, where recognition named its lesser part.
+
+    Args:
+        evidence: The evidence.
+        platform: What it was recognised as.
+    """
+    if platform not in _LESSER:
+        return platform
+    from assay.verification.formats.google_vm import held_in  # noqa: PLC0415 - for evidence of Google's VMs
+
+    return held_in(evidence) or platform
+
+
 def _verified_log(
     evidence: EvidenceResult[Any], event_log: Presented | CcelData | Attestation | None
 ) -> LogResult[Any] | None:

@@ -83,13 +83,13 @@ def _service(shop: Workshop) -> Iterator[Rule]:
         ),
     )
     if table.drivers is not None:
-        yield _every(shop, "drivers", lambda device: device.driver, table.drivers, of=_service_gpus)
+        yield _every(shop, "drivers", lambda device: device.driver, table.drivers, of=service_gpus)
     if table.firmware is not None:
         yield _every(shop, "firmware", lambda device: device.firmware, table.firmware)
     if table.device_ids is not None:
         yield _every(shop, "device_ids", lambda device: device.ueid, table.device_ids)
     if table.gpus is not None:
-        yield _count(shop, "gpus", _distinct, table.gpus)
+        yield _count(shop, "gpus", distinct_gpus, table.gpus)
     # What the service does not state cannot be demanded of it.
     for name in ("architectures", "modes", "switches", "fresh_revocation"):
         if getattr(table, name) is not None:
@@ -122,7 +122,7 @@ def _all(claims: Any) -> Iterable[Any]:
     return found
 
 
-def _service_gpus(claims: NrasClaims) -> list[DeviceClaims]:
+def service_gpus(claims: NrasClaims) -> list[DeviceClaims]:
     """Return the devices that are no switches, whatever else the service does not say of them."""
     return [
         device
@@ -131,9 +131,9 @@ def _service_gpus(claims: NrasClaims) -> list[DeviceClaims]:
     ]
 
 
-def _distinct(claims: NrasClaims) -> int:
+def distinct_gpus(claims: NrasClaims) -> int:
     """Return how many GPUs there are: one that was presented twice is still one."""
-    return len({device.ueid or device.name for device in _service_gpus(claims)})
+    return len({device.ueid or device.name for device in service_gpus(claims)})
 
 
 def _manifests_of_the_vendor(shop: Workshop) -> Rule:

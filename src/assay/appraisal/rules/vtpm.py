@@ -10,7 +10,7 @@ from assay.appraisal.platforms import PlatformAppraisal
 from assay.appraisal.rules import snp, tdx
 from assay.appraisal.rules.lists import flag_rule, least_rule, listed_rule
 from assay.appraisal.rules.registers import register_rule
-from assay.appraisal.rules.subject import nested
+from assay.appraisal.rules.subject import Rule, Subject, Workshop, nested
 from assay.appraisal.rules.weaknesses import weakness_rule
 from assay.appraisal.tables.snp import Snp
 from assay.appraisal.tables.vtpm import PCRS, Azure, Google, Tpm, no_registers
@@ -20,6 +20,7 @@ from assay.appraisal.trust_vector import (
     NO_CLAIM,
     TrustClaim,
 )
+from assay.evidence.ledger import Check, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from assay.appraisal.document import Document
     from assay.appraisal.result import AttestationResult
-    from assay.appraisal.rules.subject import Rule, Workshop
     from assay.evidence.tpm.claims import TpmQuoteClaims
 
 _BOOT: Final = ("pcr4", "pcr7")
@@ -135,12 +135,8 @@ def _vm_id(claims: Any) -> str | None:
 def _google_tdx(shop: Workshop) -> Iterator[Rule]:
     for rule in tdx.every(shop):
         yield nested(rule, attrgetter("td"), attrgetter("tcb"))
-    yield flag_rule(
-        shop,
-        "google.td_bound",
-        attrgetter("td_bound"),
-        wanted=True,
-        title="TD and virtual TPM answered the same session",
+    yield _same_session(
+        shop, "google.td_bound", attrgetter("td_bound"), "TD and virtual TPM answered the same session"
     )
     yield from _google(shop)
 
@@ -148,14 +144,29 @@ def _google_tdx(shop: Workshop) -> Iterator[Rule]:
 def _google_snp(shop: Workshop) -> Iterator[Rule]:
     for rule in snp.rules(shop):
         yield nested(rule, attrgetter("snp"), _NO_TCB)
-    yield flag_rule(
+    yield _same_session(
         shop,
         "google.snp_bound",
         attrgetter("snp_bound"),
-        wanted=True,
-        title="SNP guest and virtual TPM answered the same session",
+        "SNP guest and virtual TPM answered the same session",
     )
     yield from _google(shop)
+
+
+def _same_session(shop: Workshop, path: str, read: Callable[[Any], bool], parts: str) -> Rule:
+    """Return the rule that both parts carry the session's binding; who leaves that open proves no session."""
+    rule = flag_rule(shop, path, read, wanted=True, title=f"{parts} answered the same session")
+    left_open = Check(
+        rule.spec, Outcome.NOT_APPLICABLE, "", "Nobody said what the session is; the evidence is not bound."
+    )
+
+    def judge(subject: Subject) -> Check:
+        evidence = subject.evidence
+        if evidence.ledger[evidence.binding_check].outcome is Outcome.NOT_CHECKED:
+            return left_open
+        return rule.judge(subject)
+
+    return Rule(rule.spec, judge)
 
 
 def _google_vtpm(shop: Workshop) -> Iterator[Rule]:

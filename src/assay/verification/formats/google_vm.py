@@ -27,15 +27,21 @@ BOOT_PCRS: Final = frozenset(range(8))
 _AUTHORITIES: Final = ("EK/AK CA Intermediate", "tpm_ek_v1_cloud_host-signer")
 _NO_TEE: Final = Unchecked("no TD quote and no SNP report is looked at")
 _FIELDS: Final = dict.fromkeys(range(1, 10), bytes)
-_SNP_FIELD: Final = 8
+_TEE_FIELDS: Final = {8: "gcp-snp", 9: "gcp-tdx"}
 
 
 def whole_of(evidence: bytes) -> str:
     """Return the platform of a container with all that it holds: ``gcp-snp``, or ``gcp-tdx`` for others."""
+    return held_in(evidence) or "gcp-tdx"
+
+
+def held_in(evidence: bytes) -> str:
+    """Return the platform whose report a container holds; empty when it holds none, or is no container."""
     try:
-        return "gcp-snp" if _SNP_FIELD in read_message(evidence, _FIELDS) else "gcp-tdx"
+        fields = read_message(evidence, _FIELDS)
     except ProtobufError:
-        return "gcp-tdx"
+        return ""
+    return next((name for number, name in _TEE_FIELDS.items() if number in fields), "")
 
 
 def _verify(
