@@ -632,6 +632,14 @@ def second_signer_that_is_revoked(stage):
     stage.collateral.root_crl.revoked.append(other.certificate.serial_number)
 
 
+@proves(checks.ROOT_CRL_REVOKED)
+def list_authority_that_is_revoked(stage):
+    """The authority has two certificates for one key; the one that came with its list is revoked."""
+    again = INTEL.root.issue(replace(pki.PLATFORM_CA, serial=0x5EED), INTEL.platform_ca.key)
+    stage.collateral.pck_crl_chain = [again, INTEL.root]
+    stage.collateral.root_crl.revoked.append(0x5EED)
+
+
 @proves(checks.PCK_CRL_CHAIN)
 def list_authority_signed_by_a_stranger(stage):
     forged = replace(INTEL.root, key=STRANGER).issue(pki.PLATFORM_CA, STRANGER)

@@ -39,6 +39,11 @@ def identity(*path_and_value):
     return parse_qe_identity(changed(TDX.qe_identity, *path_and_value))
 
 
+def old(*path_and_value):
+    """Change a TCB info of version 2, which has a member for each component."""
+    return info(*path_and_value, of=OLD.tcb_info)
+
+
 def code(call) -> str:
     with pytest.raises(JsonError) as error:
         call()
@@ -58,6 +63,9 @@ COMPONENT = (*LEVEL, "tcb", "sgxtcbcomponents", 3, "svn")
         (info, COMPONENT, 255),
         (info, (*LEVEL, "tcb", "tdxtcbcomponents", 15, "svn"), 255),
         (info, ("tdxModuleIdentities", 0, "tcbLevels", 0, "tcb", "isvsvn"), 0xFFFF),
+        (old, (*LEVEL, "tcb", "sgxtcbcomp01svn"), 255),
+        (old, (*LEVEL, "tcb", "sgxtcbcomp16svn"), 255),
+        (old, (*LEVEL, "tcb", "pcesvn"), 0xFFFF),
         (identity, ("version",), 255),
         (identity, ("tcbEvaluationDataNumber",), 0xFFFFFFFF),
         (identity, ("isvprodid",), 0xFFFF),

@@ -38,10 +38,9 @@ class DecodedQuote(ShownFields):
 
 
 def _decode(quote: Quote) -> dict[str, Any]:
-    header = quote.data[:48]
     found: dict[str, Any] = {
         "version": quote.version,
-        "user_data": header[28:48].hex(),
+        "user_data": quote.data[28:48].hex(),
         "declared_bytes": quote.end,
         "trailing_bytes": len(quote.data) - quote.end,
     }

@@ -173,7 +173,7 @@ def parse_tcb_info(data: bytes) -> TcbInfo:
     top = parse_object(data, max_bytes=MAX_DOCUMENT_BYTES)
     version = _number(top, "version", 0xFF)
     name = member(top, "id", str) if version >= 3 or "id" in top else "SGX"
-    if _number(top, "tcbType", 0xFF) != 0:
+    if member(top, "tcbType", int) != 0:
         raise JsonError("json.type", "The tcbType is not 0: no other composition of versions exists.")
     tdx = name == "TDX"
     reader = _Reader()
