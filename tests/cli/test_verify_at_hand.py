@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from assay.cli import exit_codes
 from assay.cli.main import main
 from assay.endorsements.bundle import Bundle
+from assay.endorsements.surroundings import Surroundings
 from assay.reference.values import Measured, write_measured
 from assay.simulator.scene import FIRMWARE
 from support.endorsement_intel import INTEL, publish
@@ -37,7 +39,8 @@ def said(capsys, *words):
 # --- Endorsements that were fetched before
 
 
-def test_what_was_fetched_is_used_when_asked_for(capsys, tmp_path):
+def fetched(capsys, tmp_path):
+    """Fetch what a quote needs, end its publisher, and return the command that verifies it."""
     service = FakeService()
     publish(service, INTEL.collateral(TODAY, platform="tdx"))
     made = datetime(TODAY.year, 1, 1, tzinfo=UTC)
@@ -51,7 +54,11 @@ def test_what_was_fetched_is_used_when_asked_for(capsys, tmp_path):
     ]
     assert said(capsys, "endorsements", "fetch", "quote.bin", *options)[0] == exit_codes.OK
     service.stop()
-    words = ("verify", "quote.bin", "--report-data", REPORT_DATA.hex(), "--roots", "root.pem")
+    return ("verify", "quote.bin", "--report-data", REPORT_DATA.hex(), "--roots", "root.pem")
+
+
+def test_what_was_fetched_is_used_when_asked_for(capsys, tmp_path):
+    words = fetched(capsys, tmp_path)
     _, out, _ = said(capsys, *words)
     assert "assay endorsements fetch EVIDENCE and verify with --cached" in " ".join(out.split())
     assert "open  dcap.tcb_info" in out
@@ -60,6 +67,23 @@ def test_what_was_fetched_is_used_when_asked_for(capsys, tmp_path):
     assert "collateral for" not in out
     assert "simulated.refused" in out  # and nothing else stands against it
     assert "open" not in out.split("Policy genuine", maxsplit=1)[0]
+
+
+@pytest.mark.parametrize("days", [-400, -60, 60, 400])
+def test_what_holds_now_is_of_no_use_for_another_time(capsys, tmp_path, days):
+    words = (*fetched(capsys, tmp_path), "--cached", "--at", (TODAY + timedelta(days=days)).isoformat())
+    _, out, _ = said(capsys, *words)
+    assert "ok    dcap.tcb_info.signature" not in out
+    assert "open  dcap.tcb_info" in out
+
+
+def test_what_held_then_is_used_for_that_time(capsys, tmp_path, monkeypatch):
+    """The clock is a year ahead: what is kept has long expired, and held at the time that is asked about."""
+    words = fetched(capsys, tmp_path)
+    ahead = replace(Surroundings.real(), now=lambda: datetime.now(UTC) + timedelta(days=365))
+    monkeypatch.setattr(Surroundings, "real", lambda: ahead)
+    _, out, _ = said(capsys, *words, "--cached", "--at", TODAY.isoformat())
+    assert "ok    dcap.tcb_info.signature" in out
 
 
 def test_nothing_at_hand_is_nothing_new(capsys, tmp_path):

@@ -89,6 +89,8 @@ def check_age(materials: Materials, days: int | None, now: datetime) -> None:
 def with_cache(question: Question, files: Iterable[tuple[Path, bytes]], cache: Path) -> Question:
     """Return the question with what this machine keeps for these files. Nobody is asked.
 
+    What holds is what holds at the time of the question, be it long ago.
+
     Args:
         question: What was asked.
         files: Names and contents of the evidence.
@@ -99,6 +101,7 @@ def with_cache(question: Question, files: Iterable[tuple[Path, bytes]], cache: P
     """
     from assay.cli.gathering import run_errand
     from assay.endorsements.needs import Choices
+    from assay.endorsements.surroundings import Surroundings
 
     if not cache.exists():
         return question
@@ -112,6 +115,7 @@ def with_cache(question: Question, files: Iterable[tuple[Path, bytes]], cache: P
         proxy="",
         fresh=False,
         offline=True,
+        surroundings=replace(Surroundings.real(), now=lambda: question.now),
     )
     kept = errand.bundle()
     if not kept.endorsements:

@@ -213,6 +213,7 @@ def _errand(
     from assay.cli.gathering import run_errand
     from assay.cli.reading import read_file
     from assay.endorsements.needs import Choices
+    from assay.endorsements.surroundings import Surroundings
     from assay.errors import UsageError
 
     if update and evaluation_number:
@@ -229,6 +230,7 @@ def _errand(
         proxy=proxy,
         fresh=fresh,
         offline=offline,
+        surroundings=Surroundings.real(),
     )
 
 

@@ -21,7 +21,6 @@ from assay.endorsements.needs import by_kind
 from assay.endorsements.record import Basis
 from assay.endorsements.services import Services, proxy_address
 from assay.endorsements.source import Access
-from assay.endorsements.surroundings import Surroundings
 from assay.endorsements.turns import Turns
 from assay.errors import AssayError
 from assay.evidence.facts import FactCache
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from assay.endorsements.gathering import Gathered
     from assay.endorsements.needs import Choices
     from assay.endorsements.record import Endorsement, Wanted
+    from assay.endorsements.surroundings import Surroundings
     from assay.evidence.roots import Roots
     from assay.evidence.verification import EvidenceResult, Need
     from assay.verification.opened import Opened
@@ -123,6 +123,7 @@ def run_errand(
     proxy: str,
     fresh: bool,
     offline: bool,
+    surroundings: Surroundings,
 ) -> Errand:
     """Gather what files need.
 
@@ -136,12 +137,12 @@ def run_errand(
         proxy: ``http://HOST:PORT`` to go through; empty for none.
         fresh: Ask even for what is at hand and holds.
         offline: Ask nobody.
+        surroundings: Time and randomness; what holds is what holds at their time.
 
     Raises:
         EndorsementError: ``endorsements.service.*``, ``endorsements.cache.*``,
             ``endorsements.http.authorities``.
     """
-    surroundings = Surroundings.real()
     cache = Cache(state, surroundings)
     access = Access(
         client=Client(
