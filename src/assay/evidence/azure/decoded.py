@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from assay.evidence.shown import ShownFields
+from assay.evidence.tpm.decoded import quote_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,15 +60,3 @@ def _decode(
     if quote is not None:
         found["quote"] = quote_fields(quote)
     return found
-
-
-def quote_fields(quote: Attest) -> dict[str, Any]:
-    """Return what a quote says of itself, JSON-ready."""
-    return {
-        "extra_data": quote.extra_data.hex(),
-        "clock": quote.clock,
-        "reset_count": quote.reset_count,
-        "restart_count": quote.restart_count,
-        "safe": quote.safe,
-        "firmware_version": f"{quote.firmware_version:016x}",
-    }

@@ -6,9 +6,9 @@ Source: TCG TPM 2.0 Library, part 2, sections 10.12.8 (TPMS_ATTEST), 10.12.1 (TP
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from assay.errors import EvidenceError
 
@@ -17,6 +17,7 @@ MAX_ATTEST_BYTES = 1024
 MAX_EXTRA_DATA = 64
 """TPM2B_DATA holds at most a TPMT_HA; every TPM in use caps qualifying data at 64 bytes of digest."""
 MAX_NAME_BYTES = 68
+MAX_DIGEST_BYTES = 64
 MAX_BANKS = 8
 MAX_SELECT_BYTES = 4
 """TPM_MAX PCR select: 24 PCRs in 3 bytes everywhere; 4 bytes leave room for 32."""
@@ -28,6 +29,10 @@ _HEAD = Struct(">IHH")
 _U16 = Struct(">H")
 _CLOCK = Struct(">QIIBQI")
 _SELECTION = Struct(">HB")
+# What follows extraData in a quote of one bank of 24 PCRs, up to its digest: clock to firmware version, one
+# selection of three bytes, size of the digest.
+_ONE_BANK = Struct(">QIIBQIHB3sH")
+_THREE = 3
 
 Part = Literal["layout", "magic", "type"]
 
@@ -44,8 +49,7 @@ class AttestError(EvidenceError):
         self.part: Part = part
 
 
-@dataclass(frozen=True, slots=True)
-class BankSelection:
+class BankSelection(NamedTuple):
     """The PCRs that a quote covers in one bank.
 
     Attributes:
@@ -57,8 +61,7 @@ class BankSelection:
     pcrs: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Attest:
+class Attest(NamedTuple):
     """A decoded quote; nothing in it is authenticated.
 
     Attributes:
@@ -110,20 +113,36 @@ class Attest:
         extra, at = _sized(data, at, MAX_EXTRA_DATA, "extraData")
         if signer_size > MAX_NAME_BYTES or size < at + _CLOCK.size:
             raise _layout("truncated", "The quote ends before its clock and PCR selection.")
-        clock, resets, restarts, safe, firmware, banks = _CLOCK.unpack_from(data, at)
-        if safe > 1:
-            raise _layout("safe", f"The clock's safe flag is {safe}, neither YES nor NO.")
-        if banks > MAX_BANKS:
-            raise _layout("banks", f"The quote selects {banks} banks, more than {MAX_BANKS}.")
-        at += _CLOCK.size
-        selections = []
-        for _ in range(banks):
-            selection, at = _selection(data, at)
-            selections.append(selection)
-        digest, at = _sized(data, at, 64, "pcrDigest")
-        if at != size:
-            raise _layout("trailing", f"{size - at} bytes follow the quote.")
-        return cls(signer, extra, clock, resets, restarts, safe == 1, firmware, tuple(selections), digest)
+        return cls(signer, extra, *_rest(data, at))
+
+
+def _rest(data: bytes, at: int) -> tuple[int, int, int, bool, int, tuple[BankSelection, ...], bytes]:
+    """Read what follows extraData: from the clock to the last byte."""
+    size = len(data)
+    digest_at = at + _ONE_BANK.size
+    if digest_at <= size <= digest_at + MAX_DIGEST_BYTES:
+        # Nearly every quote is of one bank of 24 PCRs: one step reads it. How another one differs, or is
+        # malformed, the steps below find out.
+        clock, resets, restarts, safe, firmware, banks, algorithm, select, bitmap, rest = (
+            _ONE_BANK.unpack_from(data, at)
+        )
+        if banks == 1 and select == _THREE and rest == size - digest_at and safe <= 1:
+            selected = (_bank(algorithm, bitmap),)
+            return clock, resets, restarts, safe == 1, firmware, selected, data[digest_at:]
+    clock, resets, restarts, safe, firmware, banks = _CLOCK.unpack_from(data, at)
+    if safe > 1:
+        raise _layout("safe", f"The clock's safe flag is {safe}, neither YES nor NO.")
+    if banks > MAX_BANKS:
+        raise _layout("banks", f"The quote selects {banks} banks, more than {MAX_BANKS}.")
+    at += _CLOCK.size
+    selections = []
+    for _ in range(banks):
+        selection, at = _selection(data, at)
+        selections.append(selection)
+    digest, at = _sized(data, at, MAX_DIGEST_BYTES, "pcrDigest")
+    if at != size:
+        raise _layout("trailing", f"{size - at} bytes follow the quote.")
+    return clock, resets, restarts, safe == 1, firmware, tuple(selections), digest
 
 
 def _layout(code: str, message: str) -> AttestError:
@@ -148,7 +167,13 @@ def _selection(data: bytes, at: int) -> tuple[BankSelection, int]:
     at += _SELECTION.size
     if not 1 <= size <= MAX_SELECT_BYTES or len(data) < at + size:
         raise _layout("selection", f"A PCR selection has {size} bytes: not 1 to 4, or more than there are.")
-    return BankSelection(algorithm, indices(data[at : at + size])), at + size
+    return _bank(algorithm, data[at : at + size]), at + size
+
+
+@lru_cache(maxsize=256)
+def _bank(algorithm: int, bitmap: bytes) -> BankSelection:
+    """Return the selection of a bank; shared, because quotes select the same few PCRs over and over."""
+    return BankSelection(algorithm, indices(bitmap))
 
 
 # By place in a bitmap and value of the byte there: the PCRs that it names.

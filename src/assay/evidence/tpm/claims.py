@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from assay.evidence.ima.verify import ImaClaims
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TpmQuoteClaims:
     """Claims of one quote; every PCR value was compared with the signed digest.
 
@@ -69,7 +70,7 @@ class TpmQuoteClaims:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TpmClaims:
     """Claims of a stand-alone TPM.
 

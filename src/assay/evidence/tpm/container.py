@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, NoReturn
 
 from assay.errors import EvidenceError
 from assay.evidence.decoding.strictjson import member, parse_object
 from assay.evidence.eventlog.algorithms import Algorithm
+from assay.evidence.records import field, record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,7 @@ VERSION = 1
 MAX_CERTIFICATES = 8
 MAX_PCRS = 24
 
-_HEAD = Struct(">8sH")
+_PREFIX = MAGIC + VERSION.to_bytes(2, "big")
 _SECTION = Struct(">HI")
 _KIB = 1024
 
@@ -46,6 +47,8 @@ class Section(IntEnum):
     CANONICAL_LOG = 7
     IMA_LOG = 8
 
+    __hash__ = int.__hash__  # as equal as the number that it is, and found faster than by a member's name
+
 
 _LIMITS = {
     Section.ATTEST: _KIB,
@@ -60,7 +63,7 @@ _LIMITS = {
 _REQUIRED = (Section.ATTEST, Section.SIGNATURE, Section.PCRS)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TpmEvidence:
     """The pieces; nothing in them is authenticated.
 
@@ -82,7 +85,7 @@ class TpmEvidence:
     bank: Algorithm
     pcrs: Mapping[int, bytes]
     public: bytes = b""
-    certificates: tuple[bytes, ...] = field(default=())
+    certificates: tuple[bytes, ...] = ()
     event_log: bytes = b""
     canonical_log: bytes = b""
     ima_log: bytes = b""
@@ -102,9 +105,7 @@ class TpmEvidence:
             (Section.CANONICAL_LOG, self.canonical_log),
             (Section.IMA_LOG, self.ima_log),
         ]
-        return _HEAD.pack(MAGIC, VERSION) + b"".join(
-            _SECTION.pack(kind, len(data)) + data for kind, data in sections if data
-        )
+        return _PREFIX + b"".join(_SECTION.pack(kind, len(data)) + data for kind, data in sections if data)
 
     @classmethod
     def parse(cls, data: bytes) -> TpmEvidence:
@@ -113,29 +114,16 @@ class TpmEvidence:
         Raises:
             EvidenceError: ``tpm.evidence.*`` names what is wrong.
         """
-        if len(data) < _HEAD.size or _HEAD.unpack_from(data) != (MAGIC, VERSION):
+        if data[: len(_PREFIX)] != _PREFIX:
             _refuse("magic", "The input is no container of TPM evidence in version 1.")
-        found, places = _sections(data)
-        for kind in _REQUIRED:
-            if kind not in found:
-                _refuse("missing", f"The container lacks its {kind.name.lower()}.")
-        bank, pcrs = _pcrs(found[Section.PCRS][0])
-
-        def only(kind: Section) -> bytes:
-            return found[kind][0] if kind in found else b""
-
-        return cls(
-            attest=only(Section.ATTEST),
-            signature=only(Section.SIGNATURE),
-            bank=bank,
-            pcrs=pcrs,
-            public=only(Section.PUBLIC),
-            certificates=tuple(found.get(Section.CERTIFICATE, ())),
-            event_log=only(Section.EVENT_LOG),
-            canonical_log=only(Section.CANONICAL_LOG),
-            ima_log=only(Section.IMA_LOG),
-            places=places,
-        )
+        places: dict[Section, int] = {}
+        contents, certificates = _sections(data, places)
+        attest, signature, public, _, registers, log, canonical, ima = contents
+        if not (attest and signature and registers):
+            missing = next(kind for kind in _REQUIRED if not contents[kind - 1])
+            _refuse("missing", f"The container lacks its {missing.name.lower()}.")
+        bank, pcrs = _pcrs(registers)
+        return cls(attest, signature, bank, pcrs, public, tuple(certificates), log, canonical, ima, places)
 
     @classmethod
     def from_json(cls, data: bytes) -> TpmEvidence:
@@ -168,33 +156,39 @@ def _refuse(what: str, why: str) -> NoReturn:
     raise EvidenceError(f"tpm.evidence.{what}", why)
 
 
-def _sections(data: bytes) -> tuple[dict[Section, list[bytes]], dict[Section, int]]:
-    found: dict[Section, list[bytes]] = {}
-    places: dict[Section, int] = {}
-    at, last = _HEAD.size, 0
-    while at < len(data):
-        if len(data) - at < _SECTION.size:
+def _sections(data: bytes, places: dict[Section, int]) -> tuple[list[bytes], list[bytes]]:
+    """Return the content of every kind of section, empty where there is none, and the certificates."""
+    contents, certificates = [b""] * len(Section), []
+    size, at, last = len(data), len(_PREFIX), 0
+    while at < size:
+        if size - at < _SECTION.size:
             _refuse("truncated", "The container ends inside the head of a section.")
-        number, size = _SECTION.unpack_from(data, at)
+        number, length = _SECTION.unpack_from(data, at)
         at += _SECTION.size
         section = _SECTIONS.get(number)
         if section is None:
             _refuse("section", f"The container has a section of the unknown kind {number}.")
-        if not 0 < size <= _LIMITS[section]:
-            _refuse("size", f"The container's {section.name.lower()} has {size} bytes: none, or too many.")
-        if number < last or (number == last and section is not Section.CERTIFICATE):
+        if not 0 < length <= _MOST[number]:
+            _refuse("size", f"The container's {section.name.lower()} has {length} bytes: none, or too many.")
+        if number < last or (number == last and number != _CERTIFICATE):
             _refuse("order", f"The container's {section.name.lower()} stands twice, or out of order.")
-        if at + size > len(data):
+        end = at + length
+        if end > size:
             _refuse("truncated", "The container ends inside a section.")
-        found.setdefault(section, []).append(data[at : at + size])
-        places.setdefault(section, at)
-        if len(found[section]) > MAX_CERTIFICATES:
-            _refuse("certificates", f"The container has more than {MAX_CERTIFICATES} certificates.")
-        at += size
-        last = number
-    return found, places
+        if number != last:
+            places[section] = at
+        if number == _CERTIFICATE:
+            certificates.append(data[at:end])
+            if len(certificates) > MAX_CERTIFICATES:
+                _refuse("certificates", f"The container has more than {MAX_CERTIFICATES} certificates.")
+        else:
+            contents[number - 1] = data[at:end]
+        at, last = end, number
+    return contents, certificates
 
 
+_CERTIFICATE = int(Section.CERTIFICATE)
+_MOST = {int(section): most for section, most in _LIMITS.items()}
 _SECTIONS = {int(section): section for section in Section}
 _BANKS = {int(algorithm): algorithm for algorithm in Algorithm}
 
@@ -206,9 +200,20 @@ def _pcrs(data: bytes) -> tuple[Algorithm, dict[int, bytes]]:
     count, step = data[2], 1 + bank.size
     if not 1 <= count <= MAX_PCRS or len(data) != 3 + count * step:
         _refuse("pcrs", "The container's PCRs do not have the size that they say.")
-    indices = [data[3 + place * step] for place in range(count)]
-    if indices != sorted(set(indices)) or indices[-1] >= MAX_PCRS:
+    indices = _ascending(data[3::step])
+    if indices is None:
         _refuse("pcrs", "The container's PCRs are not in ascending order, each once.")
-    return bank, {
-        index: data[4 + place * step : 3 + (place + 1) * step] for place, index in enumerate(indices)
-    }
+    return bank, dict(zip(indices, _values(bank.size, count).unpack_from(data, 3), strict=True))
+
+
+@lru_cache(maxsize=256)
+def _ascending(indices: bytes) -> tuple[int, ...] | None:
+    """Return the indices, a byte each, if they ascend; remembered: most containers hold the same ones."""
+    found = tuple(indices)
+    return found if found == tuple(sorted(set(found))) and found[-1] < MAX_PCRS else None
+
+
+@lru_cache(maxsize=256)
+def _values(size: int, count: int) -> Struct:
+    """Return what takes so many values of one size out of a container, each behind its index, in one step."""
+    return Struct("=" + f"x{size}s" * count)

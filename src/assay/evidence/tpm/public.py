@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass, field
 from enum import IntFlag
 from struct import Struct
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -89,6 +89,7 @@ class AttestationKey:
         name: Its TPM name, u16 hash algorithm and digest of the public area; None for an SPKI.
         scheme: The scheme and hash that the public area fixes; None when it fixes none, or for an SPKI.
         digest: SHA-256 of the SPKI, 32 bytes: names the key whatever form it was given in.
+        is_rsa: Whether it is an RSA key; otherwise it is on an elliptic curve.
         lacks: What the public area lacks, or has too much of, to be an attestation key: names of TPMA_OBJECT;
             empty when all is well or only an SPKI was given.
     """
@@ -99,10 +100,13 @@ class AttestationKey:
     name: bytes | None
     scheme: tuple[int, int] | None
     digest: bytes = field(init=False)
+    is_rsa: bool = field(init=False)
     lacks: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "digest", hashlib.sha256(self.spki).digest())
+        # Asked once for each key: its class is abstract, and such classes take long to find their instances.
+        object.__setattr__(self, "is_rsa", isinstance(self.key, rsa.RSAPublicKey))
         object.__setattr__(self, "lacks", _lacks(self.attributes))
 
     @classmethod
@@ -123,30 +127,33 @@ class AttestationKey:
 
     def admits(self, signature: TpmSignature) -> bool:
         """Tell whether a signature is of this kind of key, and of the scheme that its public area fixes."""
-        if isinstance(self.key, rsa.RSAPublicKey) is (signature.scheme is Scheme.ECDSA):
+        scheme = signature.scheme
+        if self.is_rsa is (scheme is _ECDSA):
             return False
-        return self.scheme is None or self.scheme == (signature.scheme, signature.algorithm)
+        return self.scheme is None or self.scheme == (scheme, signature.algorithm)
 
     def verifies(self, signature: TpmSignature, signed: bytes) -> bool:
         """Tell whether this key made the signature over ``signed``."""
         algorithm = _HASHES[signature.algorithm]
+        key: Any = self.key  # of the kind that ``is_rsa`` says
         try:
-            if isinstance(self.key, rsa.RSAPublicKey):
+            if self.is_rsa:
                 pad = (
                     _PKCS1
-                    if signature.scheme is Scheme.RSASSA
+                    if signature.scheme is _RSASSA
                     else padding.PSS(padding.MGF1(algorithm), padding.PSS.AUTO)
                 )
-                self.key.verify(signature.parts[0], signed, pad, algorithm)
+                key.verify(signature.parts[0], signed, pad, algorithm)
                 return True
             r, s = (int.from_bytes(part, "big") for part in signature.parts)
-            self.key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(algorithm))
+            key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(algorithm))
         except (InvalidSignature, UnsupportedAlgorithm, ValueError):
             return False
         return True
 
 
 _PKCS1 = padding.PKCS1v15()
+_RSASSA, _ECDSA = Scheme.RSASSA, Scheme.ECDSA
 
 
 def _lacks(attributes: Attributes | None) -> tuple[str, ...]:

@@ -23,11 +23,11 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from assay.errors import EvidenceError
 from assay.evidence.eventlog.algorithms import Algorithm
-from assay.evidence.ledger import CheckFailedError, CheckSpec, LedgerBuilder, Outcome
+from assay.evidence.ledger import Check, CheckFailedError, CheckSpec, LedgerBuilder, Outcome
 from assay.evidence.tpm.attest import Attest, AttestError
 from assay.evidence.tpm.claims import TpmQuoteClaims
 from assay.evidence.tpm.public import AttestationKey
@@ -37,7 +37,6 @@ from assay.evidence.verification import Expected, Unchecked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from assay.evidence.ledger import Check
     from assay.evidence.tpm.attest import BankSelection
     from assay.evidence.verification import Binding
 
@@ -53,6 +52,10 @@ class QuoteSpecs:
 
     Attributes:
         all: All of them, for the format's own list.
+        read: Ready-made outcomes of the first three checks, passed.
+        unattributed: That the key's attributes are not known here, because only the public key was given.
+        passed: Ready-made outcomes of all checks where all passed.
+        passed_bare: The same for a key whose attributes are not known.
     """
 
     layout: CheckSpec
@@ -68,11 +71,25 @@ class QuoteSpecs:
     digest: CheckSpec
     nonce: CheckSpec
     all: tuple[CheckSpec, ...] = field(init=False)
+    read: tuple[Check, ...] = field(init=False)
+    unattributed: Check = field(init=False)
+    passed: tuple[Check, ...] = field(init=False)
+    passed_bare: tuple[Check, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "all", tuple(getattr(self, name) for name in self.__slots__ if name != "all")
+        every = (
+            *(self.layout, self.magic, self.kind, self.key, self.attributes, self.encoding),
+            *(self.scheme, self.signature, self.selection, self.bank, self.digest, self.nonce),
         )
+        why = "only the public key is given; whoever vouches for it vouches for its attributes"
+        unattributed = Check(self.attributes, Outcome.NOT_APPLICABLE, "", why)
+        passed = tuple([spec.passed for spec in every])
+        bare = tuple([unattributed if spec is self.attributes else spec.passed for spec in every])
+        object.__setattr__(self, "all", every)
+        object.__setattr__(self, "read", passed[:3])
+        object.__setattr__(self, "unattributed", unattributed)
+        object.__setattr__(self, "passed", passed)
+        object.__setattr__(self, "passed_bare", bare)
 
     @classmethod
     def of(cls, prefix: str) -> QuoteSpecs:
@@ -134,8 +151,7 @@ class QuoteSpecs:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteOutcome:
+class QuoteOutcome(NamedTuple):
     """What became of a quote.
 
     Attributes:
@@ -180,28 +196,44 @@ def verify_quote(
         EvidenceError: ``evidence.call.type`` when arguments are of another type, ``evidence.call.nonce`` for
             an empty expected nonce: errors of the caller.
     """
-    if type(nonce) not in (Expected, Unchecked) or type(attest) is not bytes or type(signature) is not bytes:
+    if type(nonce) not in _BINDINGS or type(attest) is not bytes or type(signature) is not bytes:
         raise EvidenceError("evidence.call.type", "Quote and signature are bytes, and nothing else.")
     if isinstance(nonce, Expected) and not nonce.value:
         raise EvidenceError("evidence.call.nonce", "An empty nonce is expected: it would bind nothing.")
-    ledger = LedgerBuilder(specs.all)
+    made: list[Check] = []
     decoded: Attest | None = None
     claims: TpmQuoteClaims | None = None
     try:
-        decoded = _read(ledger, specs, attest)
-        ak = _key(ledger, specs, key)
-        signed_with = _signature(ledger, specs, ak, signature, attest)
-        presented = dict(sorted(pcrs.items()))
-        _registers(ledger, specs, decoded, signed_with, bank, presented, relied, banks)
-        _nonce(ledger, specs, decoded.extra_data, nonce)
+        decoded = _read(made, specs, attest)
+        ak = _key(made, specs, key)
+        signed_with = _signature(made, specs, ak, signature, attest)
+        presented = _ascending(decoded, pcrs)
+        _registers(made, specs, decoded, signed_with, bank, presented, relied, banks)
+        _nonce(made, specs, decoded.extra_data, nonce)
         claims = _claims(decoded, signed_with, ak, bank, presented)
     except CheckFailedError:
         pass
+    checks, closed = _close(made, specs)
+    return QuoteOutcome(checks, None if closed else claims, decoded, hashlib.sha256(attest).digest())
+
+
+_BINDINGS = (Expected, Unchecked)
+_ATTRIBUTES = 4  # place of that check among those of the specs
+
+
+def _close(made: list[Check], specs: QuoteSpecs) -> tuple[tuple[Check, ...], bool]:
+    """Return one outcome for every check, in order, and whether one of them closes the Claims."""
+    found = tuple(made)
+    # A quote that passed has the ready-made outcomes, each of them and in their order. To compare them, which
+    # are the same objects, is far quicker than to enter each in a ledger: whatever differs goes there.
+    if len(found) == len(specs.all):
+        ready = specs.passed_bare if found[_ATTRIBUTES] is specs.unattributed else specs.passed
+        if found == ready:
+            return ready, False
+    ledger = LedgerBuilder(specs.all)
+    ledger.extend(made)
     checks = ledger.close().checks
-    for check in checks:
-        if check.outcome is not Outcome.PASSED and _closes(check, specs):
-            claims = None
-    return QuoteOutcome(checks, claims, decoded, hashlib.sha256(attest).digest())
+    return checks, any(_closes(check, specs) for check in checks)
 
 
 def _closes(check: Check, specs: QuoteSpecs) -> bool:
@@ -210,115 +242,134 @@ def _closes(check: Check, specs: QuoteSpecs) -> bool:
     return check.outcome is Outcome.FAILED
 
 
+def _failed(spec: CheckSpec, code: str, reason: str) -> Check:
+    return Check(spec, Outcome.FAILED, code, reason)
+
+
+def _stop(made: list[Check], spec: CheckSpec, code: str, reason: str) -> CheckFailedError:
+    """Record a failure and return what to raise: it ends the verification."""
+    made.append(Check(spec, Outcome.FAILED, code, reason))
+    return CheckFailedError(code, reason)
+
+
 def _code(spec: CheckSpec, error: EvidenceError) -> str:
     """Return a decoder's code under the name of the check that it fails."""
     return f"{spec.id}.{error.code.rpartition('.')[2]}"
 
 
-def _read(ledger: LedgerBuilder, specs: QuoteSpecs, attest: bytes) -> Attest:
+def _read(made: list[Check], specs: QuoteSpecs, attest: bytes) -> Attest:
     try:
         found = Attest.parse(attest)
     except AttestError as error:
         if error.part == "layout":
-            raise ledger.fail(specs.layout, _code(specs.layout, error), error.message) from error
+            raise _stop(made, specs.layout, _code(specs.layout, error), error.message) from error
         spec = specs.magic if error.part == "magic" else specs.kind
-        raise ledger.fail(spec, spec.id, error.message) from error
-    ledger.passed(specs.layout, specs.magic, specs.kind)
+        raise _stop(made, spec, spec.id, error.message) from error
+    made += specs.read
     return found
 
 
-def _key(ledger: LedgerBuilder, specs: QuoteSpecs, key: bytes | AttestationKey) -> AttestationKey:
+def _key(made: list[Check], specs: QuoteSpecs, key: bytes | AttestationKey) -> AttestationKey:
     try:
         found = key if isinstance(key, AttestationKey) else AttestationKey.parse(key)
     except EvidenceError as error:
-        raise ledger.fail(specs.key, _code(specs.key, error), error.message) from error
-    ledger.passed(specs.key)
+        raise _stop(made, specs.key, _code(specs.key, error), error.message) from error
+    attributes = specs.attributes.passed
     if found.attributes is None:
-        ledger.not_applicable(
-            specs.attributes,
-            "only the public key is given; whoever vouches for it vouches for its attributes",
-        )
+        attributes = specs.unattributed
     elif found.lacks:
-        ledger.failed(
-            specs.attributes,
-            specs.attributes.id,
-            f"The public area of the attestation key lacks: {', '.join(found.lacks)}.",
-        )
-    else:
-        ledger.passed(specs.attributes)
+        reason = f"The public area of the attestation key lacks: {', '.join(found.lacks)}."
+        attributes = _failed(specs.attributes, specs.attributes.id, reason)
+    made += (specs.key.passed, attributes)
     return found
 
 
 def _signature(
-    ledger: LedgerBuilder, specs: QuoteSpecs, key: AttestationKey, signature: bytes, attest: bytes
+    made: list[Check], specs: QuoteSpecs, key: AttestationKey, signature: bytes, attest: bytes
 ) -> TpmSignature:
     try:
         found = TpmSignature.parse(signature)
     except EvidenceError as error:
-        raise ledger.fail(specs.encoding, _code(specs.encoding, error), error.message) from error
-    ledger.passed(specs.encoding)
+        raise _stop(made, specs.encoding, _code(specs.encoding, error), error.message) from error
+    made.append(specs.encoding.passed)
     if not key.admits(found):
-        raise ledger.fail(
+        raise _stop(
+            made,
             specs.scheme,
             f"{specs.scheme.id}.mismatch",
             f"The signature is {found.scheme.name} with {found.algorithm.name}: not what this key makes.",
         )
-    if found.algorithm is Algorithm.SHA1:
-        ledger.failed(
-            specs.scheme, f"{specs.scheme.id}.weak", "The signature is over a SHA-1 hash: it can be forged."
-        )
-    else:
-        ledger.passed(specs.scheme)
+    scheme = specs.scheme.passed
+    if found.algorithm is _SHA1:
+        reason = "The signature is over a SHA-1 hash: it can be forged."
+        scheme = _failed(specs.scheme, f"{specs.scheme.id}.weak", reason)
+    made.append(scheme)
     if not key.verifies(found, attest):
-        raise ledger.fail(
-            specs.signature, specs.signature.id, "The signature over the quote is not the attestation key's."
+        raise _stop(
+            made,
+            specs.signature,
+            specs.signature.id,
+            "The signature over the quote is not the attestation key's.",
         )
-    ledger.passed(specs.signature)
+    made.append(specs.signature.passed)
     return found
 
 
+_SHA1 = Algorithm.SHA1
+
+
+def _ascending(quote: Attest, pcrs: Mapping[int, bytes]) -> dict[int, bytes]:
+    """Return a copy of what was presented, by ascending index: nobody else can change it."""
+    # A view copies itself in one step; ``dict`` would ask it for one entry after the other.
+    found = pcrs.copy() if type(pcrs) is MappingProxyType else dict(pcrs)
+    if len(quote.selections) == 1 and quote.selections[0].pcrs == tuple(found):
+        return found  # in the signed order, which is ascending
+    return dict(sorted(found.items()))
+
+
 def _registers(
-    ledger: LedgerBuilder,
+    made: list[Check],
     specs: QuoteSpecs,
     quote: Attest,
     signature: TpmSignature,
     bank: Algorithm,
-    pcrs: Mapping[int, bytes],
+    pcrs: dict[int, bytes],
     relied: frozenset[int],
     banks: frozenset[Algorithm],
 ) -> None:
+    accepted = specs.bank.passed
+    if bank not in banks:
+        reason = f"The bank is {bank.name}, which is not accepted here."
+        accepted = _failed(specs.bank, specs.bank.id, reason)
     defect = selection_defect(quote, bank, pcrs, relied)
     if defect is not None:
-        ledger.failed(specs.selection, f"{specs.selection.id}.{defect[0]}", defect[1])
-    else:
-        ledger.passed(specs.selection)
-    if bank in banks:
-        ledger.passed(specs.bank)
-    else:
-        ledger.failed(specs.bank, specs.bank.id, f"The bank is {bank.name}, which is not accepted here.")
-    if defect is not None:
+        made += (_failed(specs.selection, f"{specs.selection.id}.{defect[0]}", defect[1]), accepted)
         return
-    if hmac.compare_digest(pcr_digest(signature.algorithm, pcrs), quote.pcr_digest):
-        ledger.passed(specs.digest)
-    else:
-        ledger.failed(
-            specs.digest, specs.digest.id, "The PCR values presented are not those that were signed."
-        )
+    digest = specs.digest.passed
+    if not hmac.compare_digest(signature.algorithm.digest(b"".join(pcrs.values())), quote.pcr_digest):
+        reason = "The PCR values presented are not those that were signed."
+        digest = _failed(specs.digest, specs.digest.id, reason)
+    made += (specs.selection.passed, accepted, digest)
 
 
 def selection_defect(
     quote: Attest, bank: Algorithm, pcrs: Mapping[int, bytes], relied: frozenset[int]
 ) -> tuple[str, str] | None:
-    """Compare the signed selection with the values presented; return what is wrong and why, or None."""
-    numbers = [selection.algorithm for selection in quote.selections]
-    covering = [selection for selection in quote.selections if selection.pcrs]
-    if len(set(numbers)) != len(numbers):
-        return "duplicate", "The quote selects the same bank twice."
-    if not covering:
+    """Compare the signed selection with the values presented, by ascending index.
+
+    Returns:
+        What is wrong, as a short word, and why; None when nothing is.
+    """
+    selections = quote.selections
+    if len(selections) > 1:
+        if len({selection.algorithm for selection in selections}) != len(selections):
+            return "duplicate", "The quote selects the same bank twice."
+        selections = tuple([selection for selection in selections if selection.pcrs])
+    if not selections or not selections[0].pcrs:
         return "empty", "The quote covers no PCR."
-    if len(covering) > 1:
+    if len(selections) > 1:
         return "banks", "The quote covers more than one bank."
-    return _presented_defect(covering[0], bank, pcrs, relied)
+    return _presented_defect(selections[0], bank, pcrs, relied)
 
 
 def _presented_defect(
@@ -329,28 +380,25 @@ def _presented_defect(
             "bank",
             f"The PCRs are presented as {bank.name}; the quote covers bank 0x{signed.algorithm:04x}.",
         )
-    if signed.pcrs != tuple(pcrs) and signed.pcrs != tuple(sorted(pcrs)):
+    if signed.pcrs != tuple(pcrs):
         return "indices", f"The quote covers PCRs {signed.pcrs}; others are presented."
-    if not relied.issubset(signed.pcrs):
+    if relied and not relied.issubset(signed.pcrs):
         return "relied", f"The quote does not cover PCRs {sorted(relied.difference(signed.pcrs))}."
     if set(map(len, pcrs.values())) != {bank.size}:
         return "size", f"A PCR value is not of the {bank.size} bytes of {bank.name}."
     return None
 
 
-def pcr_digest(algorithm: Algorithm, pcrs: Mapping[int, bytes]) -> bytes:
-    """Return the digest that a quote signed with ``algorithm`` has over these PCRs of one bank."""
-    return algorithm.digest(b"".join(map(pcrs.__getitem__, sorted(pcrs))))
-
-
-def _nonce(ledger: LedgerBuilder, specs: QuoteSpecs, extra_data: bytes, nonce: Binding) -> None:
+def _nonce(made: list[Check], specs: QuoteSpecs, extra_data: bytes, nonce: Binding) -> None:
     spec = specs.nonce
     if isinstance(nonce, Unchecked):
-        ledger.not_checked(spec, spec.id + ".unchecked", f"not checked: {nonce.reason}")
+        reason = f"not checked: {nonce.reason}"
+        made.append(Check(spec, Outcome.NOT_CHECKED, spec.id + ".unchecked", reason))
     elif hmac.compare_digest(extra_data, nonce.value):
-        ledger.passed(spec)
+        made.append(spec.passed)
     else:
-        ledger.failed(spec, spec.id + ".mismatch", "The qualifying data are not the ones expected.")
+        reason = "The qualifying data are not the ones expected."
+        made.append(_failed(spec, spec.id + ".mismatch", reason))
 
 
 def _claims(
@@ -361,18 +409,12 @@ def _claims(
     pcrs: dict[int, bytes],
 ) -> TpmQuoteClaims:
     return TpmQuoteClaims(
-        qualified_signer=quote.qualified_signer,
-        extra_data=quote.extra_data,
-        clock=quote.clock,
-        reset_count=quote.reset_count,
-        restart_count=quote.restart_count,
-        safe=quote.safe,
-        firmware_version=quote.firmware_version,
-        bank=bank,
-        selection=tuple(pcrs),
-        pcr_digest=quote.pcr_digest,
-        pcrs=MappingProxyType(pcrs),
-        signature_hash=signature.algorithm,
-        ak_digest=key.digest,
-        ak_name=key.name,
+        *quote[:7],  # from the qualified signer to the firmware's version, as they stand in the quote
+        bank,
+        quote.selections[0].pcrs if len(quote.selections) == 1 else tuple(pcrs),
+        quote.pcr_digest,
+        MappingProxyType(pcrs),
+        signature.algorithm,
+        key.digest,
+        key.name,
     )

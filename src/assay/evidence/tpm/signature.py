@@ -6,9 +6,9 @@ Source: TCG TPM 2.0 Library, part 2, sections 11.3.4 (TPMT_SIGNATURE), 11.2.4 (T
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
+from typing import NamedTuple
 
 from assay.errors import EvidenceError
 from assay.evidence.eventlog.algorithms import Algorithm
@@ -28,8 +28,7 @@ class Scheme(IntEnum):
     ECDSA = 0x0018
 
 
-@dataclass(frozen=True, slots=True)
-class TpmSignature:
+class TpmSignature(NamedTuple):
     """A decoded TPMT_SIGNATURE.
 
     Attributes:
@@ -63,12 +62,12 @@ class TpmSignature:
             raise EvidenceError("tpm.signature.hash", f"The signature's hash 0x{hash_number:04x} is unknown.")
         at = _HEAD.size + first_size
         parts: tuple[bytes, ...] = (data[_HEAD.size : at],)
-        if scheme is Scheme.ECDSA and at + 2 <= size:
+        if scheme is _ECDSA:
+            if at + 2 > size:
+                raise EvidenceError("tpm.signature.truncated", "The signature ends before its second half.")
             (second_size,) = _U16.unpack_from(data, at)
             parts = (*parts, data[at + 2 : at + 2 + second_size])
             at += 2 + second_size
-        elif scheme is Scheme.ECDSA:
-            raise EvidenceError("tpm.signature.truncated", "The signature ends before its second half.")
         if at > size:
             raise EvidenceError("tpm.signature.truncated", "The signature is shorter than it says.")
         if at < size:
@@ -76,6 +75,7 @@ class TpmSignature:
         return cls(scheme, algorithm, parts)
 
 
+_ECDSA = Scheme.ECDSA
 _SCHEMES = {int(scheme): scheme for scheme in Scheme}
 _HASHES = {
     int(found): found

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assay.errors import EvidenceError
 from assay.evidence.eventlog.boot import verify_boot_log
 from assay.evidence.ima.verify import IMA_PCR, verify_ima
-from assay.evidence.ledger import LedgerBuilder
+from assay.evidence.ledger import Check, Ledger, LedgerBuilder, Outcome
 from assay.evidence.tpm import checks
 from assay.evidence.tpm.claims import TpmClaims
 from assay.evidence.tpm.container import Section, TpmEvidence
+from assay.evidence.tpm.decoded import DecodedTpm
 from assay.evidence.tpm.quote import STRONG, verify_quote
 from assay.evidence.tpm.trust import trust_key
 from assay.evidence.verification import EvidenceResult, Expected, Need, Unchecked, UnsignedRegion
@@ -31,13 +32,19 @@ if TYPE_CHECKING:
     from assay.evidence.ima.verify import ImaClaims
     from assay.evidence.roots import Roots
     from assay.evidence.tpm.claims import TpmQuoteClaims
-    from assay.evidence.tpm.quote import QuoteOutcome
     from assay.evidence.tpm.trust import TrustedKey
     from assay.evidence.verification import Binding
 
 PLATFORM = "tpm"
 _JSON = b"{"
 _BINDING_NEED = Need("binding", {}, "The qualifying data were not compared with anything.")
+_KEY_NEED = Need("ak", {}, "The attestation key, or a certificate for it, has to be given.")
+_NO_PCRS: frozenset[int] = frozenset()
+_NO_LOGS = (*checks.LOG.absent, *checks.IMA.absent)
+_NOT_EXPLAINED = tuple(
+    Check(spec, Outcome.NOT_APPLICABLE, "", "the quote covers no PCR that an event log explains")
+    for spec in checks.LOG.all
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,9 @@ class TpmEndorsements:
 
     ak: bytes = b""
     certificates: tuple[bytes, ...] = ()
+
+
+_NOTHING_GIVEN = TpmEndorsements()
 
 
 def verify_tpm(
@@ -85,52 +95,56 @@ def verify_tpm(
         raise EvidenceError("evidence.call.time", "The time of a verification needs a time zone.")
     if type(evidence) is not bytes or type(binding) not in (Expected, Unchecked):
         raise EvidenceError("evidence.call.type", "Evidence is bytes, and a binding expected or unchecked.")
-    given = endorsements or TpmEndorsements()
-    ledger = LedgerBuilder(checks.CHECKS)
+    given = endorsements or _NOTHING_GIVEN
     try:
-        read = TpmEvidence.from_json if evidence[:1] == _JSON else TpmEvidence.parse
-        pieces = read(evidence)
+        pieces = TpmEvidence.from_json(evidence) if evidence[:1] == _JSON else TpmEvidence.parse(evidence)
     except EvidenceError as error:
-        ledger.failed(checks.LAYOUT, f"{checks.LAYOUT.id}.{error.code.rpartition('.')[2]}", error.message)
-        return _unreadable(evidence, ledger)
-    ledger.passed(checks.LAYOUT)
+        return _unreadable(evidence, error)
     outcomes, trusted = trust_key(
         given.ak, pieces.public, pieces.certificates, given.certificates, roots, now, facts
     )
-    ledger.extend(outcomes)
-    key = trusted.key if trusted else pieces.public
     quote = verify_quote(
         pieces.attest,
         pieces.signature,
         specs=checks.QUOTE,
-        key=key,
+        key=trusted.key if trusted else pieces.public,
         bank=pieces.bank,
         pcrs=pieces.pcrs,
-        relied=frozenset(),
+        relied=_NO_PCRS,
         nonce=binding,
         banks=banks,
     )
-    ledger.extend(quote.checks)
-    boot: BootLogClaims | None = None
-    ima: ImaClaims | None = None
+    claims: TpmClaims | None = None
     unsigned = _public_region(pieces)
-    if quote.claims is not None:
-        boot, ima, regions = _logs(ledger, pieces, quote.claims)
-        unsigned = (*unsigned, *regions)
+    if quote.claims is None:
+        ledger = LedgerBuilder(checks.CHECKS)
+        ledger.passed(checks.LAYOUT)
+        ledger.extend((*outcomes.checks, *quote.checks))
+        closed = ledger.close()
+    else:
+        explanations, boot, ima, regions = _logs(pieces, quote.claims)
+        # Every part has an outcome for each of its checks: so they only have to be put in order.
+        quoted = quote.checks
+        closed = Ledger((checks.LAYOUT.passed, *outcomes.checks, *quoted[:-1], *explanations, quoted[-1]))
+        unsigned += regions
+        if trusted is not None:
+            claims = TpmClaims(quote.claims, boot, ima, trusted.certified, trusted.common_name)
     return EvidenceResult(
-        platform=PLATFORM,
-        ledger=ledger.close(),
-        binding_check=checks.QUOTE.nonce.id,
-        anchor=trusted.anchor if trusted else None,
-        signed_digest=quote.signed_digest,
-        unsigned=unsigned,
-        needs=_needs(trusted, binding),
-        decoded=_decoded(pieces, quote),
-        _claims=_claims(quote.claims, trusted, boot, ima),
+        PLATFORM,
+        closed,
+        checks.QUOTE.nonce.id,
+        trusted.anchor if trusted else None,
+        quote.signed_digest,
+        unsigned,
+        _needs(trusted, binding),
+        DecodedTpm(pieces, quote.decoded),
+        claims,
     )
 
 
-def _unreadable(evidence: bytes, ledger: LedgerBuilder) -> EvidenceResult[TpmClaims]:
+def _unreadable(evidence: bytes, error: EvidenceError) -> EvidenceResult[TpmClaims]:
+    ledger = LedgerBuilder(checks.CHECKS)
+    ledger.failed(checks.LAYOUT, f"{checks.LAYOUT.id}.{error.code.rpartition('.')[2]}", error.message)
     return EvidenceResult(
         platform=PLATFORM,
         ledger=ledger.close(),
@@ -145,12 +159,19 @@ def _unreadable(evidence: bytes, ledger: LedgerBuilder) -> EvidenceResult[TpmCla
 
 
 def _logs(
-    ledger: LedgerBuilder, pieces: TpmEvidence, quote: TpmQuoteClaims
-) -> tuple[BootLogClaims | None, ImaClaims | None, tuple[UnsignedRegion, ...]]:
-    """Explain every quoted PCR by the logs there are; IMA explains its own."""
-    explained = frozenset(quote.pcrs) - ({IMA_PCR} if pieces.ima_log else frozenset())
+    pieces: TpmEvidence, quote: TpmQuoteClaims
+) -> tuple[tuple[Check, ...], BootLogClaims | None, ImaClaims | None, tuple[UnsignedRegion, ...]]:
+    """Explain every quoted PCR by the logs there are; IMA explains its own.
+
+    Returns:
+        The outcomes of the logs' checks in their order, what the logs say, and what nothing proves of them.
+    """
+    if not (pieces.event_log or pieces.canonical_log or pieces.ima_log):
+        return _NO_LOGS, None, None, ()
+    explained = frozenset(quote.pcrs) - ({IMA_PCR} if pieces.ima_log else _NO_PCRS)
     regions: list[UnsignedRegion] = []
     boot: BootLogClaims | None = None
+    outcomes = _NOT_EXPLAINED
     if explained:
         log = verify_boot_log(
             pieces.event_log,
@@ -160,17 +181,12 @@ def _logs(
             pcrs=quote.pcrs,
             explained=explained,
         )
-        ledger.extend(log.checks)
-        boot = log.claims
+        outcomes, boot = log.checks, log.claims
         regions += _moved(log.unsigned, pieces.places.get(Section.EVENT_LOG, 0))
         regions += _moved(log.unsigned_canonical, pieces.places.get(Section.CANONICAL_LOG, 0))
-    else:
-        for spec in checks.LOG.all:
-            ledger.not_applicable(spec, "the quote covers no PCR that an event log explains")
     ima = verify_ima(pieces.ima_log, specs=checks.IMA, bank=quote.bank, pcrs=quote.pcrs)
-    ledger.extend(ima.checks)
     regions += _moved(ima.unsigned, pieces.places.get(Section.IMA_LOG, 0))
-    return boot, ima.claims, tuple(regions)
+    return (*outcomes, *ima.checks), boot, ima.claims, tuple(regions)
 
 
 def _moved(regions: tuple[UnsignedRegion, ...], by: int) -> list[UnsignedRegion]:
@@ -186,35 +202,5 @@ def _public_region(pieces: TpmEvidence) -> tuple[UnsignedRegion, ...]:
 
 
 def _needs(trusted: TrustedKey | None, binding: Binding) -> tuple[Need, ...]:
-    found = []
-    if trusted is None:
-        found.append(Need("ak", {}, "The attestation key, or a certificate for it, has to be given."))
-    if isinstance(binding, Unchecked):
-        found.append(_BINDING_NEED)
-    return tuple(found)
-
-
-def _claims(
-    quote: TpmQuoteClaims | None,
-    trusted: TrustedKey | None,
-    boot: BootLogClaims | None,
-    ima: ImaClaims | None,
-) -> TpmClaims | None:
-    if quote is None or trusted is None:
-        return None
-    return TpmClaims(quote, boot, ima, trusted.certified, trusted.common_name)
-
-
-def _decoded(pieces: TpmEvidence, quote: QuoteOutcome) -> dict[str, Any]:
-    attest = quote.decoded
-    found: dict[str, Any] = {"bank": pieces.bank.name.lower(), "pcrs": sorted(pieces.pcrs)}
-    if attest is not None:
-        found |= {
-            "extra_data": attest.extra_data.hex(),
-            "clock": attest.clock,
-            "reset_count": attest.reset_count,
-            "restart_count": attest.restart_count,
-            "safe": attest.safe,
-            "firmware_version": f"{attest.firmware_version:016x}",
-        }
-    return found
+    found = () if trusted is not None else (_KEY_NEED,)
+    return (*found, _BINDING_NEED) if isinstance(binding, Unchecked) else found
