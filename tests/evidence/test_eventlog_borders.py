@@ -1,0 +1,315 @@
+"""Bounds, places and codes of event logs that a mutation run found untested."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+import pytest
+
+from assay.errors import EvidenceError
+from assay.evidence.eventlog import (
+    Algorithm,
+    LogSpecs,
+    PcrEvent,
+    parse_boot_log,
+    parse_cel,
+    parse_cel_json,
+    verify_boot_log,
+)
+from assay.evidence.eventlog.boot import startup_locality
+from assay.evidence.eventlog.kinds import EventType
+from assay.evidence.eventlog.payload import Coverage, PayloadBinding
+from assay.evidence.ledger import Outcome
+
+SPECS = LogSpecs.of("test.log")
+SHA1, SHA256 = Algorithm.SHA1, Algorithm.SHA256
+SEPARATED = bytes(4)
+
+
+def sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def logged(register: int, kind: int, payload: bytes, measured: bytes | None = None) -> bytes:
+    """Return an event with digests of SHA-1 and SHA-256, byte by byte as the profile has it."""
+    what = payload if measured is None else measured
+    digests = struct.pack("<H", 4) + hashlib.sha1(what).digest() + struct.pack("<H", 11) + sha256(what)
+    return struct.pack("<III", register, kind, 2) + digests + struct.pack("<I", len(payload)) + payload
+
+
+HEADER = struct.pack("<II20sI", 0, 3, bytes(20), 37) + b"Spec ID Event03\0" + bytes.fromhex(
+    "00000000 00 02 00 02 02000000 0400 1400 0b00 2000 00"
+)  # fmt: skip
+
+
+def tlv(kind: int, value: bytes) -> bytes:
+    return struct.pack(">BI", kind, len(value)) + value
+
+
+def record(number: int, register: int, content: bytes) -> bytes:
+    """Return a record with digests of both banks, as a launcher writes it."""
+    whole = tlv(80, content)
+    digests = tlv(4, hashlib.sha1(whole).digest()) + tlv(11, sha256(whole))
+    return tlv(0, struct.pack(">Q", number)) + tlv(1, bytes([register])) + tlv(3, digests) + whole
+
+
+def pcr(*measured: bytes) -> bytes:
+    value = bytes(32)
+    for what in measured:
+        value = sha256(value + sha256(what))
+    return value
+
+
+def judge(log: bytes, pcrs: dict[int, bytes], canonical: bytes = b""):
+    return verify_boot_log(
+        log, canonical, specs=SPECS, bank=SHA256, pcrs=pcrs, explained=frozenset(pcrs)
+    )  # fmt: skip
+
+
+def failures(outcome) -> dict[str, str]:
+    return {check.code: check.reason for check in outcome.checks if check.outcome is Outcome.FAILED}
+
+
+# --- Places, by hand
+
+
+def test_what_nothing_covers_stands_where_it_stands():
+    """Offsets counted by hand: an event has 12 bytes in front of its digests, these 22 and 34, its size 4."""
+    log = (
+        HEADER
+        + logged(7, EventType.SEPARATOR, SEPARATED)
+        + logged(0, EventType.NO_ACTION, b"a note")
+        + logged(8, EventType.IPL, b"grub_cmd: ls\0", b"ls")
+        + logged(9, EventType.IPL, b"a file's name", b"its content")
+        + logged(12, EventType.IPL, b"elsewhere")
+        + bytes(50)
+    )
+    first = len(HEADER)
+    note = first + 12 + 22 + 34 + 4 + 4
+    command = note + 72 + 6
+    name = command + 72 + 13
+    elsewhere = name + 72 + 13
+    end = elsewhere + 72 + 9
+    pcrs = {7: pcr(SEPARATED), 8: pcr(b"ls"), 9: pcr(b"its content")}
+    canonical = record(0, 13, b"\0\0\0\0\1x") + record(1, 14, b"elsewhere")
+    outcome = judge(log, pcrs | {13: pcr(tlv(80, b"\0\0\0\0\1x"))}, canonical)
+    assert outcome.claims, outcome.checks
+    assert [(found.start, found.end, found.name) for found in outcome.unsigned] == [
+        (0, first, "header of the event log"),
+        (first + 4, first + 8, "type of an event"),
+        (first + 12, first + 34, "digest of another bank"),
+        (note, command, "event that measures nothing"),
+        (command + 4, command + 8, "type of an event"),
+        (command + 12, command + 34, "digest of another bank"),
+        (command + 72, command + 82, "caption of an event"),
+        (command + 84, command + 85, "caption of an event"),
+        (name + 4, name + 8, "type of an event"),
+        (name + 12, name + 34, "digest of another bank"),
+        (name + 72, elsewhere, "caption of an event"),
+        (elsewhere, end, "event of a PCR that is not explained"),
+        (end, end + 50, "padding"),
+    ]
+    second = 13 + 6 + 5 + 25 + 37 + 5 + 6
+    assert [(found.start, found.end, found.name) for found in outcome.unsigned_canonical] == [
+        (24, 24 + 25, "digest of another bank"),
+        (second, len(canonical), "record of a PCR that is not explained"),
+    ]
+    whole, part = PayloadBinding(Coverage.WHOLE, 0, 4), PayloadBinding(Coverage.PART, 10, 12)
+    caption = PayloadBinding(Coverage.CAPTION, 0, 0)
+    assert outcome.claims.events == (
+        PcrEvent(7, 4, sha256(SEPARATED), SEPARATED, whole, late=False),
+        PcrEvent(8, 13, sha256(b"ls"), b"grub_cmd: ls\0", part, late=False),
+        PcrEvent(9, 13, sha256(b"its content"), b"a file's name", caption, late=False),
+    )
+    (only,) = outcome.claims.records
+    assert (only.start, only.end, only.number, only.pcr, only.register) == (0, second, 0, True, 13)
+    assert (only.kind, only.content, only.nested()) == (80, b"\0\0\0\0\1x", (0, b"x"))
+    assert outcome.claims.explained == frozenset({7, 8, 9, 13})
+    assert outcome.claims.startup_locality is None
+
+
+def test_of_the_old_format_only_types_and_captions_are_uncovered():
+    first = struct.pack("<II20sI", 7, 4, hashlib.sha1(SEPARATED).digest(), 4) + SEPARATED
+    second = struct.pack("<II20sI", 8, 13, hashlib.sha1(b"ls").digest(), 12) + b"grub_cmd: ls"
+    pcrs = {
+        7: hashlib.sha1(bytes(20) + first[8:28]).digest(),
+        8: hashlib.sha1(bytes(20) + second[8:28]).digest(),
+    }
+    outcome = verify_boot_log(
+        first + second, b"", specs=SPECS, bank=SHA1, pcrs=pcrs, explained=frozenset({7, 8})
+    )
+    assert [(found.start, found.end, found.name) for found in outcome.unsigned] == [
+        (4, 8, "type of an event"),
+        (40, 44, "type of an event"),
+        (68, 78, "caption of an event"),
+    ]
+
+
+# --- Separators
+
+
+@pytest.mark.parametrize("payload", [bytes(4), b"\xff" * 4, b"\xff"])
+def test_a_separator_without_an_error(payload):
+    assert judge(HEADER + logged(7, EventType.SEPARATOR, payload), {7: pcr(payload)}).claims
+
+
+@pytest.mark.parametrize(
+    ("payloads", "code", "count"),
+    [
+        ([], "missing", 0),
+        ([SEPARATED, SEPARATED], "repeated", 2),
+        ([b"\1\0\0\0"], "error", 1),
+        ([b"\0"], "error", 1),
+        ([b""], "error", 1),
+    ],
+)
+@pytest.mark.parametrize("register", [0, 1, 5, 7])
+def test_each_explained_pcr_has_one_separator(register, payloads, code, count):
+    """Also where PCRs in front of it are not explained: their separators are nobody's concern."""
+    measured = [b"Exit Boot Services Invocation", *payloads]
+    log = HEADER + logged(register, EventType.EFI_ACTION, measured[0])
+    log += b"".join(logged(register, EventType.SEPARATOR, payload) for payload in payloads)
+    assert failures(judge(log, {register: pcr(*measured)})) == {
+        f"test.log.separators.{code}": f"PCR {register} has {count} separators, or one that reports an error."
+    }
+
+
+def test_a_pcr_behind_the_firmwares_needs_no_separator():
+    assert judge(HEADER + logged(8, EventType.IPL, b"ls"), {8: pcr(b"ls")}).claims
+
+
+def test_what_stands_behind_the_separator_of_its_own_pcr_is_late():
+    events = [(7, 5, b"a"), (7, 4, SEPARATED), (6, 5, b"b"), (6, 4, SEPARATED), (7, 5, b"c"), (6, 5, b"d")]
+    log = HEADER + b"".join(logged(*event) for event in events)
+    values = {r: pcr(*(payload for register, _, payload in events if register == r)) for r in (6, 7)}
+    found = judge(log, values).claims.events
+    assert [(event.payload, event.late) for event in found] == [
+        (b"a", False), (SEPARATED, False), (b"b", False), (SEPARATED, False), (b"c", True), (b"d", True)
+    ]  # fmt: skip
+
+
+# --- Registers and localities
+
+
+@pytest.mark.parametrize("register", [23, 24])
+def test_there_are_24_pcrs(register):
+    pcrs = {8: pcr(b"ls")}
+    log = HEADER + logged(8, EventType.IPL, b"ls") + logged(register, EventType.IPL, b"x")
+    codes = ["test.log.layout.register"] if register == 24 else []
+    assert list(failures(judge(log, pcrs))) == codes
+    canonical = record(0, 8, b"x") + record(1, register, b"x")
+    codes = ["test.log.cel.register"] if register == 24 else []
+    assert list(failures(judge(b"", {8: pcr(tlv(80, b"x"))}, canonical))) == codes
+    note = logged(24, EventType.NO_ACTION, b"a note that extends nothing")
+    assert judge(HEADER + logged(8, EventType.IPL, b"ls") + note, pcrs).claims
+
+
+@pytest.mark.parametrize(
+    ("first", "stated", "behind"),
+    [
+        (b"", b"\5", b""),
+        (b"", b"", b""),
+        (b"", b"\0\0", b""),
+        (logged(0, 3, b"StartupLocality\0\0"), b"\0", b""),
+        (logged(0, EventType.EFI_ACTION, b"an event"), b"\0", b""),
+        (b"", b"\0", logged(1, 3, b"StartupLocality\0\0")),
+    ],
+    ids=["impossible", "empty", "long", "twice", "late", "elsewhere"],
+)
+def test_the_code_of_a_wrong_locality(first, stated, behind):
+    log = HEADER + first + logged(0, 3, b"StartupLocality\0" + stated) + behind
+    with pytest.raises(EvidenceError) as caught:
+        startup_locality(parse_boot_log(log).events)
+    assert caught.value.code == "eventlog.locality"
+
+
+def test_a_locality_is_stated_in_front_of_the_events_of_pcr_0_only():
+    log = HEADER + logged(1, EventType.EFI_ACTION, b"an event") + logged(0, 3, b"StartupLocality\0\3")
+    assert startup_locality(parse_boot_log(log).events) == 3
+    assert startup_locality(parse_boot_log(log[: -72 - 17]).events) is None
+
+
+# --- Canonical logs
+
+
+def test_every_cut_of_a_canonical_log_is_truncated():
+    log = record(0, 13, b"one") + record(1, 13, b"two")
+    half = len(log) // 2
+    assert [found.end for found in parse_cel(log)] == [half, 2 * half]
+    assert len(parse_cel(log[:half])) == 1
+    for size in {*range(1, len(log))} - {half}:
+        with pytest.raises(EvidenceError) as caught:
+            parse_cel(log[:size])
+        assert caught.value.code == "cel.truncated", size
+
+
+@pytest.mark.parametrize("size", [4, 5, 36])
+def test_every_cut_of_the_digests_is_truncated(size):
+    digests = tlv(11, bytes(32))[:size]
+    log = tlv(0, bytes(8)) + tlv(1, b"\x0d") + tlv(3, digests) + tlv(80, b"x")
+    with pytest.raises(EvidenceError) as caught:
+        parse_cel(log)
+    assert caught.value.code == "cel.truncated"
+
+
+def test_a_record_without_the_quoted_bank_is_refused():
+    content = tlv(80, b"x")
+    log = tlv(0, bytes(8)) + tlv(1, b"\x0d") + tlv(3, tlv(4, hashlib.sha1(content).digest())) + content
+    assert list(failures(judge(b"", {13: pcr(content)}, log))) == ["test.log.bank"]
+
+
+def test_a_record_whose_content_was_not_measured_is_refused():
+    log = record(0, 13, b"x")[:-1] + b"y"
+    (reason,) = failures(judge(b"", {13: pcr(tlv(80, b"x"))}, log)).items()
+    assert reason == (
+        "test.log.payload.contradicted",
+        "Record 0 of the canonical log has content that its digest is not of.",
+    )
+
+
+def text(register: int, more: str = "") -> bytes:
+    digest = '{"hashAlg": "sha256", "digest": "%s"}' % ("00" * 32)
+    return f'\x1e{{"pcr": {register}, "digests": [{digest}], "content": {{{more}}}}}\n'.encode()
+
+
+def code(read, data: bytes) -> str:
+    try:
+        read(data)
+    except EvidenceError as error:
+        return error.code
+    return "parsed"
+
+
+def test_registers_of_records_in_json():
+    assert [code(parse_cel_json, text(register)) for register in (-1, 0, 255, 256)] == [
+        "cel.register", "parsed", "parsed", "cel.register"
+    ]  # fmt: skip
+
+
+def test_the_bounds_of_records_in_json():
+    assert code(parse_cel_json, b"\x1e" * 16384) == "cel.json"
+    assert code(parse_cel_json, b"\x1e" * 16385) == "cel.records"
+    room = 16384 + 1 - len(text(11, '"string": ""'))
+    assert code(parse_cel_json, text(11, f'"string": "{"x" * room}"')) == "parsed"
+    assert code(parse_cel_json, text(11, f'"string": "{"x" * (room + 1)}"')) == "cel.json"
+
+
+@pytest.mark.parametrize("read", [parse_cel, parse_cel_json])
+def test_the_bound_of_a_canonical_log(read):
+    for size in (4 * 1024 * 1024, 4 * 1024 * 1024 + 1):
+        assert (code(read, b"\x1e" + bytes(size - 1)) == "cel.size") is (size > 4 * 1024 * 1024)
+
+
+def test_digests_of_every_algorithm_are_named_as_systemd_names_them():
+    for name, size in {
+        "sha1": 20, "sha256": 32, "sha384": 48, "sha512": 64, "sm3_256": 32,
+        "sha3_256": 32, "sha3_384": 48, "sha3_512": 64,
+    }.items():  # fmt: skip
+        other = text(11).replace(b"sha256", name.encode()).replace(b"00" * 32, b"ab" * size)
+        (found,) = parse_cel_json(other)
+        assert found.digests == ((Algorithm[name.upper()], b"\xab" * size),)
+        assert found.start == 0
+        assert found.end == len(other)
+        for wrong in (size - 1, size + 1):
+            assert code(parse_cel_json, other.replace(b"ab" * size, b"ab" * wrong)) == "cel.digests"
