@@ -103,8 +103,8 @@ def parse_document(data: bytes, platform: Platform) -> Document:
     Raises:
         DocumentError: The first of the checks that fails.
     """
-    message = _message(data)
-    payload = _payload(message.payload or b"")
+    message, content = _message(data)
+    payload = _payload(content)
     register = next((name for name in _REGISTERS if name in payload), "")
     if _REGISTERS[register] != platform:
         _refuse(
@@ -129,7 +129,8 @@ def _refuse(spec: CheckSpec, message: str, code: str = "") -> NoReturn:
     raise DocumentError(spec, code or spec.id, message)
 
 
-def _message(data: bytes) -> Sign1:
+def _message(data: bytes) -> tuple[Sign1, bytes]:
+    """Return the message and its payload."""
     if len(data) > MAX_DOCUMENT_BYTES:
         _refuse(
             checks.NITRO_COSE_LAYOUT,
@@ -153,7 +154,7 @@ def _message(data: bytes) -> Sign1:
         _refuse(checks.NITRO_COSE_HEADERS, "The algorithm is not ES384.", "nitro.cose.algorithm")
     if len(message.headers) != 1 or message.unprotected:
         _refuse(checks.NITRO_COSE_HEADERS, "The headers hold more than the algorithm.")
-    return message
+    return message, message.payload
 
 
 def _payload(data: bytes) -> dict[str, Any]:
