@@ -40,31 +40,38 @@ class Window:
 class FactShelf(Generic[FactT]):
     """Facts of one kind: bounded, least recently used first out, safe to share between threads.
 
+    Which fact was used when is noted only while the shelf is more than three quarters full: before that none
+    has to go soon, and noting it touches the memory of facts that nobody asked for.
+
     Args:
         max_entries: How many facts are kept.
     """
 
-    __slots__ = ("_entries", "_lock", "_max")
+    __slots__ = ("_entries", "_lock", "_max", "_noted")
 
     def __init__(self, max_entries: int) -> None:
-        self._entries: OrderedDict[Hashable, tuple[Window, FactT]] = OrderedDict()
+        self._entries: OrderedDict[Hashable, tuple[datetime, datetime, FactT]] = OrderedDict()
         self._lock = threading.Lock()
         self._max = max_entries
+        self._noted = max_entries * 3 // 4
 
     def get(self, key: Hashable, now: datetime) -> FactT | None:
         """Return the fact under ``key`` if it is known and holds at ``now``."""
-        with self._lock:
-            found = self._entries.get(key)
-            if found is None:
-                return None
-            self._entries.move_to_end(key)
-        window, fact = found
-        return fact if window.start <= now <= window.end else None
+        entries = self._entries
+        found = entries.get(key)
+        if found is None:
+            return None
+        if len(entries) > self._noted:
+            with self._lock:
+                if key in entries:  # another thread may have pushed it out since
+                    entries.move_to_end(key)
+        start, end, fact = found
+        return fact if start <= now <= end else None
 
     def put(self, key: Hashable, window: Window, fact: FactT) -> None:
         """Remember a verified fact for the time in which it holds."""
         with self._lock:
-            self._entries[key] = (window, fact)
+            self._entries[key] = (window.start, window.end, fact)
             self._entries.move_to_end(key)
             while len(self._entries) > self._max:
                 self._entries.popitem(last=False)
