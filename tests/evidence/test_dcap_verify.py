@@ -172,6 +172,28 @@ def test_decoded_fields_are_for_the_eye():
     assert judge(scene().finish(), binding=Expected(b"")).decoded["pck_not_after"] > "2030"
 
 
+COMMON = {
+    *("version", "user_data", "declared_bytes", "trailing_bytes", "debug", "report_data"),
+    *("pck_ca", "pck_serial", "pck_not_before", "pck_not_after", "fmspc", "pce_id", "ppid"),
+}
+TD = {
+    *("mr_td", "mr_config_id", "mr_owner", "mr_owner_config", "rtmr0", "rtmr1", "rtmr2", "rtmr3"),
+    *("tee_tcb_svn", "mr_seam", "mr_signer_seam", "seam_attributes", "td_attributes", "xfam"),
+}
+ENCLAVE = {
+    *("mr_enclave", "mr_signer", "attributes", "misc_select", "cpu_svn", "config_id", "config_svn"),
+    *("family_id", "isv_ext_prod_id", "isv_prod_id", "isv_svn"),
+}
+
+
+@pytest.mark.parametrize(
+    ("platform", "version", "names"),
+    [("tdx", 4, TD), ("tdx", 5, TD | {"tee_tcb_svn_2", "mr_service_td"}), ("sgx", 3, ENCLAVE)],
+)
+def test_the_names_of_everything_that_is_shown(platform, version, names):
+    assert set(judge(scene(platform, version).finish()).decoded) == COMMON | names
+
+
 # --- Binding
 
 

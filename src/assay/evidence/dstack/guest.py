@@ -18,14 +18,14 @@ Source: dstack 0.6.0, ``dstack-attest/src/attestation.rs`` (AttestationV1::verif
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import EvidenceError
 from assay.evidence.decoding import cbor
 from assay.evidence.dstack import checks, nitro, order
 from assay.evidence.dstack.claims import AppEvent
-from assay.evidence.dstack.config_id import check_document, host_data, value_v2
+from assay.evidence.dstack.config_id import check_document, host_data, pinned_by, value_v2
 from assay.evidence.dstack.events import RUNTIME_REGISTER
 from assay.evidence.dstack.fields import refuse, unbase64
 from assay.evidence.dstack.os_image import parse_checksums
@@ -54,6 +54,7 @@ EVENT_PCR: Final = 14
 CONFIG_PCR: Final = 8
 BOOT_PCRS: Final = (4, 7, 12)
 _AWS_FILE: Final = "measurement.aws.cbor"
+_BY_EVENTS: Final = frozenset(("app_id", "compose_hash", "key_provider"))
 _MAX_MEASUREMENT_BYTES: Final = 4096
 _ATTEST: Final = "dstack 0.6.0, dstack-attest/src/attestation.rs"
 
@@ -155,12 +156,16 @@ class GuestClaims:
             enclave, whose events nothing vouches for.
         app_events: What the application measured behind them, in order; empty where no register holds it.
         os_image_hash: The image, where the configuration's word was compared with registers; None elsewhere.
+        proven: Which of ``app_id``, ``compose_hash`` and ``key_provider`` a register or a committed document
+            vouches for; what ``system`` says besides is the word of whoever sent it. How something was proven
+            makes no other guest of it, so it is not compared.
     """
 
     variant: str
     system: SystemEvents | None
     app_events: tuple[AppEvent, ...]
     os_image_hash: bytes | None
+    proven: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 def verify_guest(evidence: EvidenceResult[Any], attestation: Attestation) -> LogResult[GuestClaims]:
@@ -209,7 +214,7 @@ def _snp(ledger: LedgerBuilder, found: Attestation, claims: Any) -> GuestClaims:
     except EvidenceError as error:
         raise ledger.fail(SNP_DOCUMENT, SNP_DOCUMENT.id, error.message) from error
     ledger.passed(SNP_DOCUMENT)
-    return GuestClaims(found.variant, system, (), None)
+    return GuestClaims(found.variant, system, (), None, pinned_by(document))
 
 
 def _enclave(ledger: LedgerBuilder, found: Attestation, claims: Any) -> GuestClaims:
@@ -223,9 +228,9 @@ def _nitro_tpm(ledger: LedgerBuilder, found: Attestation, claims: Any) -> GuestC
     pcrs = claims.pcrs
     _lane(ledger, NITRO_TPM_EVENTS, found.runtime, pcrs.get(EVENT_PCR), hashlib.sha384)
     system, later = _system(ledger, found.runtime)
-    _configured(ledger, system, pcrs.get(CONFIG_PCR, b""))
-    image = _boot_image(ledger, found.config, b"".join(pcrs.get(index, b"") for index in BOOT_PCRS))
-    return GuestClaims(found.variant, system, later, image)
+    _configured(ledger, system, pcrs.get(CONFIG_PCR))
+    image = _boot_image(ledger, found.config, [pcrs[index] for index in BOOT_PCRS if index in pcrs])
+    return GuestClaims(found.variant, system, later, image, _BY_EVENTS)
 
 
 def _gcp(ledger: LedgerBuilder, found: Attestation, claims: Any) -> GuestClaims:
@@ -238,7 +243,7 @@ def _gcp(ledger: LedgerBuilder, found: Attestation, claims: Any) -> GuestClaims:
     system, later = _system(ledger, found.runtime)
     events = found.tpm.events if found.tpm is not None else ()
     _booted(ledger, events, quote.pcrs)
-    return GuestClaims(found.variant, system, later, None)
+    return GuestClaims(found.variant, system, later, None, _BY_EVENTS)
 
 
 def _booted(ledger: LedgerBuilder, events: tuple[tuple[int, bytes], ...], pcrs: Mapping[int, bytes]) -> None:
@@ -258,16 +263,19 @@ _JUDGES: Final[dict[str, Callable[[LedgerBuilder, Attestation, Any], GuestClaims
     "aws-nitro-tpm": _nitro_tpm,
     "gcp-tdx": _gcp,
 }
+_KIND_OF_IMAGE: Final = "Whether the operating system is a development image, whose root account is open."
 _NOT_PROVEN: Final = {
     "sev-snp": (
+        _KIND_OF_IMAGE,
         "What the application did after boot: SEV-SNP has no register that a guest could measure it into.",
         "Which operating system booted: the launch measurement has to be compared with reference values.",
     ),
     "nitro-enclave": (
         "What the guest's events say: an enclave has no register that dstack measures them into.",
     ),
-    "aws-nitro-tpm": (),
+    "aws-nitro-tpm": (_KIND_OF_IMAGE,),
     "gcp-tdx": (
+        _KIND_OF_IMAGE,
         "That the virtual TPM is this machine's: it is the host's, and only its nonce ties it to the TD.",
     ),
 }
@@ -331,8 +339,8 @@ def _system(
     return found, tuple([AppEvent(event.name, event.payload) for event in later])
 
 
-def _configured(ledger: LedgerBuilder, system: SystemEvents, register: bytes) -> None:
-    if not any(register):
+def _configured(ledger: LedgerBuilder, system: SystemEvents, register: bytes | None) -> None:
+    if register is None or not any(register):
         ledger.not_applicable(NITRO_TPM_CONFIG, "the guest measured no configuration into PCR8")
         return
     provider = system.key_provider
@@ -341,7 +349,7 @@ def _configured(ledger: LedgerBuilder, system: SystemEvents, register: bytes) ->
     _same(ledger, NITRO_TPM_CONFIG, register == made, "PCR8 commits to another application.")
 
 
-def _boot_image(ledger: LedgerBuilder, config: str, registers: bytes) -> bytes | None:
+def _boot_image(ledger: LedgerBuilder, config: str, registers: list[bytes]) -> bytes | None:
     """Return the image that the configuration names, if its measurement makes the registers."""
     try:
         document = vm_document(config.encode())
@@ -352,7 +360,10 @@ def _boot_image(ledger: LedgerBuilder, config: str, registers: bytes) -> bytes |
         name, digest = _aws_measurement(measured)
     except EvidenceError as error:
         raise ledger.fail(NITRO_TPM_IMAGE, NITRO_TPM_IMAGE.id, error.message) from error
-    same = stated in (None, name.hex()) and hashlib.sha256(registers).digest() == digest
+    complete = len(registers) == len(BOOT_PCRS)
+    same = (
+        stated in (None, name.hex()) and complete and hashlib.sha256(b"".join(registers)).digest() == digest
+    )
     _same(ledger, NITRO_TPM_IMAGE, same, "The registers show another image than the configuration names.")
     return name
 

@@ -75,10 +75,10 @@ def _sponge(data: bytes, padding: int) -> bytes:
     padded += bytes(_RATE - len(data) % _RATE)
     padded[len(data)] ^= padding
     padded[-1] ^= 0x80
-    lanes = [[0] * 5 for _ in range(5)]
+    lanes = [[0 for _ in row] for row in _ROTATIONS]
     for start in range(0, len(padded), _RATE):
         for index in range(_RATE // 8):
             at = start + 8 * index
             lanes[index % 5][index // 5] ^= int.from_bytes(padded[at : at + 8], "little")
         lanes = _permute(lanes)
-    return b"".join(lanes[index % 5][index // 5].to_bytes(8, "little") for index in range(4))
+    return b"".join(lanes[x][0].to_bytes(8, "little") for x in range(4))

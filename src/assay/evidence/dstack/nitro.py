@@ -103,7 +103,7 @@ def compare_parts(
 
 def os_image_hash(claims: NitroClaims) -> bytes:
     """Return what dstack calls an enclave's image: SHA-256 of PCR 0, 1 and 2, 32 bytes."""
-    return hashlib.sha256(b"".join(claims.pcrs.get(index, b"") for index in range(3))).digest()
+    return hashlib.sha256(b"".join(claims.pcrs[index] for index in range(3) if index in claims.pcrs)).digest()
 
 
 def _judge_image(ledger: LedgerBuilder, platform: Platform, text: str, claims: NitroClaims) -> None:

@@ -28,6 +28,7 @@ _RESOURCE = Struct("<HHI16sIIQQ")
 _SYSTEM_MEMORY = 0
 _UNACCEPTED_MEMORY = 7
 _PRESENT_INITIALIZED_TESTED = 7
+_NOBODY = b""  # the owner, a GUID of 16 bytes that stays zero
 
 
 def td_hob_digest(witness: bytes, memory_bytes: int) -> bytes:
@@ -54,7 +55,7 @@ def td_hob_digest(witness: bytes, memory_bytes: int) -> bytes:
     list_end = (base + list_page) * PAGE_BYTES + _HANDOFF.size + _RESOURCE.size * len(resources) + 8
     blocks = [_HANDOFF.pack(1, _HANDOFF.size, 0, 9, 0, 0, 0, 0, 0, list_end)]
     blocks += [
-        _RESOURCE.pack(3, _RESOURCE.size, 0, bytes(16), kind, _PRESENT_INITIALIZED_TESTED, start, size)
+        _RESOURCE.pack(3, _RESOURCE.size, 0, _NOBODY, kind, _PRESENT_INITIALIZED_TESTED, start, size)
         for kind, start, size in resources
     ]
     return hashlib.sha384(b"".join(blocks)).digest()
@@ -90,7 +91,7 @@ def _numbers(witness: bytes) -> list[int]:
             if shift == 7 * _MAX_NUMBER_BYTES:
                 refuse("os_image.td_hob", "A number of the TD HOB witness is too large.")
             continue
-        if byte == 0 and shift > 7:
+        if byte == 0 and shift != 7:
             refuse("os_image.td_hob", "A number of the TD HOB witness is not in its shortest form.")
         found.append(value)
         value = shift = 0
