@@ -159,15 +159,16 @@ def _load(der: bytes) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
 def _signed(found: ImaFile, signers: list[rsa.RSAPublicKey | ec.EllipticCurvePublicKey]) -> bool:
     """Tell whether one of the keys signed the file's digest (signature_v2_hdr of the kernel)."""
     blob = found.signature
-    if not signers or len(blob) < _SIGNATURE.size or found.verity:
+    if len(blob) < _SIGNATURE.size or found.verity:
         return False
     kind, version, number, _key_id, size = _SIGNATURE.unpack_from(blob)
     name, algorithm = _SIGNED_HASHES.get(number, ("", hashes.SHA256()))
-    if (kind, version) != (_SIGNATURE_TYPE, _SIGNATURE_VERSION) or size != len(blob) - _SIGNATURE.size:
-        return False
-    if name != found.algorithm or len(found.digest) != algorithm.digest_size:
-        return False
-    return any(_verifies(key, blob[_SIGNATURE.size :], found.digest, algorithm) for key in signers)
+    return (
+        (kind, version, name) == (_SIGNATURE_TYPE, _SIGNATURE_VERSION, found.algorithm)
+        and size == len(blob) - _SIGNATURE.size
+        and len(found.digest) == algorithm.digest_size
+        and any(_verifies(key, blob[_SIGNATURE.size :], found.digest, algorithm) for key in signers)
+    )
 
 
 def _verifies(

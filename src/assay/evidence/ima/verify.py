@@ -229,7 +229,8 @@ def _claims(
         )
     ledger.passed(specs.template, specs.bank)
     padded = False
-    if not found.matched and bank is not Algorithm.SHA1 and algorithm is Algorithm.SHA1:
+    if not found.matched and algorithm is Algorithm.SHA1:
+        # In the bank of SHA-1 itself there is nothing to pad: this finds what the first pass did.
         second = _pass(log, algorithm, bank, pcrs, padded=True)
         padded = second.matched > 0
         found = second if padded else found
