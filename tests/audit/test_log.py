@@ -291,6 +291,35 @@ def test_a_rewritten_entry_starts_a_new_origin(state):
         assert Log.closed(db, LogKey.open(state)) == (), "what was signed of it may have been otherwise"
 
 
+def test_a_log_of_the_first_schema_goes_on(state, tmp_path):
+    db, log = open_state(state)
+    record(db, log, 300)
+    before = check(db, log)
+    old = tmp_path / "old"
+    with (
+        db,
+        Database.open(old, migrations=MIGRATIONS[:1]) as first,
+        db.read() as view,
+        first.transaction() as tx,
+    ):
+        tx.execute("UPDATE installation SET id = ?", (db.installation,))
+        for table, columns in (
+            ("audit_logs", "number, origin, public, closed"),
+            ("audit_entries", "log, seq, leaf, entry"),
+            ("audit_nodes", "log, level, place, hash"),
+        ):
+            rows = [tuple(row) for row in view.execute(f"SELECT {columns} FROM {table}")]
+            tx.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?)", rows)
+    shutil.copytree(state / "keys", old / "keys", dirs_exist_ok=True)
+    shutil.copy(state / "log.head", old)
+    db, again = open_state(old)
+    with db:
+        record(db, again, 2)
+        assert again.origin == log.origin
+        assert check(db, again)[: len(before)] == before
+        assert again.size() == len(before) + 2
+
+
 def test_a_head_behind_the_database_is_what_a_crash_leaves(state):
     db, log = open_state(state)
     record(db, log, 2)

@@ -22,7 +22,7 @@ from assay.audit.head import Head, HeadFile
 from assay.audit.key import LogKey
 from assay.audit.merkle import CompactRange, leaf_hash, root_at
 from assay.audit.note import Checkpoint
-from assay.audit.rows import RowTree
+from assay.audit.rows import RowTree, place
 from assay.audit.target import new_export
 from assay.errors import AuditError
 
@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 
 _ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,119}")
 _LOGS = "SELECT number, origin, public, closed FROM audit_logs"
-_INSERT = "INSERT INTO audit_entries VALUES (?, ?, ?, ?)"
+_INSERT = "INSERT INTO audit_entries VALUES (?, ?, ?)"
 _STATE = (
-    "SELECT l.closed, e.seq, e.leaf FROM audit_logs AS l LEFT JOIN audit_entries AS e ON e.log = l.number"
-    " WHERE l.number = ? ORDER BY e.seq DESC LIMIT 1"
+    "SELECT l.closed, e.seq, e.leaf FROM audit_logs AS l"
+    " LEFT JOIN audit_entries AS e ON e.place >= ? AND e.place < ?"
+    " WHERE l.number = ? ORDER BY e.place DESC LIMIT 1"
 )
 
 
@@ -194,7 +195,8 @@ class Log:
 
     def append_many(self, tx: Transaction, events: Iterable[Event]) -> int:
         """Append several entries in order; return the index of the first. Raises as ``append``."""
-        row = tx.one(_STATE, (self._number,))
+        number = self._number
+        row = tx.one(_STATE, (place(number, 0), place(number + 1, 0), number))
         if row is None or row["closed"] is not None:
             raise self._superseded()
         size = 0 if row["seq"] is None else row["seq"] + 1
@@ -385,14 +387,14 @@ def _remembered(write: Callable[[Head], None], state: Head) -> None:
 def _append(tx: Transaction, number: int, tip: _Tip, events: Iterable[Event]) -> _Tip:
     tree, last = tip.tree.copy(), tip.last
     now = tx.now()
-    rows: list[tuple[int, int, bytes, bytes]] = []
+    rows: list[tuple[int, bytes, bytes]] = []
     nodes: list[tuple[int, int, int, bytes]] = []
     for event in events:
         data = entries.encode(
             seq=tree.size, prev=last, time=now, kind=event.kind, lease=event.lease, facts=event.facts
         )
         last = leaf_hash(data)
-        rows.append((number, tree.size, last, data))
+        rows.append((place(number, tree.size), last, data))
         nodes += [(number, *completed) for completed in tree.append_leaf(last)]
     if len(rows) == 1:
         tx.execute(_INSERT, rows[0])

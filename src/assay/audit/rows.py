@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from assay.audit.merkle import CompactRange, subtree_hash
 from assay.audit.tiles import HEIGHT
@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from assay.store.database import Reader
+
+
+SEQ_BITS: Final = 40
+
+
+def place(number: int, seq: int) -> int:
+    """Return the key of one entry: those of a log are neighbours, and each new one is the last of its log."""
+    return number << SEQ_BITS | seq
 
 
 class RowTree:
@@ -37,8 +45,8 @@ class RowTree:
     def entries(self, low: int, high: int) -> list[bytes]:
         """Return the entries from ``low`` up to, not including, ``high``."""
         rows = self._view.execute(
-            "SELECT entry FROM audit_entries WHERE log = ? AND seq >= ? AND seq < ? ORDER BY seq",
-            (self._number, low, high),
+            "SELECT entry FROM audit_entries WHERE place >= ? AND place < ? ORDER BY place",
+            (place(self._number, low), place(self._number, high)),
         )
         return [row[0] for row in rows]
 
@@ -46,8 +54,8 @@ class RowTree:
         """Return the hashes of the subtrees of height ``8 * level`` from index ``low`` up to ``high``."""
         if level == 0:
             rows = self._view.execute(
-                "SELECT leaf FROM audit_entries WHERE log = ? AND seq >= ? AND seq < ? ORDER BY seq",
-                (self._number, low, high),
+                "SELECT leaf FROM audit_entries WHERE place >= ? AND place < ? ORDER BY place",
+                (place(self._number, low), place(self._number, high)),
             )
         else:
             rows = self._view.execute(
@@ -60,7 +68,8 @@ class RowTree:
     def size(self) -> int:
         """Return the number of entries."""
         row = self._view.one(
-            "SELECT seq FROM audit_entries WHERE log = ? ORDER BY seq DESC LIMIT 1", (self._number,)
+            "SELECT seq FROM audit_entries WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT 1",
+            (place(self._number, 0), place(self._number + 1, 0)),
         )
         return 0 if row is None else int(row[0]) + 1
 

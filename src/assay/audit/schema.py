@@ -1,8 +1,10 @@
 """The tables of the log.
 
 ``audit_logs`` has one row for each origin: the newest (greatest number) is written to, the others are closed.
-``audit_entries`` holds entries and their leaf hashes, ``audit_nodes`` the complete subtrees of height
-``8 * level`` above them: with these a root or a proof needs at most 256 hashes of each level.
+``audit_entries`` holds entries and their leaf hashes under one number made of log and index, so that an
+append changes one page; under a key of two columns it changed two. ``audit_nodes`` holds the complete
+subtrees of height ``8 * level`` above them: with these a root or a proof needs at most 256 hashes of each
+level.
 """
 
 from __future__ import annotations
@@ -57,6 +59,24 @@ MIGRATIONS = (
                 PRIMARY KEY (log, seq, name)
             ) STRICT, WITHOUT ROWID
             """,
+        ),
+    ),
+    Migration(
+        "audit",
+        2,
+        (
+            "ALTER TABLE audit_entries RENAME TO audit_entries_1",
+            """
+            CREATE TABLE audit_entries (
+                place INTEGER PRIMARY KEY,
+                leaf BLOB NOT NULL,
+                entry BLOB NOT NULL,
+                log INTEGER NOT NULL AS (place >> 40),
+                seq INTEGER NOT NULL AS (place & 0xffffffffff)
+            ) STRICT
+            """,
+            "INSERT INTO audit_entries SELECT log << 40 | seq, leaf, entry FROM audit_entries_1 ORDER BY 1",
+            "DROP TABLE audit_entries_1",
         ),
     ),
 )
