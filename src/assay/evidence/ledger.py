@@ -8,7 +8,7 @@ A format declares its checks as ``CheckSpec`` constants, in the order in which t
 from __future__ import annotations
 
 from enum import StrEnum
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import EvidenceError
@@ -220,3 +220,23 @@ class LedgerBuilder:
                 for spec in self._specs
             )
         )
+
+
+_spec_of: Final = attrgetter("spec")
+
+
+def ledger_of(specs: tuple[CheckSpec, ...], made: Sequence[Check]) -> Ledger:
+    """Return the ledger of outcomes that were noted down as they were made.
+
+    One outcome for each declared check, in the declared order, is what evidence that passes leaves: then they
+    are the ledger, and no table of them is needed. Everything else goes through one.
+
+    Args:
+        specs: Every check of the format, in the order in which they are made.
+        made: The outcomes; each check at most once.
+    """
+    if tuple(map(_spec_of, made)) == specs:
+        return Ledger(tuple(made))
+    builder = LedgerBuilder(specs)
+    builder.extend(made)
+    return builder.close()

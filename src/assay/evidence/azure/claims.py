@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from assay.evidence.azure.runtime import RuntimeClaims
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from assay.evidence.verification import Anchor
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AkCertificate:
     """The certificate of the attestation key: Azure's own word for the virtual TPM, besides the hardware's.
 
@@ -31,7 +32,7 @@ class AkCertificate:
     anchor: Anchor
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AzureClaims:
     """What an Azure confidential VM proves: hardware, paravisor, virtual TPM.
 

@@ -45,6 +45,7 @@ _VERSIONS: Final = (1, 2)
 _AK_CERT: Final = 2
 _TYPES: Final[Mapping[int, AzurePlatform]] = {2: "azure-snp", 4: "azure-tdx"}
 _TYPE_NAMES: Final[Mapping[int, str]] = {1: "VBS", 2: "SNP", 3: "no TEE", 4: "TDX", 5: "CCA"}
+_MAKERS: Final = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
 _HASHES: Final[Mapping[int, str]] = {1: "sha256", 2: "sha384", 3: "sha512"}
 
 
@@ -94,7 +95,7 @@ class HclReport(NamedTuple):
 
     def commitment(self) -> bytes:
         """Return the 64 bytes that the hardware's report data must be: the claims' hash, then zeros."""
-        return hashlib.new(self.hash_name, self.runtime).digest().ljust(64, b"\0")
+        return _MAKERS[self.hash_name](self.runtime).digest().ljust(64, b"\0")
 
 
 def parse_hcl(data: bytes, platform: AzurePlatform) -> HclReport:

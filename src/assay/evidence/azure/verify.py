@@ -19,7 +19,9 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from functools import lru_cache
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -37,7 +39,7 @@ from assay.evidence.dcap import verify_quote as verify_dcap
 from assay.evidence.eventlog.algorithms import Algorithm
 from assay.evidence.eventlog.boot import verify_boot_log
 from assay.evidence.facts import Window
-from assay.evidence.ledger import Check, CheckFailedError, LedgerBuilder, Outcome
+from assay.evidence.ledger import Check, CheckFailedError, Outcome, ledger_of
 from assay.evidence.snp import SnpEndorsements, verify_snp
 from assay.evidence.snp import checks as snp
 from assay.evidence.tpm.attest import Attest, AttestError
@@ -73,11 +75,23 @@ _BINDING_NEED: Final = Need(
 _BINDINGS: Final = (Expected, Unchecked)
 _ALL_PCRS: Final = 24
 _SCHEME: Final = (int(Scheme.RSASSA), int(Algorithm.SHA256))
+_HCL_PASSED: Final = tuple(
+    [
+        spec.passed
+        for spec in (checks.HCL_LAYOUT, checks.HCL_VERSION, checks.HCL_PLATFORM, checks.HCL_TRAILING)
+    ]
+)
+_RUNTIME_PASSED: Final = (checks.RUNTIME_LAYOUT.passed, checks.RUNTIME_KEY.passed)
 _NO_CERTIFICATE: Final = tuple(
     Check(spec, Outcome.NOT_APPLICABLE, "", "no certificate of the attestation key came along")
     for spec in checks.AK_CHECKS
 )
-_VMPL_AT: Final = 0x30
+_VMPL: Final = slice(0x30, 0x34)
+_VMPL_0: Final = bytes(4)
+# The outcomes of a quote that this format keeps, taken out by their places.
+_kept: Final = itemgetter(*[i for i, spec in enumerate(checks.QUOTE.all) if spec in checks.QUOTE_CHECKS])
+_NO_LOG: Final = tuple([check for check in checks.LOG.absent if check.spec in checks.LOG_CHECKS])
+_NO_PCRS: Final[frozenset[int]] = frozenset()
 _ALWAYS: Final = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 
@@ -130,7 +144,7 @@ def verify_azure(
     try:
         work.verify(evidence)
     except AzureError as defect:
-        work.ledger.failed(defect.spec, defect.code, defect.message)
+        work.failed(defect.spec, defect.code, defect.message)
     except CheckFailedError:
         pass
     return work.result(evidence)
@@ -155,7 +169,7 @@ def _demand(
 
 
 class _Work:
-    """One verification: the ledger, and what its checks have established so far."""
+    """One verification: the outcomes of its checks, in their order, and what they have established so far."""
 
     __slots__ = (
         "_ak",
@@ -168,12 +182,13 @@ class _Work:
         "_parts",
         "_quote",
         "_runtime",
+        "_runtime_key",
         "_user_data_bound",
         "binding",
         "certificate_open",
         "endorsements",
         "facts",
-        "ledger",
+        "made",
         "needs",
         "now",
         "platform",
@@ -198,12 +213,13 @@ class _Work:
         self.binding = binding
         self.user_data = user_data
         self.facts = facts
-        self.ledger = LedgerBuilder(_SPECS[platform])
+        self.made: list[Check] = []
         self.needs: list[Need] = []
         self.certificate_open = False
         self._parts: AzureEvidence | None = None
         self._hcl: HclReport | None = None
         self._runtime: Runtime | None = None
+        self._runtime_key = ("", b"")
         self._hardware: EvidenceResult[SnpClaims] | EvidenceResult[TdxClaims] | None = None
         self._quote: QuoteOutcome | None = None
         self._ak: AkCertificate | None = None
@@ -215,39 +231,43 @@ class _Work:
 
     def verify(self, evidence: bytes | AzureEvidence) -> None:
         """Make every check; stops at what cannot be read."""
-        ledger = self.ledger
+        made = self.made
         parts = self._parts = read_container(evidence) if isinstance(evidence, bytes) else evidence
-        ledger.passed(checks.CONTAINER)
+        made.append(checks.CONTAINER.passed)
         hcl = self._hcl = parse_hcl(parts.hcl, self.platform)
-        ledger.passed(checks.HCL_LAYOUT, checks.HCL_VERSION, checks.HCL_PLATFORM, checks.HCL_TRAILING)
-        runtime, key = self._read_runtime(hcl.runtime)
+        made += _HCL_PASSED
+        commitment = hcl.commitment()
+        runtime, key = self._read_runtime(hcl, commitment)
         self._runtime, self._key = runtime, key
-        ledger.passed(checks.RUNTIME_LAYOUT, checks.RUNTIME_KEY)
-        self._verify_hardware(parts, hcl)
-        self._verify_quote(parts.quote, key, LOGGED_PCRS if parts.event_log else frozenset())
+        made += _RUNTIME_PASSED
+        self._verify_hardware(parts, hcl, Expected(commitment))
+        self._verify_quote(parts.quote, key, LOGGED_PCRS if parts.event_log else _NO_PCRS)
         self._verify_log(parts.event_log)
         self._verify_user_data(runtime)
         self._verify_certificate(parts, key)
 
-    def _read_runtime(self, raw: bytes) -> tuple[Runtime, AttestationKey]:
+    def failed(self, spec: CheckSpec, code: str, reason: str) -> None:
+        """Note a check that was made and failed."""
+        self.made.append(Check(spec, Outcome.FAILED, code, reason))
+
+    def _read_runtime(self, hcl: HclReport, commitment: bytes) -> tuple[Runtime, AttestationKey]:
         """Read the runtime claims, or recall them: the same bytes are always read the same way."""
-        shelf = self.facts.shelf("azure.runtime")
-        digest = hashlib.sha256(raw).digest()
-        known: tuple[Runtime, AttestationKey] | None = shelf.get(digest, self.now)
+        # The hash that the hardware is to sign names them as well as another one would.
+        key = self._runtime_key = (hcl.hash_name, commitment)
+        known: tuple[Runtime, AttestationKey] | None = self.facts.shelf("azure.runtime").get(key, self.now)
         self._new = known is None
         if known is not None:
             return known
-        runtime = parse_runtime(raw)
+        runtime = parse_runtime(hcl.runtime)
         public = runtime.key()
         spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return runtime, AttestationKey(public, spki, None, None, _SCHEME)
 
-    def _verify_hardware(self, parts: AzureEvidence, hcl: HclReport) -> None:
-        commitment = Expected(hcl.commitment())
+    def _verify_hardware(self, parts: AzureEvidence, hcl: HclReport, commitment: Expected) -> None:
         roots, now, facts = self.roots, self.now, self.facts
         found: EvidenceResult[SnpClaims] | EvidenceResult[TdxClaims]
         if self.platform == "azure-snp":
-            given = SnpEndorsements(vek=parts.vcek).or_else(self.endorsements.snp)
+            given = _snp_endorsements(parts.vcek, self.endorsements.snp)
             found = verify_snp(
                 hcl.hardware, endorsements=given, roots=roots, now=now, binding=commitment, facts=facts
             )
@@ -262,26 +282,25 @@ class _Work:
                 facts=facts,
             )
         self._hardware = found
-        self.needs.extend(need for need in found.needs if need.kind != "binding")
-        self._take(found, _INNER_BINDING[self.platform])
+        self.needs += [need for need in found.needs if need.kind != "binding"]
+        self._take(found.ledger.checks)
         if self.platform == "azure-snp":
-            if any(hcl.hardware[_VMPL_AT : _VMPL_AT + 4]):
-                self.ledger.failed(
-                    checks.VMPL,
-                    checks.VMPL.id,
-                    "Something less privileged than the paravisor asked for the report.",
-                )
+            if hcl.hardware[_VMPL] == _VMPL_0:
+                self.made.append(checks.VMPL.passed)
             else:
-                self.ledger.passed(checks.VMPL)
+                reason = "Something less privileged than the paravisor asked for the report."
+                self.failed(checks.VMPL, checks.VMPL.id, reason)
 
-    def _take(self, found: EvidenceResult[Any], binding: CheckSpec) -> None:
-        """Record the hardware's checks; its binding is how the runtime claims hang on it."""
-        self.ledger.extend([check for check in found.ledger.checks if check.spec is not binding])
-        outcome = found.ledger[binding.id].outcome
-        if outcome is Outcome.PASSED:
-            self.ledger.passed(checks.RUNTIME_BOUND)
-        elif outcome is Outcome.FAILED:
-            self.ledger.failed(
+    def _take(self, hardware: tuple[Check, ...]) -> None:
+        """Note the hardware's outcomes; its binding, the last, is how the runtime claims hang on it."""
+        *others, binding = hardware
+        if binding.spec is not _INNER_BINDING[self.platform]:
+            raise AssertionError("a hardware format does not bind last")
+        self.made += others
+        if binding.outcome is Outcome.PASSED:
+            self.made.append(checks.RUNTIME_BOUND.passed)
+        elif binding.outcome is Outcome.FAILED:
+            self.failed(
                 checks.RUNTIME_BOUND,
                 checks.RUNTIME_BOUND.id,
                 "The hardware's report data are not the hash of these runtime claims.",
@@ -298,11 +317,11 @@ class _Work:
             relied=relied,
             nonce=self.binding,
         )
-        self.ledger.extend(check for check in found.checks if check.spec in checks.QUOTE_CHECKS)
+        self.made += _kept(found.checks)
 
     def _verify_log(self, log: bytes) -> None:
         if not log:
-            self.ledger.extend(check for check in checks.LOG.absent if check.spec in checks.LOG_CHECKS)
+            self.made += _NO_LOG
             return
         self._log_regions = (UnsignedRegion(0, len(log), "all of it: nothing proves the log"),)
         claims = self._quote.claims if self._quote is not None else None
@@ -311,24 +330,24 @@ class _Work:
         found = verify_boot_log(
             log, b"", specs=checks.LOG, bank=Algorithm.SHA256, pcrs=claims.pcrs, explained=LOGGED_PCRS
         )
-        self.ledger.extend(check for check in found.checks if check.spec in checks.LOG_CHECKS)
+        self.made += [check for check in found.checks if check.spec in checks.LOG_CHECKS]
         self._log, self._log_regions = found.claims, found.unsigned
 
     def _verify_user_data(self, runtime: Runtime) -> None:
         spec, given = checks.USER_DATA, runtime.claims.user_data
         if isinstance(self.user_data, Unchecked):
-            self.ledger.not_applicable(spec, f"no user data is expected: {self.user_data.reason}")
+            self.made.append(_no_user_data(self.user_data.reason))
         elif given is None:
-            self.ledger.failed(spec, spec.id + ".absent", "The runtime claims hold no user data.")
+            self.failed(spec, spec.id + ".absent", "The runtime claims hold no user data.")
         elif hmac.compare_digest(given, self.user_data.value.ljust(USER_DATA_BYTES, b"\0")):
-            self.ledger.passed(spec)
+            self.made.append(spec.passed)
             self._user_data_bound = True
         else:
-            self.ledger.failed(spec, spec.id + ".mismatch", "The user data are not the ones expected.")
+            self.failed(spec, spec.id + ".mismatch", "The user data are not the ones expected.")
 
     def _verify_certificate(self, parts: AzureEvidence, key: AttestationKey) -> None:
         if parts.ak_certificate is None:
-            self.ledger.extend(_NO_CERTIFICATE)
+            self.made += _NO_CERTIFICATE
             return
         outcomes, self._ak = certified(
             parts.ak_certificate,
@@ -339,7 +358,7 @@ class _Work:
             self.now,
             self.facts,
         )
-        self.ledger.extend(outcomes)
+        self.made += outcomes
         chain = outcomes[-1]
         self.certificate_open = chain.outcome is Outcome.NOT_APPLICABLE
         if self.certificate_open:
@@ -357,20 +376,20 @@ class _Work:
         if isinstance(self.binding, Unchecked):
             self.needs.append(_BINDING_NEED)
         found = EvidenceResult(
-            platform=self.platform,
-            ledger=self.ledger.close(),
-            binding_check=checks.QUOTE.nonce.id,
-            anchor=hardware.anchor if hardware is not None else None,
-            signed_digest=self._digest(evidence),
-            unsigned=self._unsigned(evidence),
-            needs=tuple(self.needs),
-            decoded=DecodedAzure(
+            self.platform,
+            ledger_of(_SPECS[self.platform], self.made),
+            checks.QUOTE.nonce.id,
+            hardware.anchor if hardware is not None else None,
+            self._digest(evidence),
+            self._unsigned(evidence),
+            tuple(self.needs),
+            DecodedAzure(
                 self._hcl,
                 runtime.claims if runtime is not None else None,
                 hardware.decoded if hardware is not None else None,
                 quote.decoded if quote is not None else None,
             ),
-            _claims=claims,
+            claims,
         )
         if self._new and found.authentic:
             self._remember()
@@ -378,19 +397,17 @@ class _Work:
 
     def _remember(self) -> None:
         """Keep what authentic runtime claims were read as; reading them again can have no other outcome."""
-        if self._runtime is not None and self._hcl is not None and self._key is not None:
-            digest = hashlib.sha256(self._hcl.runtime).digest()
-            self.facts.shelf("azure.runtime").put(digest, _ALWAYS, (self._runtime, self._key))
+        if self._runtime is not None and self._key is not None:
+            self.facts.shelf("azure.runtime").put(self._runtime_key, _ALWAYS, (self._runtime, self._key))
 
     def _digest(self, evidence: bytes | AzureEvidence) -> bytes:
-        seal = hashlib.sha256()
         if self._hardware is not None and self._quote is not None:
-            seal.update(self._hardware.signed_digest + self._quote.signed_digest)
+            named = self._hardware.signed_digest + self._quote.signed_digest
         elif isinstance(evidence, bytes):
-            seal.update(evidence)
+            named = evidence
         else:
-            seal.update(evidence.hcl + evidence.quote.message)
-        return seal.digest()
+            named = evidence.hcl + evidence.quote.message
+        return hashlib.sha256(named).digest()
 
     def _unsigned(self, evidence: bytes | AzureEvidence) -> tuple[UnsignedRegion, ...]:
         """Return what nothing covers: offsets in the container, or in the part that the name says."""
@@ -408,6 +425,18 @@ class _Work:
             td=self.platform == "azure-tdx",
             certificate_open=self.certificate_open,
         )
+
+
+@lru_cache(maxsize=64)
+def _snp_endorsements(vcek: bytes | None, given: SnpEndorsements | None) -> SnpEndorsements:
+    """Return what vouches for a report; remembered, because each such object hashes all that it holds."""
+    return SnpEndorsements(vek=vcek).or_else(given)
+
+
+@lru_cache(maxsize=64)
+def _no_user_data(reason: str) -> Check:
+    """Return the outcome where the caller expects no user data; shared, as callers have few reasons."""
+    return Check(checks.USER_DATA, Outcome.NOT_APPLICABLE, "", f"no user data is expected: {reason}")
 
 
 def _label(quote: VtpmQuote) -> dict[int, bytes]:
