@@ -313,3 +313,47 @@ def test_digests_of_every_algorithm_are_named_as_systemd_names_them():
         assert found.end == len(other)
         for wrong in (size - 1, size + 1):
             assert code(parse_cel_json, other.replace(b"ab" * size, b"ab" * wrong)) == "cel.digests"
+
+
+# --- Firmware's logs
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_every_cut_of_a_firmwares_log_is_truncated(legacy):
+    if legacy:
+        first = struct.pack("<II20sI", 7, 4, hashlib.sha1(SEPARATED).digest(), 4) + SEPARATED
+        log, borders = first * 2, {len(first)}
+    else:
+        event = logged(7, EventType.SEPARATOR, SEPARATED)
+        log, borders = HEADER + event * 2, {len(HEADER), len(HEADER + event)}
+    for size in range(len(HEADER) if not legacy else 1, len(log)):
+        cut = code(parse_boot_log, log[:size])
+        assert cut == ("parsed" if size in borders else "eventlog.truncated"), size
+
+
+def test_the_bounds_of_a_log_in_the_old_format():
+    event = struct.pack("<II20sI", 7, 4, bytes(20), 0)
+    assert [code(parse_boot_log, event * count) for count in (0, 16384, 16385)] == [
+        "eventlog.empty", "parsed", "eventlog.events"
+    ]  # fmt: skip
+    for size in (4 * 1024 * 1024, 4 * 1024 * 1024 + 1):
+        found = code(parse_boot_log, event + bytes(size - 32))
+        assert found == ("parsed" if size == 4 * 1024 * 1024 else "eventlog.size")
+
+
+@pytest.mark.parametrize("explained", [frozenset(), frozenset({9}), frozenset({8, 9})])
+def test_what_to_explain_is_quoted(explained):
+    log = HEADER + logged(8, EventType.IPL, b"ls")
+    with pytest.raises(EvidenceError) as caught:
+        verify_boot_log(log, b"", specs=SPECS, bank=SHA256, pcrs={8: pcr(b"ls")}, explained=explained)
+    assert caught.value.code == "evidence.call.registers"
+
+
+def test_an_event_of_another_machine_makes_another_pcr():
+    log = HEADER + logged(8, EventType.IPL, b"ls")
+    assert failures(judge(log, {8: pcr(b"rm"), 9: bytes(32)})) == {
+        "test.log.replay.mismatch": "The logs make other values of the PCRs [8]."
+    }
+    assert failures(judge(log, {8: pcr(b"ls"), 9: pcr(b"rm"), 10: bytes(32)})) == {
+        "test.log.replay.silent": "The PCRs [9] were extended, by nothing in the logs."
+    }
