@@ -62,6 +62,16 @@ def test_the_attacks_are_listed_with_their_codes(capsys):
     }
 
 
+@pytest.mark.parametrize("columns", [60, 200])
+def test_the_list_of_attacks_fits_into_the_terminal(capsys, monkeypatch, columns):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = said(capsys, "simulate", "snp", "--list")[1].splitlines()
+    assert max(map(len, lines)) <= columns
+    shown = " ".join(" ".join(lines).split())
+    assert all(name in shown and attack.description in shown for name, attack in ATTACKS.items())
+
+
 def test_what_cannot_be_made_is_said(capsys, tmp_path):
     for words, expected in (
         (("--attack", "no-such"), "simulator.attack.unknown"),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,8 +91,23 @@ def _list(attacks: tuple[Wrong, ...], *, as_json: bool) -> None:
     if as_json:
         emit_json([_wrong_json(entry) for entry in attacks])
         return
-    rows = [(entry.name, entry.description, entry.code) for entry in attacks]
-    emit(table(("attack", "what is wrong", "refused with"), rows))
+    whole = table(
+        ("attack", "what is wrong", "refused with"),
+        [(entry.name, entry.description, entry.code) for entry in attacks],
+    )
+    columns = shutil.get_terminal_size((80, 24)).columns
+    if not sys.stdout.isatty() or max(map(len, whole.splitlines())) <= columns:
+        emit(whole)
+        return
+    # A terminal would break the rows anywhere: each description gets lines of its own.
+    head, *rows = table(
+        ("attack", "refused with"), [(entry.name, entry.code) for entry in attacks]
+    ).splitlines()
+    emit(head)
+    for row, entry in zip(rows, attacks, strict=True):
+        emit(row)
+        for line in textwrap.wrap(escape(entry.description), columns - 4):
+            emit(f"    {line}")
 
 
 def _wrong_json(entry: Wrong) -> dict[str, Any]:
