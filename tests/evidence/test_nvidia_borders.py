@@ -424,6 +424,13 @@ def test_what_stands_in_several_places_is_covered_in_each():
     assert spans(data) == [(0, first), (first + 4, second), (second + 8, len(data))]
 
 
+def test_nothing_lies_between_what_stands_side_by_side():
+    data = container((b"one", b"two"), uuid="b25ldHdv")
+    one, two, both = data.index(b"b25l"), data.index(b"dHdv"), data.index(b"b25ldHdv")
+    ends = [(0, one), (one + 4, two), (two + 4, both), (both + 8, len(data))]
+    assert spans(data) == ends
+
+
 def test_an_escaped_container_is_unsigned_from_end_to_end():
     data = container((b"\xff" * 3, bytes(3))).replace(b"/", b"\\/")
     assert spans(data) == [(0, len(data))]
