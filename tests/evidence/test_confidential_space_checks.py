@@ -337,6 +337,7 @@ def inside(path, value):
             ("no software", without("swname"), "confidential_space.token.software.other"),
             ("another vendor", claim("oemid", 1), "confidential_space.token.software.other"),
             ("a vendor in text", claim("oemid", "11129"), "confidential_space.token.software.other"),
+            ("a vendor as a fraction", claim("oemid", 11129.0), "confidential_space.token.software.other"),
             (
                 "seven nonces",
                 claim("eat_nonce", [NONCE.decode()] * 7),
