@@ -246,6 +246,26 @@ def test_extensions_about_the_longest_short_length(size, critical):
         )
 
 
+@pytest.mark.parametrize("critical", [b"", der.TRUE])
+@pytest.mark.parametrize("beyond", range(4))
+def test_an_extension_does_not_reach_into_what_stands_behind_them_all(critical, beyond):
+    good = der.element(0x30, extension(b"\x01", b"a"), extension(b"\x55\x1d\x0f", b"value", critical))
+    longer = extension(b"\x55\x1d\x0f", b"value" + bytes(beyond), critical)
+    data = der.element(0x30, extension(b"\x01", b"a"), longer)
+    data = good[:2] + data[2:] + bytes(8)
+    agree(
+        lambda given: read_extensions(DerReader(given, 0, len(good))),
+        lambda given: plain_extensions(given, len(good)),
+        data,
+    )
+    serials = entry(b"\x05") + entry(b"\x06", REASON + bytes(beyond))
+    agree(
+        lambda given: read_serials(DerReader(given, 0, len(serials) - beyond)),
+        lambda given: plain_serials(given, len(serials) - beyond),
+        serials,
+    )
+
+
 def test_sixteen_extensions_and_no_more():
     many = [extension(bytes([number]), b"") for number in range(17)]
     assert len(read_extensions(DerReader(der.element(0x30, *many[:16])))) == 16
