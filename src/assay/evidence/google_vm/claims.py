@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from assay.evidence.verification import Anchor
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Instance:
     """The VM to which Google certified the attestation key.
 
@@ -41,7 +42,7 @@ class Instance:
     flags: Mapping[int, bool]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CertifiedKey:
     """The attestation key's certificate.
 
@@ -58,7 +59,7 @@ class CertifiedKey:
     revocation_checked: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GoogleVmClaims:
     """What a Google Cloud VM proves.
 

@@ -12,6 +12,8 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from assay.errors import EvidenceError
@@ -24,8 +26,9 @@ from assay.evidence.google_vm import checks
 from assay.evidence.google_vm.ak import Certified, certified
 from assay.evidence.google_vm.claims import GoogleVmClaims
 from assay.evidence.google_vm.container import GoogleVmEvidence, read_container, tee_span
+from assay.evidence.google_vm.decoded import DecodedGoogleVm
 from assay.evidence.google_vm.errors import GoogleVmError
-from assay.evidence.ledger import LedgerBuilder, Outcome
+from assay.evidence.ledger import Check, Outcome, ledger_of
 from assay.evidence.snp import SnpEndorsements, verify_snp
 from assay.evidence.snp import checks as snp
 from assay.evidence.tpm.public import AttestationKey
@@ -61,6 +64,21 @@ _BINDING_NEED: Final = Need(
     "binding", {}, "The nonce of the virtual TPM's quote was not compared with anything."
 )
 _AK_NEED: Final = Need("ak-certificate", {}, "The evidence holds no certificate of the attestation key.")
+# The outcomes of a quote that this format keeps, taken out by their places.
+_kept: Final = itemgetter(*[i for i, spec in enumerate(checks.QUOTE.all) if spec in checks.QUOTE_CHECKS])
+_NO_CERTIFICATE: Final = tuple(
+    [
+        Check(spec, Outcome.NOT_CHECKED, "google_vm.ak.missing", f"not checked: {_AK_NEED.reason}")
+        for spec in checks.AK_CHECKS
+    ]
+)
+_NO_OTHERS: Final = Check(checks.OTHER_QUOTES, Outcome.NOT_APPLICABLE, "", "there is no further quote")
+_NAMELESS: Final = Check(
+    checks.AK_NAME,
+    Outcome.NOT_APPLICABLE,
+    "",
+    "only the public key is given; its certificate vouches for it",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +98,9 @@ class GoogleVmEndorsements:
     crls: tuple[bytes, ...] = ()
     collateral: Collateral | None = None
     snp: SnpEndorsements | None = None
+
+
+_NOTHING_GIVEN: Final = GoogleVmEndorsements()
 
 
 def verify_google_vm(
@@ -115,14 +136,13 @@ def verify_google_vm(
             of the caller.
     """
     _demand(evidence, tee, now, binding, report_data, explained)
-    ledger = LedgerBuilder(_CHECKS[tee])
-    work = _Work(ledger, endorsements or GoogleVmEndorsements(), roots, now, binding, facts)
+    work = _Work(endorsements or _NOTHING_GIVEN, roots, now, binding, facts)
     try:
         parts = read_container(evidence) if isinstance(evidence, bytes) else evidence
         work.verify(parts, explained)
         work.judge_tee(parts, report_data, tee)
     except GoogleVmError as defect:
-        ledger.failed(defect.spec, defect.code, defect.message)
+        work.failed(defect.spec, defect.code, defect.message)
     return work.result(evidence, tee)
 
 
@@ -151,7 +171,7 @@ def _demand(
 
 
 class _Work:
-    """One verification: the ledger, and what its checks have established so far."""
+    """One verification: the outcomes of its checks, in their order, and what they have established so far."""
 
     __slots__ = (
         "_ak",
@@ -159,8 +179,8 @@ class _Work:
         "_binding",
         "_endorsements",
         "_facts",
-        "_ledger",
         "_log",
+        "_made",
         "_needs",
         "_now",
         "_quote",
@@ -174,14 +194,13 @@ class _Work:
 
     def __init__(
         self,
-        ledger: LedgerBuilder,
         endorsements: GoogleVmEndorsements,
         roots: Roots,
         now: datetime,
         binding: Binding,
         facts: FactCache,
     ) -> None:
-        self._ledger = ledger
+        self._made: list[Check] = []
         self._endorsements = endorsements
         self._roots = roots
         self._now = now
@@ -200,9 +219,8 @@ class _Work:
 
     def verify(self, parts: GoogleVmEvidence, explained: frozenset[int]) -> None:
         """Make every check of the virtual TPM."""
-        ledger = self._ledger
         own, others = _choose(parts)
-        ledger.passed(checks.CONTAINER)
+        self._made.append(checks.CONTAINER.passed)
         self._verify_certificate(parts)
         key = self._key(parts.ak_public)
         if isinstance(key, AttestationKey) and self._ak is not None:
@@ -217,10 +235,14 @@ class _Work:
             relied=explained,
             nonce=self._binding,
         )
-        ledger.extend(check for check in self._quote.checks if check.spec is not checks.QUOTE.bank)
+        self._made += _kept(self._quote.checks)
         self._verify_name()
         self._verify_others(others, key)
         self._verify_logs(parts, explained)
+
+    def failed(self, spec: CheckSpec, code: str, reason: str) -> None:
+        """Note a check that was made and failed."""
+        self._made.append(Check(spec, Outcome.FAILED, code, reason))
 
     def _key(self, public: bytes) -> bytes | AttestationKey:
         """Read the attestation key, or recall it: the same bytes are always read the same way."""
@@ -239,8 +261,7 @@ class _Work:
     def _verify_certificate(self, parts: GoogleVmEvidence) -> None:
         certificate = parts.ak_certificate or self._endorsements.ak_certificate
         if certificate is None:
-            for spec in checks.AK_CHECKS:
-                self._ledger.not_checked(spec, "google_vm.ak.missing", "not checked: " + _AK_NEED.reason)
+            self._made += _NO_CERTIFICATE
             self._needs.append(_AK_NEED)
             return
         outcomes, self._ak = certified(
@@ -253,15 +274,15 @@ class _Work:
             self._now,
             self._facts,
         )
-        self._ledger.extend(outcomes)
+        self._made += outcomes
         self._anchor = self._ak.claims.anchor if self._ak is not None else None
 
     def _compare_key(self, key: AttestationKey, ak: Certified) -> None:
         spec = checks.AK_KEY
         if key.spki == ak.spki:
-            self._ledger.passed(spec)
+            self._made.append(spec.passed)
         else:
-            self._ledger.failed(spec, spec.id, "The certificate is for another key than the quotes' key.")
+            self.failed(spec, spec.id, "The certificate is for another key than the quotes' key.")
 
     def _verify_name(self) -> None:
         """Record whether the TPM signed the public area's name: nothing else vouches for its attributes."""
@@ -269,29 +290,26 @@ class _Work:
         if claims is None:
             return
         if claims.ak_name is None:
-            self._ledger.not_applicable(spec, "only the public key is given; its certificate vouches for it")
-            return
-        number = int.from_bytes(claims.ak_name[:2], "big")
-        digest = Algorithm(number).digest(_ENDORSEMENT + claims.ak_name)
-        if hmac.compare_digest(claims.qualified_signer, claims.ak_name[:2] + digest):
-            self._ledger.passed(spec)
+            self._made.append(_NAMELESS)
+        elif hmac.compare_digest(claims.qualified_signer, _qualified(claims.ak_name)):
+            self._made.append(spec.passed)
         else:
-            self._ledger.failed(spec, spec.id, "The quote was signed by a key with another public area.")
+            self.failed(spec, spec.id, "The quote was signed by a key with another public area.")
 
     def _verify_others(self, others: list[BankQuote], key: bytes | AttestationKey) -> None:
         """Record what became of the quotes of other banks; the key itself is judged with its own quote."""
         spec = checks.OTHER_QUOTES
         if not others:
-            self._ledger.not_applicable(spec, "there is no further quote")
+            self._made.append(_NO_OTHERS)
             return
         if not isinstance(key, AttestationKey):
             return
         for one in others:
             defect = self._other_defect(one, key)
             if defect is not None:
-                self._ledger.failed(spec, spec.id, f"The quote of another bank is refused: {defect}")
+                self.failed(spec, spec.id, f"The quote of another bank is refused: {defect}")
                 return
-        self._ledger.passed(spec)
+        self._made.append(spec.passed)
 
     def _other_defect(self, quote: BankQuote, key: AttestationKey) -> str | None:
         found = verify_quote(
@@ -314,6 +332,9 @@ class _Work:
         claims = self._quote.claims if self._quote is not None else None
         if claims is None:
             return
+        if not parts.event_log and not parts.canonical_log:
+            self._made += checks.LOG.absent
+            return
         found = verify_boot_log(
             parts.event_log,
             parts.canonical_log,
@@ -322,7 +343,7 @@ class _Work:
             pcrs=claims.pcrs,
             explained=explained,
         )
-        self._ledger.extend(found.checks)
+        self._made += found.checks
         self._log = found.claims
         self._regions = (
             (parts.event_log, found.unsigned),
@@ -366,32 +387,33 @@ class _Work:
         self, found: EvidenceResult[Any], binding: CheckSpec, spec: CheckSpec, report_data: Binding
     ) -> None:
         """Record the checks of the TEE's report; its binding is how it hangs together with the TPM."""
-        self._needs.extend(need for need in found.needs if need.kind != "binding")
+        self._needs += [need for need in found.needs if need.kind != "binding"]
         for check in found.ledger:
             if check.spec is not binding:
-                self._ledger.extend((check,))
+                self._made.append(check)
             elif isinstance(report_data, Unchecked):
-                self._ledger.not_applicable(spec, f"the report data are not compared: {report_data.reason}")
+                reason = f"the report data are not compared: {report_data.reason}"
+                self._made.append(Check(spec, Outcome.NOT_APPLICABLE, "", reason))
             elif check.outcome is Outcome.PASSED:
-                self._ledger.passed(spec)
+                self._made.append(spec.passed)
                 self._tee_bound = True
             elif check.outcome is Outcome.FAILED:
-                self._ledger.failed(spec, spec.id, "The report data are not the ones expected.")
+                self.failed(spec, spec.id, "The report data are not the ones expected.")
 
     def result(self, evidence: bytes | GoogleVmEvidence, tee: Tee) -> EvidenceResult[GoogleVmClaims]:
         """Close the ledger and return the result."""
         if isinstance(self._binding, Unchecked):
             self._needs.append(_BINDING_NEED)
         return EvidenceResult(
-            platform=_PLATFORMS[tee],
-            ledger=self._ledger.close(),
-            binding_check=checks.QUOTE.nonce.id,
-            anchor=self._weakest_anchor(),
-            signed_digest=self._digest(evidence),
-            unsigned=self._unsigned(evidence),
-            needs=tuple(self._needs),
-            decoded=self._decoded(),
-            _claims=self._claims(tee),
+            _PLATFORMS[tee],
+            ledger_of(_CHECKS[tee], self._made),
+            checks.QUOTE.nonce.id,
+            self._weakest_anchor(),
+            self._digest(evidence),
+            self._unsigned(evidence),
+            tuple(self._needs),
+            DecodedGoogleVm(self._quote.decoded if self._quote is not None else None, self._tee),
+            self._claims(tee),
         )
 
     def _weakest_anchor(self) -> Anchor | None:
@@ -419,15 +441,13 @@ class _Work:
         )
 
     def _digest(self, evidence: bytes | GoogleVmEvidence) -> bytes:
-        seal = hashlib.sha256()
         if self._quote is not None:
-            seal.update(self._quote.signed_digest)
-            seal.update(self._tee.signed_digest if self._tee is not None else b"")
+            named = self._quote.signed_digest + (self._tee.signed_digest if self._tee is not None else b"")
         elif isinstance(evidence, bytes):
-            seal.update(evidence)
+            named = evidence
         else:
-            seal.update(evidence.ak_public)
-        return seal.digest()
+            named = evidence.ak_public
+        return hashlib.sha256(named).digest()
 
     def _unsigned(self, evidence: bytes | GoogleVmEvidence) -> tuple[UnsignedRegion, ...]:
         """Return what nothing covers: offsets in the container; in the log itself where there is none."""
@@ -449,21 +469,12 @@ class _Work:
             ]
         return tuple(found)
 
-    def _decoded(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        if self._quote is not None and self._quote.decoded is not None:
-            quote = self._quote.decoded
-            found["quote"] = {
-                "extra_data": quote.extra_data.hex(),
-                "clock": quote.clock,
-                "reset_count": quote.reset_count,
-                "restart_count": quote.restart_count,
-                "safe": quote.safe,
-                "firmware_version": f"{quote.firmware_version:016x}",
-            }
-        if self._tee is not None:
-            found["snp" if self._tee.platform == "snp" else "td"] = self._tee.decoded
-        return found
+
+@lru_cache(maxsize=256)
+def _qualified(name: bytes) -> bytes:
+    """Return the qualified name of a primary key of the endorsements; the same for every quote of a key."""
+    algorithm = _BANKS[int.from_bytes(name[:2], "big")]
+    return name[:2] + algorithm.digest(_ENDORSEMENT + name)
 
 
 def _read_key(public: bytes) -> bytes | AttestationKey:
