@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from assay.errors import EvidenceError
 from assay.evidence.decoding.der import DerError
 from assay.evidence.pinned import INTEL_SGX_ROOT_CA, INTEL_SGX_ROOT_CA_FINGERPRINT
 from assay.evidence.roots import (
+    MAX_ANCHOR_BYTES,
     MAX_ANCHORS,
     PUBLISHED_TEST_ROOTS,
     VENDOR_ROOTS,
+    VENDORS,
     Root,
     Roots,
 )
@@ -200,3 +205,74 @@ def test_anchors_that_are_refused():
         roots = roots.with_anchor("mine", Installation(bytes([100 + number]) * 32).root_der)
     assert len(roots.entries) == MAX_ANCHORS
     assert code(lambda: roots.with_anchor("mine", der)) == "roots.anchor.too_many"
+
+
+def test_the_families_that_a_root_can_anchor():
+    assert VENDORS == (
+        "intel",
+        "amd",
+        "aws",
+        "google-confidential-space",
+        "google-vtpm",
+        "azure-vtpm",
+        "nvidia",
+        "nvidia-rim",
+        "tpm",
+    )
+    assert {root.vendor for root in VENDOR_ROOTS.values()} == set(VENDORS) - {"tpm"}
+
+
+def test_nobody_hands_a_root_what_follows_from_its_bytes():
+    """A certificate or an anchor beside the bytes would be believed without them."""
+    given: tuple[Any, ...] = ("intel", "mine", INTEL.root_der)
+    root = Root(*given)
+    for more in ([], [root.certificate], root.anchor):
+        with pytest.raises(TypeError):
+            Root(*given, more)  # type: ignore[call-arg]
+    for name, value in (("anchor", root.anchor), ("_decoded", [root.certificate])):
+        with pytest.raises(TypeError):
+            Root(*given, **{name: value})
+    for name, value in (("digest", bytes(32)), ("intel", (root,))):
+        with pytest.raises(TypeError):
+            Roots((root,), **{name: value})
+
+
+def test_a_root_is_the_same_before_and_after_it_was_read():
+    fresh, used = (Root("intel", "mine", INTEL.root_der) for _ in range(2))
+    assert used.certificate is used.certificate
+    assert (fresh, hash(fresh)) == (used, hash(used))
+    said = f"Root(vendor='intel', name='mine', der={INTEL.root_der!r}, anchor={fresh.anchor!r})"
+    assert repr(used) == repr(fresh) == said
+    assert repr(Roots((fresh,))) == f"Roots(entries=({said},))"
+    assert Roots((fresh,)) == Roots((used,))
+
+
+def test_an_anchor_has_at_most_4096_bytes():
+    key = ec.derive_private_key(7, ec.SECP384R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "an anchor")])
+
+    def issued(filling: bytes) -> bytes:
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+            .not_valid_after(datetime(2027, 1, 1, tzinfo=UTC))
+            .add_extension(
+                x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), filling), critical=False
+            )
+        )
+        return builder.sign(key, SHA384(), ecdsa_deterministic=True).public_bytes(Encoding.DER)
+
+    def of_size(size: int) -> bytes:
+        # A signature has 102 to 104 bytes, by chance: another filling gives another one.
+        length = 3000 + size - len(issued(bytes(3000)))
+        tries = (issued(bytes([byte]) * (length + change)) for byte in range(9) for change in (0, -1, 1))
+        return next(der for der in tries if len(der) == size)
+
+    found = Roots.vendor().with_anchor("mine", of_size(4096), vendor="aws")
+    assert len(found.of("aws")[-1].der) == MAX_ANCHOR_BYTES == 4096
+    refused = of_size(4097)
+    assert code(lambda: Roots.vendor().with_anchor("mine", refused, vendor="aws")) == "roots.anchor.malformed"
