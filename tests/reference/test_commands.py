@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 from datetime import UTC, datetime
 
 import pytest
@@ -78,7 +79,7 @@ def test_how_an_snp_guest_cannot_be_measured(here, capsys):
     refused(capsys, "cli.measure.number", *SNP, "--guest-features", "x", code=2)
     refused(capsys, "reference.snp.vcpu", *SNP[:-1], "Z80")
     answered(capsys, *SNP[:-2], "--hypervisor", "ec2")
-    refused(capsys, "reference.artefact.unreadable", *SNP, "--kernel", "absent")
+    refused(capsys, "reference.artefact.unreadable", *SNP, "--kernel", "absent", code=2)
 
 
 def test_a_tdx_firmware_is_measured(here, capsys):
@@ -203,10 +204,21 @@ def test_a_damaged_memory_stops_everything(here, capsys):
     refused(capsys, "store.file.mode", "reference", "put", "web.json", "--trust", "key.pub")
 
 
+def test_an_artefact_that_cannot_be_opened_is_a_usage_error(here, capsys):
+    os.mkfifo(here / "pipe")
+    (here / "huge").touch()
+    os.truncate(here / "huge", 1 << 41)
+    for name, code in (("absent", "unreadable"), ("pipe", "kind"), ("huge", "size")):
+        said = answered(capsys, "measure", "eif", name, code=2)
+        assert f"reference.artefact.{code}" in said.err
+
+
 def test_files_of_every_form_are_compared(here, capsys):
     measured(capsys, "one.json")
     measured(capsys, "two.json", "--kernel", "kernel")
     signed(capsys, 1)
+    (here / "empty").touch()
+    assert "reference." in answered(capsys, "reference", "diff", "one.json", "empty", code=2).err
     assert "The same values" in answered(capsys, "reference", "diff", "one.json", "web.json").err
     shown = answered(capsys, "reference", "diff", "one.json", "two.json", code=1).out
     assert [line.split()[:2] for line in shown.splitlines()[1:]] == [

@@ -10,7 +10,7 @@ import click
 
 from assay.cli.groups import VerbsBelow
 from assay.cli.output import emit, emit_json, escape, progress, table
-from assay.errors import UsageError
+from assay.errors import ReferenceValueError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -291,7 +291,10 @@ def azure(
 def _open(stack: ExitStack, path: Path) -> Artefact:
     from assay.reference.artefact import open_artefact
 
-    return stack.enter_context(open_artefact(path))
+    try:
+        return stack.enter_context(open_artefact(path))
+    except ReferenceValueError as error:
+        raise UsageError(error.code, error.message, action=error.action) from None
 
 
 def _raw(path: Path, size: int) -> bytes:

@@ -125,13 +125,17 @@ def _kept(path: Path, now: datetime) -> dict[str, str | int | bool]:
 @click.argument("after", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print the difference as JSON.")
 def diff(before: Path, after: Path, *, as_json: bool) -> int:
-    """Show which registers two files of values differ in; 1 when they differ.
+    """Show which registers two files of values differ in; 1 when they differ, 2 when one cannot be read.
 
     Each is a signed manifest, a file of `assay measure --out`, or a CoRIM. Signatures are not checked.
     """
     from assay.reference.difference import compare
 
-    found = compare(_measured(before), _measured(after))
+    try:
+        values = _measured(before), _measured(after)
+    except AssayError as error:  # 1 would say that they differ
+        raise UsageError(error.code, error.message, action=error.action) from None
+    found = compare(*values)
     if as_json:
         emit_json([{"register": name, "change": kind, "value": value.hex()} for name, kind, value in found])
     elif found:
