@@ -25,7 +25,7 @@ from assay.evidence.tpm.signature import Scheme, TpmSignature, rsassa_signature
 from assay.evidence.verification import Expected, Need, Unchecked, UnsignedRegion
 from assay.simulator.tpm.device import AK_ATTRIBUTES, public_area, sized
 from assay.simulator.tpm.machine import certificate
-from support.tpm_scenes import AK_NAME, NONCE, NOW, ROOT_NAME, ak, draft, judge, keys
+from support.tpm_scenes import AK_NAME, NONCE, NOW, ROOT_NAME, ak, draft, judge, keys, machine
 
 SHA1, SHA256, SHA512 = Algorithm.SHA1, Algorithm.SHA256, Algorithm.SHA512
 
@@ -428,6 +428,23 @@ def test_the_checks_of_a_quote_have_these_names_in_this_order():
     ]
     assert ids[8:19] == [f"tpm.quote.{name}" for name in suffixes[:-1]]
     assert ids[-1] == "tpm.quote.nonce"
+
+
+@pytest.mark.parametrize(("size", "code"), [(31, "size"), (32, ""), (33, "size"), (20, "size"), (0, "size")])
+def test_pcr_values_have_the_size_of_their_bank(size, code):
+    """A container cannot say otherwise; the JSON of Confidential Containers can."""
+    found = machine().evidence(NONCE, indices=range(3))
+    values = [*found.pcrs.values()]
+    values[1] = (values[1] + b"x")[:size]
+    found.quote.digest = SHA256.digest(b"".join(values))
+    quote = {
+        "message": base64.b64encode(found.quote.attest()).decode(),
+        "signature": base64.b64encode(found.quote.signature()).decode(),
+        "pcrs": [value.hex() for value in values],
+    }
+    data = json.dumps({"ak_public": base64.b64encode(found.public).decode(), "tpm_quote": quote})
+    failed = [check.code for check in judge(data.encode(), given=found.public).ledger.failed()]
+    assert failed == ([f"tpm.quote.selection.{code}"] if code else [])
 
 
 @pytest.mark.parametrize("count", [6, 7])
