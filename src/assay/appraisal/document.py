@@ -245,7 +245,7 @@ KEY_PROVIDERS: Final = ("kms", "local-sgx", "tpm", "none")
 
 @record
 class Dstack:
-    """``[dstack]``: what a dstack guest's event log says, once it replays to the quote."""
+    """``[dstack]``: who a dstack guest is, as its platform proves it; a line that it cannot prove refuses."""
 
     compose_hashes: Annotated[
         tuple[bytes, ...] | None,

@@ -15,6 +15,7 @@ from assay.appraisal.drafted import DRAFTS, quoted
 from assay.appraisal.platforms import platform_of
 from assay.appraisal.policy import Policy
 from assay.appraisal.rules import tdx
+from assay.appraisal.rules.dstack import Identity, identity_of
 from assay.appraisal.vocabulary import GRACE_NEEDS, SGX_TYPES, WEAKNESSES, component_needs
 from assay.errors import PolicyError
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from assay.appraisal.result import AttestationResult
     from assay.appraisal.rules.subject import Context
     from assay.evidence.dcap.tcb import TcbClaims
-    from assay.evidence.dstack.claims import DstackClaims
     from assay.evidence.eventlog.result import LogResult
     from assay.evidence.sgx.claims import SgxClaims
     from assay.evidence.tdx.claims import TdxClaims
@@ -44,6 +44,11 @@ _TRUSTING: Final[Mapping[str, str]] = {
     "mr_owner": "you trust the owner that the launcher named",
     "mr_owner_config": "you trust the owner's configuration that the launcher named",
 }
+
+_COMPOSED: Final = (
+    "You trust the containers that this app-compose document names, down to the digests it pins."
+)
+_DOCUMENTED: Final = "its measurement document proves"
 
 
 def draft(
@@ -222,8 +227,6 @@ class _Draft:
     def body(self) -> Iterator[str]:
         if self.evidence.platform == "tdx":
             yield from self._tdx(self.evidence.claims)
-            if self.log is not None and hasattr(self.log, "compose_hash"):
-                yield from self._dstack(self.log)
         elif self.evidence.platform == "sgx":
             yield from self._sgx(self.evidence.claims)
         else:
@@ -231,6 +234,9 @@ class _Draft:
             if domain is not None:
                 yield from self._tdx(domain(self.evidence.claims))
             yield from DRAFTS[self.evidence.platform](self.evidence.claims)
+        found = identity_of(self.log)
+        if found is not None:
+            yield from self._dstack(found)
 
     def _tdx(self, claims: TdxClaims) -> Iterator[str]:
         yield ""
@@ -256,19 +262,23 @@ class _Draft:
         yield "# Uncomment to accept this very build of the TDX module; [tcb] already demands a known one."
         yield f'# mr_seam = ["{claims.mr_seam.hex()}"]'
 
-    def _dstack(self, claims: DstackClaims) -> Iterator[str]:
+    def _dstack(self, found: Identity) -> Iterator[str]:
         yield ""
         yield "[dstack]"
-        yield "# You trust the containers that this app-compose document names, down to the digests it pins."
-        yield f'compose_hashes = ["{claims.compose_hash.hex()}"]'
-        yield "# Which app; it says nothing about code, and decides which keys it gets."
-        yield f'app_ids = ["{claims.app_id.hex()}"]'
-        yield "# You trust whoever runs this key provider: it knows the app's keys."
-        provider = claims.key_provider
-        yield f"key_providers = [{quoted(f'{provider.name}:{provider.id.hex()}')}]"
-        if claims.image.os_image_hash is not None:
-            yield "# You trust this OS image, as its measurement document proves it."
-            yield f'os_image_hashes = ["{claims.image.os_image_hash.hex()}"]'
+        if found.compose_hash is not None:
+            yield f"# {_COMPOSED}"
+            yield f'compose_hashes = ["{found.compose_hash.hex()}"]'
+        if found.app_id is not None:
+            yield "# Which app; it says nothing about code, and decides which keys it gets."
+            yield f'app_ids = ["{found.app_id.hex()}"]'
+        if found.key_provider is not None:
+            provider = found.key_provider
+            yield "# You trust whoever runs this key provider: it knows the app's keys."
+            yield f"key_providers = [{quoted(f'{provider.name}:{provider.id.hex()}')}]"
+        if found.os_image_hash is not None:
+            by = "the enclave's registers show" if found.variant == "nitro-enclave" else _DOCUMENTED
+            yield f"# You trust this OS image, as {by} it."
+            yield f'os_image_hashes = ["{found.os_image_hash.hex()}"]'
 
     def _sgx(self, claims: SgxClaims) -> Iterator[str]:
         yield ""

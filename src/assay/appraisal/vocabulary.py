@@ -48,7 +48,7 @@ _GOOGLE: Final = ("gcp-tdx", "gcp-snp", "gcp-vtpm")
 TABLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "tdx": _TDX,
-        "dstack": _TDX,
+        "dstack": ("tdx", "gcp-tdx", "snp", *_NITRO),
         "sgx": ("sgx",),
         "snp": _SNP,
         "nitro": _NITRO,
@@ -76,6 +76,8 @@ _MACHINES: Final = (
     "smt",
 )
 
+_BY_EVENTS: Final = ("compose_hashes", "app_ids", "key_providers")
+
 KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "attributes.debug": (
@@ -90,6 +92,8 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "attributes.migratable": _BITS,
         **{f"attributes.{name}": _TDX for name in _LAUNCHED},
         **{f"hardware.{name}": _DCAP for name in _MACHINES},
+        **{f"dstack.{name}": ("tdx", "gcp-tdx", "snp", "nitro-tpm") for name in _BY_EVENTS},
+        "dstack.os_image_hashes": ("tdx", *_NITRO),
         "tcb.module": _TDX,
         "tcb.grace.module": _TDX,
     }

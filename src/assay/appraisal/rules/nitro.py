@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.document import Attributes
 from assay.appraisal.platforms import PlatformAppraisal
+from assay.appraisal.rules import dstack
 from assay.appraisal.rules.lists import listed_rule
 from assay.appraisal.rules.registers import register_rule
 from assay.appraisal.rules.subject import Rule, Subject, Workshop, failed
@@ -78,6 +79,7 @@ def _stated(shop: Workshop) -> Iterator[Rule]:
         yield listed_rule(shop, "nitro.regions", attrgetter("region"), table.regions)
     if table.max_age_seconds is not None:
         yield _age(shop, table.max_age_seconds)
+    yield from dstack.stated(shop)
 
 
 def _age(shop: Workshop, seconds: int) -> Rule:
@@ -129,7 +131,7 @@ PLATFORMS: Final = {
     "nitro": PlatformAppraisal(
         name="nitro",
         title="AWS Nitro Enclave",
-        tables=("nitro",),
+        tables=("nitro", "dstack"),
         rules=rules,
         names_code=_names_enclave,
         code_keys="nitro.pcr0 (or nitro.pcr1 and nitro.pcr2)",
@@ -141,7 +143,7 @@ PLATFORMS: Final = {
     "nitro-tpm": PlatformAppraisal(
         name="nitro-tpm",
         title="AWS instance with NitroTPM",
-        tables=("nitro",),
+        tables=("nitro", "dstack"),
         rules=_instance,
         names_code=_names_boot,
         code_keys="nitro.pcr4 and nitro.pcr7",

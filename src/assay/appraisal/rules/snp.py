@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.document import Attributes
 from assay.appraisal.platforms import PlatformAppraisal
+from assay.appraisal.rules import dstack
 from assay.appraisal.rules.lists import flag_rule, least_rule, listed_rule
 from assay.appraisal.rules.registers import register_rule
 from assay.appraisal.rules.subject import Rule, Subject, Workshop, failed
@@ -60,6 +61,7 @@ def rules(shop: Workshop) -> Iterator[Rule]:
         wanted = getattr(snp, name)
         if wanted is not None:
             yield _mitigations(shop, name, wanted)
+    yield from dstack.stated(shop)
 
 
 def _forgeable(shop: Workshop) -> Rule:
@@ -280,7 +282,7 @@ def _names_code(document: Document) -> bool:
 _PLATFORM: Final = PlatformAppraisal(
     name="snp",
     title="AMD SEV-SNP",
-    tables=("snp",),
+    tables=("snp", "dstack"),
     rules=rules,
     names_code=_names_code,
     code_keys="snp.measurement",

@@ -359,7 +359,7 @@ PLATFORMS: Final = {
     "gcp-tdx": _platform(
         "gcp-tdx",
         "Google confidential VM (TDX)",
-        ("tdx", "google"),
+        ("tdx", "google", "dstack"),
         _google_tdx,
         names_code=_google_tdx_code,
         code_keys="tdx.mr_td, tdx.rtmr1 and tdx.rtmr2",

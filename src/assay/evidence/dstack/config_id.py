@@ -159,6 +159,24 @@ def check_document(data: bytes, system: SystemEvents) -> None:
         refuse("mr_config_id.document", "The configuration document pins other init scripts.")
 
 
+def pinned_by(data: bytes) -> frozenset[str]:
+    """Return which of ``app_id``, ``compose_hash`` and ``key_provider`` a configuration document names.
+
+    Args:
+        data: A document of version 3 that ``check_document`` passed. A key provider is named by kind and id.
+
+    Raises:
+        EvidenceError: ``json.*``.
+    """
+    document = strictjson.parse_object(data, max_bytes=MAX_DOCUMENT_BYTES)
+    found = {"compose_hash"}
+    if document.get("app_id") is not None:
+        found.add("app_id")
+    if document.get("key_provider_id") is not None:
+        found.add("key_provider")
+    return frozenset(found)
+
+
 def _check_member(document: Mapping[str, Any], name: str, value: bytes) -> None:
     """Compare a member that pins something; an absent one pins nothing."""
     found = document.get(name)

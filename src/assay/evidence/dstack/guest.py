@@ -18,14 +18,14 @@ Source: dstack 0.6.0, ``dstack-attest/src/attestation.rs`` (AttestationV1::verif
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import EvidenceError
 from assay.evidence.decoding import cbor
 from assay.evidence.dstack import checks, nitro, order
 from assay.evidence.dstack.claims import AppEvent
-from assay.evidence.dstack.config_id import check_document, host_data, value_v2
+from assay.evidence.dstack.config_id import check_document, host_data, pinned_by, value_v2
 from assay.evidence.dstack.events import RUNTIME_REGISTER
 from assay.evidence.dstack.fields import refuse, unbase64
 from assay.evidence.dstack.os_image import parse_checksums
@@ -54,6 +54,7 @@ EVENT_PCR: Final = 14
 CONFIG_PCR: Final = 8
 BOOT_PCRS: Final = (4, 7, 12)
 _AWS_FILE: Final = "measurement.aws.cbor"
+_BY_EVENTS: Final = frozenset(("app_id", "compose_hash", "key_provider"))
 _MAX_MEASUREMENT_BYTES: Final = 4096
 _ATTEST: Final = "dstack 0.6.0, dstack-attest/src/attestation.rs"
 
@@ -155,12 +156,16 @@ class GuestClaims:
             enclave, whose events nothing vouches for.
         app_events: What the application measured behind them, in order; empty where no register holds it.
         os_image_hash: The image, where the configuration's word was compared with registers; None elsewhere.
+        proven: Which of ``app_id``, ``compose_hash`` and ``key_provider`` a register or a committed document
+            vouches for; what ``system`` says besides is the word of whoever sent it. How something was proven
+            makes no other guest of it, so it is not compared.
     """
 
     variant: str
     system: SystemEvents | None
     app_events: tuple[AppEvent, ...]
     os_image_hash: bytes | None
+    proven: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 def verify_guest(evidence: EvidenceResult[Any], attestation: Attestation) -> LogResult[GuestClaims]:
@@ -209,7 +214,7 @@ def _snp(ledger: LedgerBuilder, found: Attestation, claims: Any) -> GuestClaims:
     except EvidenceError as error:
         raise ledger.fail(SNP_DOCUMENT, SNP_DOCUMENT.id, error.message) from error
     ledger.passed(SNP_DOCUMENT)
-    return GuestClaims(found.variant, system, (), None)
+    return GuestClaims(found.variant, system, (), None, pinned_by(document))
 
 
 def _enclave(ledger: LedgerBuilder, found: Attestation, claims: Any) -> GuestClaims:
@@ -225,7 +230,7 @@ def _nitro_tpm(ledger: LedgerBuilder, found: Attestation, claims: Any) -> GuestC
     system, later = _system(ledger, found.runtime)
     _configured(ledger, system, pcrs.get(CONFIG_PCR))
     image = _boot_image(ledger, found.config, [pcrs[index] for index in BOOT_PCRS if index in pcrs])
-    return GuestClaims(found.variant, system, later, image)
+    return GuestClaims(found.variant, system, later, image, _BY_EVENTS)
 
 
 def _gcp(ledger: LedgerBuilder, found: Attestation, claims: Any) -> GuestClaims:
@@ -238,7 +243,7 @@ def _gcp(ledger: LedgerBuilder, found: Attestation, claims: Any) -> GuestClaims:
     system, later = _system(ledger, found.runtime)
     events = found.tpm.events if found.tpm is not None else ()
     _booted(ledger, events, quote.pcrs)
-    return GuestClaims(found.variant, system, later, None)
+    return GuestClaims(found.variant, system, later, None, _BY_EVENTS)
 
 
 def _booted(ledger: LedgerBuilder, events: tuple[tuple[int, bytes], ...], pcrs: Mapping[int, bytes]) -> None:
@@ -258,16 +263,19 @@ _JUDGES: Final[dict[str, Callable[[LedgerBuilder, Attestation, Any], GuestClaims
     "aws-nitro-tpm": _nitro_tpm,
     "gcp-tdx": _gcp,
 }
+_KIND_OF_IMAGE: Final = "Whether the operating system is a development image, whose root account is open."
 _NOT_PROVEN: Final = {
     "sev-snp": (
+        _KIND_OF_IMAGE,
         "What the application did after boot: SEV-SNP has no register that a guest could measure it into.",
         "Which operating system booted: the launch measurement has to be compared with reference values.",
     ),
     "nitro-enclave": (
         "What the guest's events say: an enclave has no register that dstack measures them into.",
     ),
-    "aws-nitro-tpm": (),
+    "aws-nitro-tpm": (_KIND_OF_IMAGE,),
     "gcp-tdx": (
+        _KIND_OF_IMAGE,
         "That the virtual TPM is this machine's: it is the host's, and only its nonce ties it to the TD.",
     ),
 }
