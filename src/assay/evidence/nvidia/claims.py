@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,7 @@ class Mode(StrEnum):
     UNSTATED = "unstated"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReferenceUse:
     """One reference integrity manifest that a device was compared with.
 
@@ -67,7 +68,7 @@ class ReferenceUse:
     compared: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Revocation:
     """What the revocation service said of a device's chain.
 
@@ -82,7 +83,7 @@ class Revocation:
     fresh: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DeviceClaims:
     """One GPU or switch (SPDM 1.1 measurements, NVIDIA opaque data, device certificate chain).
 
@@ -143,7 +144,7 @@ class DeviceClaims:
         return self.architecture.kind
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NvidiaClaims:
     """The devices of one piece of evidence; all answered to one nonce.
 

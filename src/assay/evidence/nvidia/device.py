@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InvalidSignature
@@ -20,6 +19,7 @@ from assay.evidence.nvidia.compare import Subject, compare
 from assay.evidence.nvidia.opaque import OpaqueData, OpaqueFacts
 from assay.evidence.nvidia.revocation import verify_revocation
 from assay.evidence.nvidia.spdm import SpdmError, SpdmReport, parse_report
+from assay.evidence.records import record
 from assay.evidence.verification import Unchecked
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _STATE_CHECKS: Final = frozenset(
 _MET: Final = (Outcome.PASSED, Outcome.NOT_APPLICABLE)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Terms:
     """What every device of a set is verified with.
 
@@ -71,7 +71,7 @@ class Terms:
     facts: FactCache
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VerifiedDevice:
     """What became of one device.
 
@@ -92,7 +92,7 @@ class VerifiedDevice:
     claims: DeviceClaims | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _State:
     """What was established about a device in one state: everything but signature, statement and nonce.
 
@@ -169,8 +169,8 @@ def _fresh(
     closed = ledger.close()
     outcomes = tuple(check for check in closed if check.spec in _STATE_CHECKS)
     if claims is not None and window is not None and all(check.outcome in _MET for check in outcomes):
-        fields = tuple(getattr(claims, name) for name in DeviceClaims.__slots__)
-        at = DeviceClaims.__slots__.index("nonce")
+        fields = tuple(getattr(claims, name) for name in DeviceClaims.__match_args__)
+        at = DeviceClaims.__match_args__.index("nonce")
         state = _State(outcomes, stated, fields[:at], fields[at + 1 :])
         terms.facts.shelf(SHELF).put(key, window & chain.window, state)
     return VerifiedDevice(closed, report, chain, stated, signed=True, claims=claims)

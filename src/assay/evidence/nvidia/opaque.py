@@ -14,13 +14,13 @@ Integers are little-endian. Source: the decoders of NVIDIA's attestation SDK.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from assay.evidence.nvidia import checks
 from assay.evidence.nvidia.claims import DeviceKind, Mode
 from assay.evidence.nvidia.spdm import DIGEST_BYTES, SpdmError
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +63,7 @@ def _mode_error(message: str) -> SpdmError:
     return SpdmError(checks.REPORT_MODE, "nvidia.report.mode", message)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OpaqueFacts:
     """What the fields of one report say, decoded for a kind of device; see ``DeviceClaims``."""
 

@@ -15,10 +15,10 @@ signature covers everything before it, the request included.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assay.errors import EvidenceError
+from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from assay.evidence.ledger import CheckSpec
@@ -66,7 +66,7 @@ class SpdmError(EvidenceError):
         return (SpdmError, (self.spec, self.code, self.message))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SpdmReport:
     """One decoded report; nothing about it is verified.
 

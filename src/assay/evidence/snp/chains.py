@@ -7,10 +7,10 @@ about a VCEK for all reports under it; nothing that failed is.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assay.evidence.decoding.der import DerError
+from assay.evidence.records import record
 from assay.evidence.roots import AMD
 from assay.evidence.snp import checks
 from assay.evidence.snp.vek import (
@@ -43,7 +43,7 @@ _MAX_CRL_BYTES: Final = 65536
 _SHELF: Final = "snp.authorities"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Authority:
     """A verified ASK or ASVK, which its root's CRL does not list.
 
@@ -62,7 +62,7 @@ class Authority:
     window: Window
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Vek:
     """A verified VCEK or VLEK.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from assay.evidence.records import record
 from assay.evidence.snp.products import LAYOUTS
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ _PLATFORM_BITS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SnpClaims:
     """The fields of an attestation report (ABI, ATTESTATION_REPORT), and the platform that signed it.
 

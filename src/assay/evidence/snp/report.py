@@ -20,11 +20,11 @@ Offsets and sizes in bytes; source: SEV Secure Nested Paging Firmware ABI (56860
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct
 from typing import TYPE_CHECKING, Final, Literal
 
 from assay.errors import EvidenceError
+from assay.evidence.records import record
 from assay.evidence.snp import checks
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class ReportError(EvidenceError):
         self.spec = spec
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SnpReport:
     """The fields of a report as they stand there; see ``SnpClaims`` for their meaning.
 

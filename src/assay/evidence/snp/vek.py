@@ -7,10 +7,10 @@ certificates of 2023 have the HWID as an OCTET STRING inside.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from assay.evidence.decoding.der import INTEGER, OCTET_STRING, DerError, DerReader
+from assay.evidence.records import record
 from assay.evidence.snp.products import LAYOUTS, Product, product_of_name
 from assay.evidence.x509.general import KeyKind, SignatureAlgorithm
 from assay.evidence.x509.path import KEY_CERT_SIGN, PathLength, Position
@@ -43,7 +43,7 @@ _PSS: Final = frozenset({SignatureAlgorithm.RSA_PSS_SHA384})
 _RSA: Final = frozenset({KeyKind.RSA})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VekExtensions:
     """The statements of one certificate.
 

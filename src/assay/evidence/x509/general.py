@@ -153,19 +153,19 @@ class GeneralCertificate:
         if len(common) > 1:
             raise DerError("A subject has more than one common name.")
         return cls(
-            der=der,
-            signed=signed,
-            signature=signature,
-            algorithm=algorithm,
-            serial=serial,
-            issuer=issuer,
-            subject=subject,
-            names=names,
-            common_name=common[0] if common else "",
-            window=window,
-            spki=spki,
-            key_kind=key_kind(spki),
-            extensions=extensions,
+            der,
+            signed,
+            signature,
+            algorithm,
+            serial,
+            issuer,
+            subject,
+            names,
+            common[0] if common else "",
+            window,
+            spki,
+            key_kind(spki),
+            extensions,
         )
 
     def key(self) -> PublicKey:
