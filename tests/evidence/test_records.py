@@ -217,3 +217,73 @@ def test_a_default_that_all_objects_would_share_is_refused() -> None:
         @record
         class Shared:
             entries: list[int] = []  # noqa: RUF012 - the mistake in question
+
+
+@pytest.mark.parametrize(
+    ("ours", "standard"), [(Point(1), Standard(1)), (Point(1, 3, ("a",)), Standard(1, 3, ("a",)))]
+)
+def test_the_standard_library_is_told_the_same_of_each_field(ours: Any, standard: Any) -> None:
+    assert ours.__dataclass_params__.frozen is True
+    for own, other in zip(dataclasses.fields(ours), dataclasses.fields(standard), strict=True):
+        for name in ("name", "default", "default_factory", "init", "repr", "compare", "hash", "kw_only"):
+            assert getattr(own, name) == getattr(other, name), (own.name, name)
+        assert str(own.type) == str(other.type)
+    sealed: Any = Sealed
+    told = {each.name: each for each in dataclasses.fields(sealed)}
+    assert (told["log"].default_factory, told["log"].default) == (list, dataclasses.MISSING)
+    assert (told["seal"].default, told["seal"].init, told["seal"].compare) == (0, False, False)
+    assert sealed.__match_args__ == ("data", "log")
+
+
+def test_what_is_compared_and_hashed_is_what_the_fields_say() -> None:
+    assert Sealed(b"a", [1]) != Sealed(b"a", [2])
+    one, two = Sealed(b"a"), Sealed(b"a")
+    object.__setattr__(two, "seal", 9)
+    assert one == two
+
+    @record
+    class Quiet:
+        shown: int
+        hidden: int = field(default=1, repr=False)
+        aside: int = field(default=2, compare=False)
+
+    quiet: Any = Quiet
+    assert quiet(1) == quiet(1, aside=7)
+    assert hash(quiet(1)) == hash(quiet(1, aside=7)) == hash((1, 1))
+    assert quiet(1) != quiet(1, 5)
+    assert repr(quiet(1)).endswith("Quiet(shown=1, aside=2)")
+    assert (quiet(1).hidden, quiet(1, 4, 5).aside) == (1, 5)
+
+
+def test_names_are_those_of_the_class_as_it_was_written() -> None:
+    @record
+    class Inner:
+        x: int
+
+    def names(kind: Any) -> tuple[str, ...]:
+        return (kind.__name__, kind.__qualname__, kind.__module__, kind.__init__.__qualname__)
+
+    prefix = "test_names_are_those_of_the_class_as_it_was_written.<locals>."
+    expected = ("Inner", f"{prefix}Inner", __name__, f"{prefix}Inner.__init__")
+    assert names(Inner) == expected
+    Inner(1)  # compiles the constructor
+    assert names(Inner) == expected
+    assert Inner.__init__.__module__ == __name__
+
+
+def test_it_holds_nothing_but_its_fields() -> None:
+    point: Any = Point(1)
+    standard: Any = Standard(1)
+    for name in ("__dict__", "__weakref__", "w"):
+        assert hasattr(point, name) is hasattr(standard, name) is False
+    for name in ("x", "w"):
+        with pytest.raises(dataclasses.FrozenInstanceError, match=f"cannot delete field '{name}'"):
+            delattr(point, name)
+    assert vars(Point)["__slots__"] == ("x", "y", "tags")
+
+
+def test_a_state_of_another_shape_is_refused() -> None:
+    point: Any = Point(1)
+    assert point.__getstate__() == [1, 2, ()]
+    with pytest.raises(ValueError, match="zip"):
+        point.__setstate__([1])
