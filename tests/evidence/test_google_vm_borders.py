@@ -415,13 +415,3 @@ def test_what_the_quote_says_is_shown():
 @pytest.mark.parametrize(("tee", "name"), [("tdx", "td"), ("snp", "snp")])
 def test_what_the_report_of_the_tee_says_is_shown(tee, name):
     assert judge(scene(tee).finish()).decoded.keys() == {"quote", name}
-
-
-def test_a_certificate_without_an_instance_says_so():
-    stage = scene()
-    stage.certificate.extensions.clear()
-    (check,) = judge(stage.finish()).ledger.failed()
-    assert check.code == "google_vm.ak.instance"
-    with pytest.raises(DerError) as caught:
-        read_instance(b"")
-    assert check.reason == caught.value.message

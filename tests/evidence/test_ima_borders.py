@@ -363,3 +363,60 @@ def test_files_signed_under_each_hash(number, name, made):
         ledger = appraise_files(judge(log, SHA256, pcrs).claims, policy)
         expected = [] if (stated, said) == (number, name) else ["ima.files.unknown"]
         assert [check.code for check in ledger.failed()] == expected
+
+
+# --- What a policy says when nothing is said
+
+
+def claims_of(*items: tuple[str, bool]):
+    """Return the claims of a log that names these files, each with whether it is a violation."""
+    log, extended = measured(fields(b"sha256:\0" + bytes(32), b"boot_aggregate\0")), []
+    extended.append(SHA256.digest(fields(b"sha256:\0" + bytes(32), b"boot_aggregate\0")))
+    for path, violation in items:
+        body = fields(NG, path.encode() + b"\0")
+        head = struct.pack("<I", 10) + bytes(20) + counted(b"ima-ng") + counted(body)
+        log += head if violation else measured(body)
+        extended.append(b"\xff" * 32 if violation else SHA256.digest(body))
+    return judge(log, SHA256, {10: replay(SHA256, *extended)}).claims
+
+
+def appraised(policy: FilePolicy, *items: tuple[str, bool]) -> dict[str, str]:
+    return {check.id: check.reason for check in appraise_files(claims_of(*items), policy).failed()}
+
+
+def test_violations_are_refused_unless_a_policy_admits_them():
+    assert appraised(FilePolicy({}, frozenset(), refuse_unknown=False), ("/var/log/x", True)) == {
+        "ima.files.violations": "1 files: '/var/log/x'."
+    }
+    admitting = FilePolicy({}, frozenset(), refuse_unknown=False, admit_violations=True)
+    assert appraised(admitting, ("/var/log/x", True)) == {}
+
+
+def test_how_much_of_what_is_refused_is_shown():
+    policy = FilePolicy({}, frozenset(), refuse_unknown=True)
+    five = [(f"/{index}", False) for index in range(5)]
+    assert appraised(policy, *five) == {"ima.files.unknown": "5 files: '/0', '/1', '/2', '/3', '/4'."}
+    assert appraised(policy, *five, ("/5", False)) == {
+        "ima.files.unknown": "6 files: '/0', '/1', '/2', '/3', '/4' and more."
+    }
+    assert appraised(policy, ("/" + "x" * 200, False)) == {"ima.files.unknown": f"1 files: '/{'x' * 199}'."}
+    assert appraised(policy, ("/\u00e9\x1b", False)) == {"ima.files.unknown": "1 files: '/\\xe9\\x1b'."}
+
+
+def test_what_is_ignored_is_neither_unknown_nor_required():
+    policy = FilePolicy({}, frozenset({"/a"}), refuse_unknown=True, ignored=("/a", "/log/"))
+    assert appraised(policy, ("/a", False), ("/log/x", True)) == {"ima.files.required": "1 files: '/a'."}
+    assert appraised(policy, ("/b", False), ("/a", False)).keys() == {
+        "ima.files.unknown", "ima.files.required"
+    }  # fmt: skip
+    nothing = FilePolicy({}, frozenset(), refuse_unknown=True)
+    assert appraised(nothing, ("", False)) == {"ima.files.unknown": "1 files: ''."}
+
+
+@pytest.mark.parametrize("count", [64, 65])
+def test_how_many_entries_may_follow_when_nothing_is_said(count):
+    first = fields(b"sha256:\0" + bytes(32), b"boot_aggregate\0")
+    log = measured(first) + measured(BODIES[0]) * count
+    result = judge(log, SHA256, {10: replay(SHA256, SHA256.digest(first))})
+    refused = {"test.ima.pending": "65 entries of the log are not in the quote."}
+    assert failures(result) == (refused if count == 65 else {})

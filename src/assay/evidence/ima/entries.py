@@ -204,7 +204,7 @@ def digest_algorithm(data: bytes) -> Algorithm:
     for algorithm in _ENTRY_DIGESTS:
         at = 4 + algorithm.size
         size = int.from_bytes(data[at : at + 4], "little")
-        name = data[at + 4 : at + 4 + size] if 0 < size <= MAX_TEMPLATE_NAME else b""
+        name = data[at + 4 : at + 4 + size] if size <= MAX_TEMPLATE_NAME else b""
         if name == LEGACY or (name and template_fields(name)):
             return algorithm
     refuse("template", "The first entry of the IMA log has no template that is known here.")
