@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import itertools
 import json
 import pickle
@@ -87,6 +88,13 @@ def test_the_digest_is_of_every_part(name):
     assert other.digest != GENUINE.digest
     assert len(other.digest) == 32
     assert replace(other, **{name: getattr(GENUINE, name)}).digest == GENUINE.digest
+
+
+def test_the_digest_by_hand():
+    """Each part follows its length, in the order of the fields."""
+    parts = [getattr(GENUINE, name) for name in PARTS]
+    whole = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    assert GENUINE.digest == hashlib.sha256(whole).digest()
 
 
 def test_the_digest_tells_parts_apart():
