@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -14,10 +15,13 @@ from assay.evidence.google_vm.errors import GoogleVmError
 from assay.evidence.google_vm.protobuf import ProtobufError, read_message
 from assay.evidence.google_vm.snp_report import pack_processor, snp_part
 from assay.evidence.google_vm.td_quote import td_quote
+from assay.evidence.roots import Roots
 from assay.evidence.snp.endorsements import SnpEndorsements
+from assay.evidence.verification import Expected, UnsignedRegion
 from assay.simulator.amd import der
 from assay.simulator.google_vm.scene import INSTANCE, instance_extension
-from support.google_vm_scenes import judge, scene
+from assay.simulator.vtpm_pki import CertificateDraft
+from support.google_vm_scenes import GOOGLE, judge, scene
 
 
 def test_the_bound_of_security_properties():
@@ -415,3 +419,121 @@ def test_what_the_quote_says_is_shown():
 @pytest.mark.parametrize(("tee", "name"), [("tdx", "td"), ("snp", "snp")])
 def test_what_the_report_of_the_tee_says_is_shown(tee, name):
     assert judge(scene(tee).finish()).decoded.keys() == {"quote", name}
+
+
+# --- The certificate, and what is said of the whole
+
+
+@pytest.mark.parametrize("field", ["zone", "project_id", "project_number", "instance_name", "instance_id"])
+def test_each_value_of_the_stated_instance_is_compared(field):
+    stage = scene()
+    value = getattr(INSTANCE, field)
+    stage.stated = replace(INSTANCE, **{field: value + (1 if isinstance(value, int) else "x")})
+    (check,) = judge(stage.finish()).ledger.failed()
+    assert check.code == "google_vm.ak.stated"
+
+
+def test_the_longest_values_of_an_instance():
+    longest = replace(INSTANCE, zone="z" * 128, instance_name="n" * 128, project_number=(1 << 64) - 1)
+    found = read_instance(instance_extension(longest))
+    assert (found.zone, found.instance_name) == ("z" * 128, "n" * 128)
+    assert (found.project_id, found.project_number) == ("a-project", (1 << 64) - 1)
+    for wrong in ({"zone": "z" * 129}, {"project_number": 1 << 64}, {"instance_id": 1 << 64}):
+        with pytest.raises(DerError):
+            read_instance(instance_extension(replace(INSTANCE, **wrong)))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_of_two_roots_of_one_name_the_key_decides(first):
+    draft = CertificateDraft(
+        "EK/AK CA Root", "EK/AK CA Root", GOOGLE.key("other"), GOOGLE.key("other"), authority=True
+    )
+    scenario = scene().finish()
+    other = ("google-vtpm", draft.sign())
+    anchors = (other, *scenario.anchors) if first else (*scenario.anchors, other)
+    roots = Roots.vendor()
+    for place, (family, der_) in enumerate(anchors):
+        roots = roots.with_anchor(f"simulated {place}", der_, vendor=family)
+    assert judge(scenario, roots=roots).bound
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        ("tpm_ek_v1_cloud_host-signer-0-2020", True),
+        ("tpm_ek_v1_cloud_host-signer-0", True),
+        ("tpm_ek_v1_cloud_host-signer-", False),
+        ("EK/AK CA Intermediate 2", False),
+    ],
+    ids=["old", "short", "empty", "another"],
+)
+def test_names_of_authorities(name, fits):
+    stage = scene()
+    stage.authority.subject = stage.certificate.issuer = name
+    stage.crls = []
+    codes = [check.code for check in judge(stage.finish()).ledger.failed()]
+    assert codes == ([] if fits else ["google_vm.ak.chain.name"])
+
+
+@pytest.mark.parametrize("count", [0, 3, 4])
+def test_the_longest_chain(count):
+    stage = scene()
+    names = [f"tpm_ek_v1_cloud_host-signer-{place}" for place in range(count)]
+    keys = ["authority"] * count
+    issuers = list(zip(["EK/AK CA Root", *names], ["root", *keys], strict=True))
+    stage.intermediates = tuple(
+        CertificateDraft(
+            name, issuer, GOOGLE.key("authority"), GOOGLE.key(key), authority=True, serial=90 + place
+        ).sign()
+        for place, (name, (issuer, key)) in enumerate(zip(names, issuers[:-1], strict=True))
+    )
+    stage.certificate.issuer, stage.certificate.issuer_key = issuers[-1][0], GOOGLE.key(issuers[-1][1])
+    stage.crls = []
+    result = judge(stage.finish())
+    assert [check.code for check in result.ledger.failed()] == (
+        ["google_vm.ak.chain.root"] if count == 4 else []
+    )
+
+
+def test_a_container_that_cannot_be_read_is_covered_by_nothing():
+    scenario = scene().finish()
+    result = judge(scenario, evidence=b"no container")
+    assert result.unsigned == (UnsignedRegion(0, 12, "all of it: the evidence cannot be read"),)
+    assert result.signed_digest == hashlib.sha256(b"no container").digest()
+    assert result.decoded == {}
+    parts = replace(scenario.parts, quotes=())
+    result = judge(scenario, evidence=parts)
+    assert result.unsigned == (UnsignedRegion(0, 0, "all of it: the evidence cannot be read"),)
+    assert result.signed_digest == hashlib.sha256(parts.ak_public).digest()
+
+
+def test_regions_stand_in_the_container_or_in_the_logs_themselves():
+    """One and the same region: counted from the container's first byte, or from that of its own log."""
+    scenario = scene().finish()
+    whole, parts = judge(scenario), judge(scenario, evidence=scenario.parts)
+    assert len(whole.unsigned) == len(parts.unsigned) > 10
+    assert parts.unsigned[0] == UnsignedRegion(0, 32 + 28 + 3 * 4 + 1, "header of the event log")
+    starts = [
+        scenario.container.find(log) for log in (scenario.parts.event_log, scenario.parts.canonical_log)
+    ]
+    shifts = {one.start - two.start for one, two in zip(whole.unsigned, parts.unsigned, strict=True)}
+    assert shifts == set(starts)
+    for one, two in zip(whole.unsigned, parts.unsigned, strict=True):
+        assert (one.end - one.start, one.name) == (two.end - two.start, two.name)
+
+
+def test_a_report_that_is_not_there_has_no_byte():
+    scenario = scene().finish()
+    for tee, why in (
+        ("tdx", "The quote has 0 bytes where 54 are needed."),
+        ("snp", "A report has 1184 bytes; these are 0."),
+    ):
+        result = judge(scenario, tee=tee, report_data=Expected(bytes(64)))
+        assert [check.reason for check in result.ledger.failed()] == [why]
+
+
+@pytest.mark.parametrize("size", [1, 64])
+def test_sizes_of_nonces(size):
+    result = judge(scene().finish(), binding=Expected(bytes(size)))
+    codes = {"google_vm.quote.nonce.mismatch"}
+    assert {check.code for check in result.ledger.failed()} >= codes

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from assay.errors import EvidenceError
 from assay.evidence.eventlog import Algorithm
-from assay.evidence.ima import FilePolicy, ImaSpecs, appraise_files, from_ascii, verify_ima
+from assay.evidence.ima import FilePolicy, ImaSpecs, appraise_files, entries, from_ascii, verify_ima
 from assay.evidence.ima.entries import ImaEntry, ImaLog, digest_algorithm, frames, template_fields
 from assay.evidence.ledger import Outcome
 from assay.simulator.tpm.device import spki
@@ -218,6 +218,14 @@ def test_every_cut_of_a_log_is_refused_by_the_entry_that_it_cuts():
         found[size] = error.value.code
     assert {size for size, code in found.items() if code == "ima.template"} == {32, 33}  # "ima-", "ima-n"
     assert set(found.values()) == {"ima.template", "ima.truncated"}
+
+
+def test_a_cut_in_the_last_entry_that_may_be_is_a_cut(monkeypatch):
+    monkeypatch.setattr(entries, "MAX_ENTRIES", 2)
+    part = measured(fields(NG, b"/x\0"))
+    assert len(list(frames(part * 2, Algorithm.SHA1))) == 2
+    assert code_of(frames, (part * 2)[:-1], Algorithm.SHA1) == "ima.truncated"
+    assert code_of(frames, part * 3, Algorithm.SHA1) == "ima.entries"
 
 
 # --- Verdicts
