@@ -10,6 +10,7 @@ import pytest
 
 from assay.appraisal import AttestationResult, Policy, appraise
 from assay.appraisal.rules.subject import Context
+from assay.errors import PolicyError
 from assay.evidence.ledger import Ledger, Outcome
 from assay.evidence.verification import EvidenceResult
 from support.appraisal_evidence import BINDING, NOW, SIGNATURE
@@ -86,8 +87,16 @@ def test_requirements(body, changed, code):
     assert codes(judged(policy(body), **changed)) == [f"policy.nitro.{code}"]
 
 
-def test_the_age_of_the_collateral_has_no_meaning_for_a_document():
-    result = judged(policy(top="[freshness]\ncollateral_max_age_hours = 1\n"))
+@pytest.mark.parametrize("platform", ["nitro", "nitro-tpm"])
+def test_the_age_of_the_collateral_has_no_meaning_for_a_document(platform):
+    age = "[freshness]\ncollateral_max_age_hours = 1\n"
+    with pytest.raises(PolicyError) as caught:
+        policy(top=age, platform=platform)
+    assert caught.value.code == "policy.contradiction"
+    assert caught.value.detail == {"path": "freshness.collateral_max_age_hours"}
+    # Beside a platform that has collateral the line means something; of a document the ledger says otherwise.
+    both = Policy.load(b'version = 1\nplatforms = ["nitro", "tdx"]\n' + age.encode(), name="both")
+    result = judged(both)
     assert result.accepted
     assert result.ledger["policy.freshness.collateral_max_age_hours"].outcome is Outcome.NOT_APPLICABLE
 

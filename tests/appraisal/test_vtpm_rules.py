@@ -327,4 +327,11 @@ def test_old_collateral_is_too_old_on_composite_platforms_too():
         assert codes(judged(platform, policy(platform, body))) == [
             "policy.freshness.collateral_max_age_hours.too_old"
         ]
-    assert judged("tpm", policy("tpm", body)).accepted
+
+
+@pytest.mark.parametrize("platform", ["tpm", "gcp-vtpm"])
+def test_the_age_of_collateral_is_not_asked_of_what_has_none(platform):
+    with pytest.raises(PolicyError, match="collateral_max_age_hours is about tdx or") as caught:
+        policy(platform, "[freshness]\ncollateral_max_age_hours = 1")
+    assert caught.value.code == "policy.contradiction"
+    assert caught.value.detail == {"path": "freshness.collateral_max_age_hours"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.appraisal.document import DOCUMENT
 from assay.appraisal.fields import REFERENCE, Allowed, Table, keys_of
 from assay.appraisal.platforms import platform_of
-from assay.appraisal.vocabulary import WEAKNESSES
+from assay.appraisal.vocabulary import KEYS, WEAKNESSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,8 @@ def _leaves_open(document: Document) -> Iterator[str]:
         yield "Which machine it is: any machine of the platform will do."
     if document.isolation is None:
         yield "What isolates the workload from its agent."
-    if document.freshness is None or document.freshness.collateral_max_age_hours is None:
+    dated = set(KEYS["freshness.collateral_max_age_hours"]) & set(document.platforms)
+    if dated and not _says(document, "freshness.collateral_max_age_hours"):
         yield "How old the collateral is, as long as it is valid."
 
 

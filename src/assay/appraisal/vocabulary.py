@@ -76,6 +76,8 @@ _MACHINES: Final = (
     "smt",
 )
 
+_UNDATED: Final = (*_NITRO, "gcp-vtpm", "tpm")
+"""Platforms whose evidence carries its own chain: nothing that somebody issues anew has an age."""
 _BY_EVENTS: Final = ("compose_hashes", "app_ids", "key_providers")
 
 KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -94,6 +96,7 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         **{f"hardware.{name}": _DCAP for name in _MACHINES},
         **{f"dstack.{name}": ("tdx", "gcp-tdx", "snp", "nitro-tpm") for name in _BY_EVENTS},
         "dstack.os_image_hashes": ("tdx", *_NITRO),
+        "freshness.collateral_max_age_hours": tuple(name for name in PLATFORMS if name not in _UNDATED),
         "tcb.module": _TDX,
         "tcb.grace.module": _TDX,
     }
