@@ -12,10 +12,10 @@ import pytest
 
 from assay.errors import EvidenceError
 from assay.evidence.facts import FactCache, Window
-from assay.evidence.ledger import Outcome
+from assay.evidence.ledger import LedgerBuilder, Outcome
 from assay.evidence.nvidia import Architecture, DeviceKind, Mode, NvidiaEndorsements, checks
 from assay.evidence.nvidia.chains import verify_device_chain
-from assay.evidence.nvidia.compare import manifest_ids, same_chip
+from assay.evidence.nvidia.compare import Subject, compare, manifest_ids, same_chip
 from assay.evidence.nvidia.containers import ContainerError, is_container, read_container
 from assay.evidence.nvidia.golden import GoldenMeasurements
 from assay.evidence.nvidia.opaque import OpaqueData
@@ -770,3 +770,208 @@ def test_the_worst_outcome_of_a_set_counts_with_its_device():
     # A driver belongs to the GPU alone, a device id to the switch alone.
     assert result.ledger[checks.GOLDEN_DRIVER.id].outcome is Outcome.PASSED
     assert result.ledger[checks.DEVICE_PDI.id].outcome is Outcome.PASSED
+
+
+# --- What is remembered, and until when
+
+
+@pytest.mark.parametrize("shortest", ["driver", "firmware", "answer", "leaf"])
+def test_a_known_state_is_known_as_long_as_all_of_it_holds(shortest):
+    stage = scene()
+    end = NOW + timedelta(hours=1)
+    if shortest == "leaf":
+        device, chain = stage.devices[0], stage.report.chain
+        chain[0] = chain[1].issue(replace(device.firmware_profile(), not_after=end), chain[0].key)
+    for draft in stage.device_answers():
+        draft.next_update = NOW + 2 * DAY
+    if shortest == "answer":
+        stage.device_answers()[1].next_update = end
+    evidence = stage.finish()
+    given = endorsements(evidence)
+    windows = {
+        name: Window(NOW - DAY, end if shortest == name else NOW + 2 * DAY) for name in ("driver", "firmware")
+    }
+    given = replace(
+        given,
+        drivers=(replace(given.drivers[0], window=windows["driver"]),),
+        firmware=(replace(given.firmware[0], window=windows["firmware"]),),
+    )
+    facts = FactCache()
+    codes = {
+        "driver": "nvidia.golden.time",
+        "firmware": "nvidia.golden.time",
+        "answer": "nvidia.ocsp.time",
+        "leaf": "nvidia.chain.validity",
+    }
+    for _ in range(2):
+        assert judge(evidence, facts=facts, given=given, now=end).bound
+    late = judge(evidence, facts=facts, given=given, now=end + timedelta(seconds=1))
+    assert [check.code for check in late.ledger.failed()] == [codes[shortest]]
+
+
+def test_what_passed_before_an_answer_was_refused_stands_in_the_ledger():
+    steps = [spec.id for spec in checks.OCSP_CHECKS]
+
+    def outcomes_of(stage: Scene) -> list[str]:
+        ledger = judge(stage.finish()).ledger
+        return [ledger[step].outcome.value for step in steps]
+
+    stage = scene()
+    stage.device_answers()[0].next_update = NOW - timedelta(minutes=1)
+    assert outcomes_of(stage) == ["passed"] * 5 + ["failed", "not_checked"]
+    stage = scene()
+    del stage.device_answers()[0]
+    assert outcomes_of(stage) == ["passed", "failed"] + ["not_checked"] * 5
+
+
+# --- The chip and its firmware, once more
+
+
+@pytest.mark.parametrize(
+    ("number", "accepted"),
+    [("4F", True), ("4", False), ("4f", False), ("4G", False), ("4F" * 32, True), ("4F" * 32 + "0", False)],
+)
+def test_the_number_of_a_chip_is_hexadecimal(number, accepted):
+    stage = scene()
+    device, chain = stage.devices[0], stage.report.chain
+    profile = pki.Profile(f"{device.label} BROM", serial_number=number, usage=frozenset({"key_cert_sign"}))
+    chain[1] = chain[2].issue(profile, chain[1].key)
+    chain[0] = chain[1].issue(device.firmware_profile(), chain[0].key)
+    ledger, found = verified(stage)
+    assert (found is not None) is accepted
+    if accepted:
+        assert found.device_id == number
+    else:
+        assert [check.code for check in ledger.failed()] == ["nvidia.chain.number"]
+
+
+FWID = pki.tagged(0x30, bytes.fromhex("0609608648016503040202") + b"\x04\x30" + b"\x07" * 48)
+NUMBERED = {number: bytes([0x80 | number, 1, 0x41]) for number in range(10)}
+
+
+@pytest.mark.parametrize(
+    ("content", "stated"),
+    [
+        (pki.tagged(0xA6, FWID), True),
+        (NUMBERED[0] + NUMBERED[5] + pki.tagged(0xA6, FWID) + NUMBERED[9], True),
+        (NUMBERED[0] * 2 + pki.tagged(0xA6, FWID), False),
+        (NUMBERED[5] + NUMBERED[0] + pki.tagged(0xA6, FWID), False),
+        (pki.tagged(0xA6, FWID) * 2, False),
+        (pki.tagged(0xA6, FWID) + NUMBERED[5], False),
+        (b"\x05\x00" + pki.tagged(0xA6, FWID), False),
+        (pki.tagged(0xA6, b"") + NUMBERED[9], False),
+        (pki.tagged(0xA6, FWID[:1] + bytes([FWID[1] + 2]) + FWID[2:] + b"\x05\x00"), False),
+    ],
+)
+def test_the_fields_of_tcb_info_stand_in_order(content, stated):
+    found = verified(certify(scene(), (pki.OID_TCB_INFO, pki.tagged(0x30, content))))[1]
+    assert found.fwid == (b"\x07" * 48 if stated else b"")
+
+
+def test_nothing_more_stands_in_a_composite_id():
+    stage = scene()
+    parts = b"\x02\x01\x01" + pki.spki(stage.report.chain[1].key) + FWID
+    for content, stated in ((parts, True), (parts + b"\x05\x00", False), (parts[3:], False)):
+        found = verified(certify(stage, (pki.OID_COMPOSITE, pki.tagged(0x30, content))))[1]
+        assert found.fwid == (b"\x07" * 48 if stated else b"")
+
+
+def test_a_switch_that_states_its_firmware_states_the_certified_one():
+    stage = scene("LS10")
+    stage.report.set(20, stage.devices[0].fwid)
+    assert judge(stage.finish()).bound
+    stage.report.set(20, b"\x77" * 48)
+    failed = judge(stage.finish()).ledger.failed()
+    assert [check.code for check in failed] == ["nvidia.chain.fwid_mismatch"]
+
+
+def test_protected_gpus_that_name_no_switch_are_no_set():
+    stage = scene()
+    stage.report.set(21, b"\xaa")
+    stage.report.set(36, b"\2\0")
+    failed = judge(stage.finish()).ledger.failed()
+    assert [check.code for check in failed] == ["nvidia.set.links"]
+
+
+# --- Golden values
+
+
+def compared(drivers, firmware, measurements, *, off: bool = True, architecture=Architecture.HOPPER):
+    ledger = LedgerBuilder(checks.GOLDEN_CHECKS)
+    subject = Subject(
+        architecture,
+        ("GH100", ""),
+        "590.12",
+        "96.00.A5.00.01",
+        measurements,
+        nvdec0_disabled=off,
+        anchor=Anchor(b"\1" * 32, "a root", simulated=True),
+    )
+    used = compare(ledger, subject, drivers, firmware, NOW)
+    closed = ledger.close()
+    return used, [check.code for check in closed if check.code], closed
+
+
+ONE, TWO = b"\1" * 48, b"\2" * 48
+
+
+def driver(active, **changes) -> GoldenMeasurements:
+    values = {index: frozenset({value}) for index, value in active.items()}
+    named = {"version": "590.12", "active": values, "listed": frozenset(active)}
+    return golden(**{**named, **changes})
+
+
+def firmware(active, **changes) -> GoldenMeasurements:
+    return driver(active, **{"version": "96.00.a5.00.01", **changes})
+
+
+@pytest.mark.parametrize(
+    ("values", "measured", "off", "codes"),
+    [
+        ({34: ONE, 35: ONE, 36: ONE}, {34: ONE, 35: TWO, 36: ONE}, True, []),
+        ({34: ONE, 35: ONE, 36: ONE}, {34: ONE, 35: TWO, 36: ONE}, False, ["nvidia.measurement.mismatch"]),
+        ({34: ONE, 35: ONE, 36: ONE}, {34: ONE, 35: TWO, 36: TWO}, True, ["nvidia.measurement.mismatch"]),
+        ({34: ONE, 35: ONE, 36: ONE}, {34: TWO, 35: ONE, 36: ONE}, True, ["nvidia.measurement.mismatch"]),
+        ({34: ONE, 35: ONE, 36: ONE}, {34: ONE, 35: ONE}, True, ["nvidia.measurement.missing"]),
+        ({34: ONE, 35: ONE}, {34: ONE, 35: ONE, 36: ONE}, True, ["nvidia.measurement.extra"]),
+    ],
+)
+def test_every_active_value_is_compared(values, measured, off, codes):
+    used, found, ledger = compared([driver(values)], [firmware({1: ONE})], measured | {1: ONE}, off=off)
+    assert found == codes
+    assert [use.component for use in used] == ["driver", "vbios"]
+    assert used[0].compared == len(values) - off
+    assert used[1].compared == 1
+    assert ledger["nvidia.golden.driver"].outcome is Outcome.PASSED
+
+
+def test_of_several_manifests_the_one_for_the_chip_is_taken():
+    other = driver({2: TWO}, product="GA102", manifest_id="other")
+    right = driver({2: ONE}, manifest_id="right")
+    used, codes, _ = compared([other, right], [firmware({1: ONE})], {1: ONE, 2: ONE})
+    assert (used[0].manifest_id, codes) == ("right", [])
+    used, codes, _ = compared([other], [firmware({1: ONE})], {1: ONE, 2: TWO})
+    assert (used[0].manifest_id, codes) == ("other", ["nvidia.golden.product"])
+
+
+def test_without_a_manifest_nothing_is_compared():
+    for drivers, code in (
+        ([], "nvidia.golden.missing"),
+        ([driver({2: ONE}, version="1")], "nvidia.golden.driver"),
+    ):
+        used, codes, ledger = compared(drivers, [firmware({1: ONE})], {1: ONE})
+        assert used == ()
+        assert codes == [code] + ["nvidia.golden.missing"] * 5
+        assert ledger["nvidia.golden.firmware"].outcome is Outcome.PASSED
+    used, codes, ledger = compared([], [firmware({1: ONE})], {1: ONE}, architecture=Architecture.LS10)
+    assert ([use.component for use in used], codes) == (["vbios"], [])
+    assert ledger["nvidia.golden.driver"].outcome is Outcome.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("at", [NOW, NOW + DAY])
+def test_a_manifest_serves_in_its_first_and_last_second(at):
+    inside = Window(at, at + DAY) if at == NOW else Window(NOW - DAY, NOW)
+    outside = Window(NOW + timedelta(seconds=1), NOW + DAY)
+    for window, codes in ((inside, []), (outside, ["nvidia.golden.time"])):
+        drivers = [driver({2: ONE}, window=window)]
+        assert compared(drivers, [firmware({1: ONE})], {1: ONE, 2: ONE})[1] == codes
