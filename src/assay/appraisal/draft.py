@@ -6,7 +6,7 @@ The author reads it and strikes what is not meant: every line makes trusted what
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -75,15 +75,25 @@ def draft(
         PolicyError: ``policy.draft.inadmissible`` when no policy could accept it, ``policy.draft.unwritable``
             when it says something that no policy can state; its path is the key that would have to.
     """
-    claims = evidence.claims
+    tcb = platform_of(evidence.platform).tcb(evidence.claims)
     log = workload_log if workload_log is not None and workload_log.authentic else None
     words = _words(evidence, now, context, log)
     drafted = _Draft(evidence, name, source, now, words, log.claims if log else None)
-    tcb = platform_of(evidence.platform).tcb(claims)
+    text, used = _written(drafted, tcb, context, log)
+    if used != words:
+        # A line of the draft states what the policy without it had to go without: smallest TCB versions.
+        text, _ = _written(replace(drafted, words=used), tcb, context, log)
+    return text
+
+
+def _written(
+    drafted: _Draft, tcb: TcbClaims | None, context: Context, log: LogResult[Any] | None
+) -> tuple[str, tuple[str, ...]]:
+    """Return the text of a draft that accepts its evidence, and those of its words that it takes for that."""
     intel = [] if tcb is None else [*drafted.tcb(tcb), *drafted.hardware(tcb)]
     text = "\n".join([*drafted.head(), *intel, *drafted.body()]) + "\n"
     try:
-        written = Policy.load(text.encode(), name=name)
+        policy = Policy.load(text.encode(), name=drafted.name)
     except PolicyError as error:
         raise PolicyError(
             "policy.draft.unwritable",
@@ -91,8 +101,8 @@ def draft(
             action="Write a policy without that key, if you can do without it.",
             **error.detail,
         ) from None
-    _demand_accepted(evidence, written, now, context, log)
-    return text
+    result = _demand_accepted(drafted.evidence, policy, drafted.now, context, log)
+    return text, tuple(word for word in drafted.words if word in result.admitted)
 
 
 def _words(
