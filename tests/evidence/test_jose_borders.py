@@ -25,6 +25,7 @@ from assay.evidence.jose.x5c import ders_of
 from assay.evidence.ledger import Outcome
 from assay.evidence.verification import Unchecked
 from assay.simulator.tokens.signing import compact, jwk, key_set
+from support import token_scenes as scenes
 from support.token_scenes import NOW, scene, stranger, stranger_p256, stranger_p384
 
 SERVICES = {
@@ -484,3 +485,60 @@ def test_a_need_is_short_and_names_what_is_there():
     del stage.draft.claims["iss"]
     (need,) = stage.finish().needs
     assert need.key == {"issuer": "", "kid": "k" * 512}
+
+
+STEPS = ("layout", "header", "algorithm", "key", "signature", "claims", "issuer", "issued", "expiry", "age")
+
+
+@pytest.mark.parametrize(
+    ("defect", "failed", "passed"),
+    [
+        ("padded", "layout", 0),
+        ("no_algorithm", "header", 1),
+        ("algorithm_none", "algorithm", 2),
+        ("unknown_key_id", "key", 2),
+        ("signed_by_a_stranger", "signature", 4),
+    ],
+)
+def test_what_passed_before_a_token_was_refused_stands_in_the_ledger(defect, failed, passed):
+    stage = scene("maa")
+    getattr(scenes, defect)(stage)
+    ledger = stage.finish().ledger
+    expected = {step: "passed" if place < passed else "not_checked" for place, step in enumerate(STEPS)}
+    assert {step: ledger[f"maa.token.{step}"].outcome.value for step in STEPS} == expected | {
+        failed: "failed"
+    }
+
+
+@pytest.mark.parametrize(
+    ("defect", "failed", "passed"),
+    [
+        ("issuer_is_another", "issuer", {"signature"}),
+        ("issued_in_the_future", "issued", {"signature", "issuer"}),
+        ("has_expired", "expiry", {"signature", "issuer"}),
+        ("is_old", "age", {"signature", "issuer"}),
+    ],
+)
+def test_a_signature_that_was_right_stands_in_the_ledger(defect, failed, passed):
+    stage = scene("maa")
+    getattr(scenes, defect)(stage)
+    ledger = stage.finish().ledger
+    found = {step for step in STEPS[4:] if ledger[f"maa.token.{step}"].outcome is Outcome.PASSED}
+    assert (found, ledger[f"maa.token.{failed}"].outcome) == (passed, Outcome.FAILED)
+
+
+def test_a_token_that_ends_as_it_begins_is_none():
+    """Both a little ahead, within the skew: it is neither future nor expired."""
+    for ahead, code in ((0, "inverted"), (1, "")):
+        stage = scene("maa")
+        at = stage.draft.claims["iat"] + 30
+        stage.draft.claims |= {"iat": at, "nbf": at, "exp": at + ahead}
+        failed = [check.code for check in stage.finish().ledger.failed()]
+        assert failed == ([f"maa.token.expiry.{code}"] if code else [])
+
+
+def test_one_text_holds_one_certificate():
+    pem = x509.load_der_x509_certificate(certificate("p256")).public_bytes(Encoding.PEM).decode()
+    assert ders_of([pem]) == (certificate("p256"),)
+    for wrong in (pem + pem, pem[:-30], "-----BEGIN CERTIFICATE-----"):
+        assert code_of(ders_of, [wrong]) == "jose.chain"

@@ -256,3 +256,41 @@ def test_the_check_that_is_not_made_says_why():
     assert {now.outcome, kept.outcome} == {Outcome.NOT_APPLICABLE}
     assert now.reason == "the chain is judged at the given time"
     assert kept.reason == "the caller asked for the chain as it was when the document was made"
+
+
+@pytest.mark.parametrize("place", [1, 2, 3, 4])
+@pytest.mark.parametrize("edge", ["not_before", "not_after"])
+def test_each_certificate_of_the_chain_limits_its_window(place, edge):
+    found = draft()
+    at = {"not_before": NOW - HOUR / 60, "not_after": NOW + HOUR / 60}[edge]
+    reissue(found, place, **{edge: at})
+    claims = judge(found.encode()).claims
+    assert at in (claims.chain_valid_from, claims.chain_valid_until)
+
+
+def test_what_passed_before_a_document_was_refused_stands_in_the_ledger():
+    names = IDS.split()
+
+    def outcomes(found) -> list[str]:
+        return [check.outcome.value for check in judge(found.encode()).ledger]
+
+    # A malformed header shows before the rest of the message is looked at.
+    spoilt = draft()
+    spoilt.unprotected = {4: b"kid"}
+    assert outcomes(spoilt)[:3] == ["not_checked", "failed", "not_checked"]
+    spoilt = draft()
+    spoilt.members["other"] = b""
+    assert outcomes(spoilt)[:4] == ["passed", "passed", "failed", "not_checked"]
+    for place, (name, value) in enumerate(
+        (
+            ("module_id", ""),
+            ("digest", "SHA256"),
+            ("timestamp", -1),
+            ("pcrs", {}),
+            ("cabundle", []),
+            ("nonce", "text"),
+        ),
+        names.index("nitro.payload.module_id"),
+    ):
+        expected = ["passed"] * place + ["failed"] + ["not_checked"] * (len(names) - place - 1)
+        assert outcomes(member(name, value)) == expected

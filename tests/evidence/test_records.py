@@ -287,3 +287,18 @@ def test_a_state_of_another_shape_is_refused() -> None:
     assert point.__getstate__() == [1, 2, ()]
     with pytest.raises(ValueError, match="zip"):
         point.__setstate__([1])
+
+
+def test_a_hash_that_a_class_defines_beside_its_comparison_stands() -> None:
+    @record
+    class Named:
+        x: int
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Named)
+
+        def __hash__(self) -> int:
+            return 4711
+
+    assert Named(1) == Named(2)
+    assert hash(Named(1)) == 4711
