@@ -17,7 +17,10 @@ from assay.errors import PolicyError
 from assay.evidence.dstack import verify_guest
 from assay.evidence.dstack.config_id import host_data
 from assay.evidence.ledger import Outcome
-from support.dstack_attested import DOCUMENT, MAKERS, Attested, nitro_tpm, snp
+from assay.evidence.verification import Expected
+from assay.verification import verify
+from assay.verification.opening import open_evidence
+from support.dstack_attested import DOCUMENT, MAKERS, REPORT_DATA, Attested, nitro_tpm, scale, snp
 from support.dstack_guest import APP_ID, COMPOSE_HASH, PROVIDER_ID
 
 WORDS = {
@@ -187,3 +190,25 @@ def test_a_changed_event_of_an_snp_guest_is_refused_by_its_log() -> None:
     result = judged(made.changed(runtime=events), policy("snp", {"app_ids": OTHER["app_ids"]}))
     assert not result.accepted
     assert "dstack.snp.document" in codes(result)
+
+
+@pytest.mark.parametrize("variant", MAKERS)
+def test_an_attestation_is_verified_and_appraised_from_its_bytes(variant: str) -> None:
+    made = MAKERS[variant]()
+    opened = open_evidence(scale(made.found))
+    own = Context(installation_roots=frozenset((made.result().anchor.fingerprint,)))
+    for lines, expected in ((lines_of(variant), []), (OTHER, ["mismatch"])):
+        stated = {key: lines[key] for key in lines_of(variant)}
+        result = verify(
+            opened.evidence,
+            policy=policy(made.platform, stated),
+            binding=Expected(REPORT_DATA),
+            roots=made.roots,
+            now=made.now,
+            endorsements=made.endorsements,
+            context=own,
+            event_log=opened.attestation,
+            platform=opened.platform,
+        )
+        assert result.accepted is (not expected), codes(result)
+        assert {code.rpartition(".")[2] for code in codes(result)} <= set(expected)
