@@ -66,11 +66,18 @@ def median_of(operation: Callable[[], object], *, rounds: int = 15, inner: int =
 
 
 def interleaved(
-    operations: dict[str, Callable[[], object]], *, rounds: int = 15, inner: int = 1
+    operations: dict[str, Callable[[], object]], *, rounds: int = 15, inner: int = 1, untimed: int = 0
 ) -> dict[str, tuple[float, int]]:
     """Like ``median_of`` for several operations, taken in turn within each round.
 
     A machine that is busy for a moment then slows all of them alike, so ratios stay true.
+
+    Args:
+        operations: What is timed, by name.
+        rounds: Measurements of each; 3 in a smoke run.
+        inner: Calls within one measurement.
+        untimed: Calls before each measurement: what ran before has then less of a part in it, by what it left
+            of this operation in the processor's caches.
     """
     rounds = min(rounds, 3) if smoke() else rounds
     clock = time.thread_time if _processor() else time.perf_counter
@@ -79,6 +86,8 @@ def interleaved(
         operation()
     for _ in range(rounds):
         for name, operation in operations.items():
+            for _ in range(untimed):
+                operation()
             began = clock()
             for _ in range(inner):
                 operation()
