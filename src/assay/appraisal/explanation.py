@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from assay.appraisal.document import Document
     from assay.appraisal.policy import Policy
 
+_RELAXING: Final = ("accept", "accept_forgeable")
+"""The two keys that let something pass; every other one can only refuse more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -23,7 +26,7 @@ class Explanation:
 
     Attributes:
         demands: Platform to the clauses that must hold, one for each check.
-        admits: What is let pass, one sentence for each word of ``accept``.
+        admits: What is let pass, one sentence for each word of ``accept`` and ``accept_forgeable``.
         leaves_open: What the policy does not look at, one sentence each.
         gate: Whether it names the code that may run, so that a gate can open under it.
     """
@@ -50,7 +53,11 @@ def explain(policy: Policy) -> Explanation:
             platform: tuple(rule.spec.title for rule in compiled.rules)
             for platform, compiled in policy.platforms.items()
         },
-        tuple(f"{word}: {WEAKNESSES[word].meaning}" for word in policy.document.accept or ()),
+        tuple(
+            f"{word}: {WEAKNESSES[word].meaning}"
+            for key in _RELAXING
+            for word in getattr(policy.document, key) or ()
+        ),
         tuple(_leaves_open(policy.document)),
         policy.gate,
     )
@@ -102,7 +109,7 @@ class Difference:
         """What the second refuses compared with the first: ``stricter``, ``laxer`` or ``different``."""
         if self.path in _NAMES:
             return "different"
-        if self.path.startswith(_ACCEPT):
+        if self.path.partition(": ")[0] in _RELAXING:
             return "laxer" if self.before is None else "stricter"
         if self.before is None:
             return "stricter"
@@ -113,7 +120,6 @@ class Difference:
         return {"path": self.path, "before": self.before, "after": self.after, "effect": self.effect}
 
 
-_ACCEPT: Final = "accept: "
 _NAMES: Final = ("name", "simulated")
 
 
@@ -135,8 +141,8 @@ def _said(section: Any, table: Table, prefix: str) -> Iterator[tuple[str, str]]:
             continue
         if isinstance(key.kind, Table):
             yield from _said(value, key.kind, f"{prefix}{name}.")
-        elif not prefix and name == "accept":
-            yield from ((f"{_ACCEPT}{word}", "admitted") for word in value)
+        elif not prefix and name in _RELAXING:
+            yield from ((f"{name}: {word}", "admitted") for word in value)
         else:
             yield f"{prefix}{name}", _text(value)
 
