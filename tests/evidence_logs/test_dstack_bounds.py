@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from dataclasses import replace
 
+import cbor2
 import pytest
 
 from assay.errors import EvidenceError
@@ -333,6 +335,52 @@ def test_an_image_is_named_by_all_registers_of_the_boot(lacking):
     fewer = aws_config(hashlib.sha256(b"".join(kept)).digest())
     made = tpm_document({4, 7, 8, 12, 14} - {lacking}, config=fewer)
     assert [check.code for check in judged(made).ledger.failed()] == ["dstack.nitro_tpm.image"]
+
+
+MEASURED = hashlib.sha256(b"".join(BOOT.values())).digest()
+MEASUREMENT = cbor2.dumps({"boot_pcr_digest": MEASURED})
+
+
+def image(measurement=MEASUREMENT, listed=None, *, name="measurement.aws.cbor", more=None):
+    """Return a configuration that names an image by its checksum file, and that file."""
+    digest = hashlib.sha256(measurement if listed is None else listed).hexdigest()
+    checksums = f"{digest}  {name}\n".encode()
+    files = {"checksum_file": checksums, "measurement": measurement}
+    said = {key: base64.b64encode(value).decode() for key, value in files.items()} | (more or {})
+    return json.dumps({"os_image_hash": hashlib.sha256(checksums).hexdigest(), "aws_measurement": said})
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        image(listed=b"another measurement"),
+        image(name="measurement.tdx.cbor"),
+        image(cbor2.dumps({"boot_pcr_digest": MEASURED, "more": 1})),
+        image(cbor2.dumps({"boot_pcr_digest": list(MEASURED)})),
+        image(cbor2.dumps({"boot_pcr_digest": None})),
+        image(cbor2.dumps({"pcr_digest": MEASURED})),
+        image(cbor2.dumps([MEASURED])),
+        image(MEASUREMENT + b"\0"),
+        image(b""),
+        image(more={"more": ""}),
+        image(more={"measurement": 7}),
+        image(more={"checksum_file": MEASURED.hex() + "!"}),
+    ],
+)
+def test_an_image_whose_files_do_not_fit_each_other_is_refused(config):
+    """The registers are right in all of them: what is wrong is the way from them to the image's name."""
+    whole = nitro_tpm()
+    result = verify_guest(whole.result(), replace(whole.found, config=config))
+    assert [check.code for check in result.ledger.failed()] == ["dstack.nitro_tpm.image"]
+    assert verify_guest(whole.result(), replace(whole.found, config=image())).authentic
+
+
+def test_how_long_an_enclaves_configuration_may_be():
+    whole = enclave()
+    evidence = whole.result()
+    for size, accepted in ((1 << 18, True), ((1 << 18) + 1, False)):
+        found = replace(whole.found, config=whole.found.config.ljust(size))
+        assert verify_guest(evidence, found).authentic is accepted
 
 
 def test_the_parts_that_the_verifier_of_googles_machines_is_given():
