@@ -22,7 +22,7 @@ from assay.evidence.azure import read_container, verify_azure
 from assay.evidence.dcap.quote import parse_quote
 from assay.evidence.eventlog.algorithms import Algorithm
 from assay.evidence.facts import FactCache
-from assay.evidence.google_vm import GoogleVmEndorsements, verify_google_vm
+from assay.evidence.google_vm import verify_google_vm
 from assay.evidence.roots import Roots
 from assay.evidence.verification import Expected, Unchecked
 from assay.evidence.x509.general import GeneralCertificate
@@ -44,6 +44,8 @@ P384 = ec.ECDSA(SHA384())
 P256 = ec.ECDSA(SHA256())
 U32 = Struct("<I")
 NOTHING = Unchecked("none was asked for")
+NONCE = Expected(bytes(32))
+EXPLAINED = frozenset(range(10))
 
 
 def roots_of(anchors: tuple[tuple[str, bytes], ...]) -> Roots:
@@ -150,12 +152,12 @@ class Google:
         result = verify_google_vm(
             evidence,
             tee="none",
-            endorsements=self.whole.endorsements if evidence is not self.one else GoogleVmEndorsements(),
+            endorsements=self.whole.endorsements if evidence is not self.one else None,
             roots=self.roots,
             now=AT,
-            binding=Expected(bytes(32)),
+            binding=NONCE,
             report_data=NOTHING,
-            explained=frozenset(range(10)),
+            explained=EXPLAINED,
             facts=facts,
         )
         assert result.bound

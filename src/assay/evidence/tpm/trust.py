@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 from assay.errors import EvidenceError
@@ -77,9 +78,9 @@ def trust_key(
     Returns:
         The outcomes of ``AK_CHECKS``, and the key unless a check failed on which everything rests.
     """
-    # One digest of all parts, and their sizes: to hash each part with its size takes three times as long.
-    parts = (given, public, *carried, *issuers)
-    key = (hashlib.sha256(b"".join(parts)).digest(), tuple(map(len, parts)), len(carried), roots.digest)
+    # One digest of all certificates, and their sizes: to hash each with its size takes three times as long.
+    # Keys stand for themselves: they are short, and comparing them is quicker than hashing them.
+    key = (given, public, _mark(carried, issuers) if carried or issuers else None, roots.digest)
     shelf = facts.shelf("tpm.keys")
     known: tuple[Ledger, TrustedKey] | None = shelf.get(key, now)
     if known is not None:
@@ -98,6 +99,11 @@ def trust_key(
     if not closed.unmet():
         shelf.put(key, found.window, (closed, found))
     return closed, found
+
+
+def _mark(carried: Sequence[bytes], issuers: Sequence[bytes]) -> tuple[bytes, tuple[int, ...], int]:
+    parts = (*carried, *issuers)
+    return hashlib.sha256(b"".join(parts)).digest(), tuple(map(len, parts)), len(carried)
 
 
 def _given(ledger: LedgerBuilder, given: bytes) -> TrustedKey:
@@ -196,6 +202,7 @@ _DEFECTS: dict[str, CheckSpec] = {
 }
 
 
+@cache
 def _positions(count: int) -> tuple[Position, ...]:
     from assay.evidence.x509.general import KeyKind  # noqa: PLC0415 - as above
     from assay.evidence.x509.path import Position  # noqa: PLC0415 - as above
