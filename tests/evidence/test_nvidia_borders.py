@@ -13,7 +13,7 @@ import pytest
 from assay.errors import EvidenceError
 from assay.evidence.facts import FactCache, Window
 from assay.evidence.ledger import LedgerBuilder, Outcome
-from assay.evidence.nvidia import Architecture, DeviceKind, Mode, NvidiaEndorsements, checks
+from assay.evidence.nvidia import Architecture, DeviceKind, Mode, NvidiaEndorsements, checks, verify_nvidia
 from assay.evidence.nvidia.chains import verify_device_chain
 from assay.evidence.nvidia.compare import Subject, compare, manifest_ids, same_chip
 from assay.evidence.nvidia.containers import ContainerError, is_container, read_container
@@ -975,3 +975,47 @@ def test_a_manifest_serves_in_its_first_and_last_second(at):
     for window, codes in ((inside, []), (outside, ["nvidia.golden.time"])):
         drivers = [driver({2: ONE}, window=window)]
         assert compared(drivers, [firmware({1: ONE})], {1: ONE, 2: ONE})[1] == codes
+
+
+def test_a_container_of_one_device_declares_what_lies_around_it():
+    evidence = scene().finish()
+    result = judge(evidence)
+    assert result.unsigned == read_container(evidence.evidence)[1]
+    assert len(result.unsigned) == 3
+
+
+def test_a_bare_report_that_cannot_be_read_is_unsigned_from_end_to_end():
+    stage = scene()
+    evidence = stage.finish()
+    given = replace(endorsements(evidence), chain=stage.report.pem())
+    data = stage.report.sign()[:-1]
+    result = judge(replace(evidence, evidence=data), given=given)
+    assert [check.code for check in result.ledger.failed()] == ["nvidia.report.layout"]
+    assert [(region.start, region.end) for region in result.unsigned] == [(0, len(data))]
+    assert result.signed_digest == hashlib.sha256(data).digest()
+
+
+def test_evidence_without_endorsements_is_judged_all_the_same():
+    evidence = scene().finish()
+    result = verify_nvidia(
+        evidence.evidence,
+        endorsements=None,
+        roots=roots(),
+        now=NOW,
+        binding=Expected(NONCE),
+        facts=FactCache(),
+    )
+    assert not result.ledger.failed()
+    assert result.ledger[checks.REPORT_SIGNATURE.id].outcome is Outcome.PASSED
+    assert result.ledger[checks.OCSP_STATUS.id].code == "nvidia.ocsp.missing"
+
+
+def test_what_a_container_states_may_be_in_other_letters():
+    stage = scene()
+    stage.stated[0] |= {"nonce": NONCE.hex().upper(), "vbios_version": "96.00.a5.00.01"}
+    stage.architectures[0] = "Hopper"
+    assert judge(stage.finish()).bound
+
+
+def test_what_endorsements_show_of_themselves():
+    assert repr(NvidiaEndorsements()) == "NvidiaEndorsements(chain=b'', ocsp=(), drivers=(), firmware=())"
