@@ -10,6 +10,7 @@ from assay.appraisal.document import DOCUMENT, Document
 from assay.appraisal.fields import (
     MAX_LIST,
     Allowed,
+    AnyRegister,
     Choice,
     Flag,
     Hex,
@@ -19,6 +20,7 @@ from assay.appraisal.fields import (
     Pinned,
     Register,
     Text,
+    Version,
     nearest,
 )
 from assay.errors import PolicyError
@@ -39,8 +41,42 @@ GOOD: list[tuple[Kind, Any, Any]] = [
     (Pinned(("kms", "none"), 2), "none:", ("none", b"")),
     (Register(1), "reference", Allowed(frozenset(), by_reference=True)),
     (Register(1), ["01", "02"], Allowed(frozenset({b"\x01", b"\x02"}))),
+    (AnyRegister((1, 2)), "reference", Allowed(frozenset(), by_reference=True)),
+    (AnyRegister((1, 2)), ["01", "02"], Allowed(frozenset({b"\x01", b"\x02"}))),
+    (AnyRegister((1, 2)), ["0001", "0002"], Allowed(frozenset({b"\x00\x01", b"\x00\x02"}))),
+    (Version(), "0.0.0", "0.0.0"),
+    (Version(), "1.55.21", "1.55.21"),
+    (Version(), "255.255.255", "255.255.255"),
 ]
+VERSION = 'x must be a version of three numbers up to 255, such as "1.55.21", not '
 BAD: list[tuple[Kind, Any, str, str]] = [
+    *(
+        (Version(), text, "policy.value", f"{VERSION}{text!r}.")
+        for text in (
+            "256.0.0",
+            "0.256.0",
+            "0.0.256",
+            "1.2",
+            "1.2.3.4",
+            "01.2.3",
+            "1.2.3\n",
+            "1.2.x",
+            "",
+            "-1.2.3",
+        )
+    ),
+    (Version(), 1, "policy.type", "x must be a string, not an integer (1)."),
+    (
+        AnyRegister((1, 2)),
+        "other",
+        "policy.type",
+        "x must be a list of hexadecimal strings, or \"reference\", not a string ('other').",
+    ),
+    (AnyRegister((1, 2)), [], "policy.list", f"x must have 1 to {MAX_LIST} entries, not 0."),
+    (AnyRegister((1, 2)), [5], "policy.type", "x[0] must be a string of hexadecimal digits"),
+    (AnyRegister((1, 2)), ["01", "0002"], "policy.hex", "x[1] must be 1 bytes"),
+    (AnyRegister((1, 2)), ["0001", "02"], "policy.hex", "x[1] must be 2 bytes"),
+    (AnyRegister((1, 2)), ["000003"], "policy.hex", "x[0] must be 1 bytes"),
     (Text(3), "", "policy.value", "x must be 1 to 3 printable ASCII characters, not ''."),
     (Text(3), "abcd", "policy.value", "x must be 1 to 3 printable ASCII characters, not 'abcd'."),
     (Text(3), "é", "policy.value", "x must be 1 to 3 printable ASCII characters, not '\\xe9'."),
