@@ -537,3 +537,9 @@ def test_sizes_of_nonces(size):
     result = judge(scene().finish(), binding=Expected(bytes(size)))
     codes = {"google_vm.quote.nonce.mismatch"}
     assert {check.code for check in result.ledger.failed()} >= codes
+
+
+@pytest.mark.parametrize("tee", ["none", "tdx", "snp"])
+def test_what_was_asked_for_is_not_declared_unread(tee):
+    names = {region.name for region in judge(scene(tee).finish()).unsigned}
+    assert "TEE's evidence that was not asked for" not in names
