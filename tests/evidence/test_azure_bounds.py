@@ -13,6 +13,7 @@ import pytest
 from assay.evidence.azure.forms import AzureError, VtpmQuote, read_bincode_quote, read_container
 from assay.evidence.azure.hcl import parse_hcl
 from assay.evidence.azure.runtime import RuntimeClaims, parse_runtime
+from assay.evidence.facts import FactCache
 from assay.evidence.ledger import Outcome
 from assay.evidence.verification import Expected, UnsignedRegion
 from assay.simulator.azure.scene import runtime_claims
@@ -484,3 +485,14 @@ def test_the_time_and_everything_else_are_shown():
             "firmware_version": "0000000000001234",
         },
     }
+
+
+def test_what_was_read_and_verified_before_is_recalled():
+    stage = scene("azure-tdx")
+    stage.certify()
+    scenario = stage.finish()
+    facts = FactCache()
+    first, second = (judge(scenario, evidence=scenario.parts, facts=facts).claims for _ in range(2))
+    assert second.runtime is first.runtime
+    assert second.ak_certificate is first.ak_certificate
+    assert judge(scenario, evidence=scenario.parts).claims.runtime is not first.runtime
