@@ -119,11 +119,11 @@ def rows() -> Iterable[Row]:
     yield row(one, found, note="key at hand, raw signature")
     yield row(warm, found, against=one, at_most=1.3, note="same chip, new report each time")
     new, chip = "one RSA-4096 and one P-384 verification", "SNP report, new chip under a known ASK"
-    found = interleaved({new: bench.one_chain, chip: bench.next_chip}, rounds=201, untimed=1)
+    found = interleaved({new: bench.one_chain, chip: bench.next_chip}, rounds=601, untimed=1)
     yield row(new, found, note="cryptography; no names, roles or times")
     yield row(chip, found, against=new, at_most=1.35)
     four, cold = "three RSA-4096 and one P-384 verification", "SNP report, cold"
-    found = interleaved({four: bench.everything, cold: bench.cold}, rounds=201, untimed=1)
+    found = interleaved({four: bench.everything, cold: bench.cold}, rounds=601, untimed=1)
     yield row(four, found, note="ASK, CRL, VCEK, report; no names, roles or times")
     yield row(cold, found, against=four, at_most=1.35, note="empty cache")
 
