@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 
 import pytest
@@ -12,9 +13,11 @@ from assay.evidence.eventlog import (
     Algorithm,
     LogSpecs,
     PcrEvent,
+    extend,
     parse_boot_log,
     parse_cel,
     parse_cel_json,
+    replay_rtmrs,
     verify_boot_log,
 )
 from assay.evidence.eventlog.boot import startup_locality
@@ -357,3 +360,51 @@ def test_an_event_of_another_machine_makes_another_pcr():
     assert failures(judge(log, {8: pcr(b"ls"), 9: pcr(b"rm"), 10: bytes(32)})) == {
         "test.log.replay.silent": "The PCRs [9] were extended, by nothing in the logs."
     }
+
+
+def locality_pcr(locality: int, *measured: bytes) -> bytes:
+    value = bytes(31) + bytes([locality])
+    for what in measured:
+        value = sha256(value + sha256(what))
+    return value
+
+
+@pytest.mark.parametrize("locality", [0, 3, 4])
+def test_the_locality_is_that_of_pcr_0_alone(locality):
+    """Whether PCR 0 was extended or not, and whatever the other PCRs hold."""
+    log = HEADER + logged(0, EventType.SEPARATOR, SEPARATED)
+    found = judge(log, {0: locality_pcr(locality, SEPARATED), 1: bytes(32), 8: bytes(32)})
+    assert "mismatch" not in str(failures(found))
+    extended = verify_boot_log(
+        log,
+        b"",
+        specs=SPECS,
+        bank=SHA256,
+        pcrs={0: locality_pcr(locality, SEPARATED)},
+        explained=frozenset({0}),
+    )
+    assert extended.claims.startup_locality == locality
+    silent = judge(b"", {0: locality_pcr(locality), 13: pcr(tlv(80, b"x"))}, record(0, 13, b"x"))
+    assert silent.claims.startup_locality == locality
+    among = HEADER + logged(1, EventType.SEPARATOR, SEPARATED)
+    values = {0: locality_pcr(locality), 1: pcr(SEPARATED)}
+    found = judge(among, values)
+    assert failures(found).keys() == {"test.log.separators.missing"}
+
+
+def test_sources_of_checks_are_sections_of_the_specifications():
+    assert {spec.id.rpartition(".")[2]: re.findall(r"\d+(?:\.\d+)+", spec.source) for spec in SPECS.all} == {
+        "layout": ["1.06", "10.2"],
+        "cel": ["1.0", "5.1", "5.2"],
+        "bank": ["1.06", "10.2.2"],
+        "replay": ["1.06", "3.3", "1.05", "4.6"],
+        "separators": ["1.06", "3.3.1", "10.4.1"],
+        "payload": ["1.06", "10.4.1", "1.0", "4.3"],
+    }
+
+
+def test_a_runtime_register_is_extended_by_sha384():
+    first, second = hashlib.sha384(b"first").digest(), hashlib.sha384(b"second").digest()
+    value = extend(extend(bytes(48), first), second)
+    assert value == hashlib.sha384(hashlib.sha384(bytes(48) + first).digest() + second).digest()
+    assert replay_rtmrs([(3, first), (3, second)]) == (bytes(48), bytes(48), bytes(48), value)
