@@ -336,6 +336,24 @@ def test_an_option_that_nothing_is_compared_with_is_a_usage_error(capsys, tmp_pa
     assert said(capsys, "verify", report, *UNCHECKED, *words)[0] == exit_codes.REFUSED
 
 
+def test_a_reference_value_that_the_policy_does_not_ask_for_is_a_usage_error(capsys, tmp_path):
+    assert said(capsys, "simulate", "snp", "--out", tmp_path / "snp")[0] == exit_codes.OK
+    report, policy = tmp_path / "snp/report.bin", tmp_path / "snp/policy.toml"
+    asked = [report, "--roots", tmp_path / "snp/root.pem", *UNCHECKED, "--policy"]
+    right = f"measurement={report.read_bytes()[0x90:0xC0].hex()}"
+    code, out, err = said(capsys, "verify", *asked, policy, "--reference", right)
+    assert (code, out) == (exit_codes.USAGE, "")
+    assert "compares nothing with --reference measurement. [cli.verify.unused]" in err
+    demanding = tmp_path / "demanding.toml"
+    lines = [line for line in policy.read_text().splitlines() if not line.startswith("measurement")]
+    assert "[snp]" in lines
+    lines.insert(lines.index("[snp]") + 1, 'measurement = "reference"')
+    demanding.write_text("\n".join(lines))
+    assert said(capsys, "verify", *asked, demanding, "--reference", right)[0] == exit_codes.NOT_BOUND
+    unused = ("--reference", right, "--reference", f"host_data={'00' * 32}")
+    assert said(capsys, "verify", *asked, demanding, *unused)[0] == exit_codes.USAGE
+
+
 def test_a_file_that_vouches_for_nothing_is_said_not_to_fit(capsys, tmp_path):
     (tmp_path / "noise").write_bytes(b"noise")
     assert said(capsys, "simulate", "snp", "--out", tmp_path / "snp")[0] == exit_codes.OK

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.cli.output import escape
@@ -57,6 +57,7 @@ class Question:
         event_log: Contents of the event log's file.
         app_compose: Contents of the app-compose document.
         facts: Shared by all files.
+        compared: Grows by the registers that were compared with Reference Values.
     """
 
     policy: Policy
@@ -73,6 +74,7 @@ class Question:
     app_compose: bytes | None
     facts: FactCache
     joined: bool = False
+    compared: set[str] = field(default_factory=set)
 
     def judge(self, opened: Opened) -> Answer:
         """Return what becomes of one piece of evidence, and what a stronger answer would need."""
@@ -96,7 +98,7 @@ class Question:
         if self.manifest is not None:
             for name, values in self.manifest.of(platforms, self.now).items():
                 found[name] = found.get(name, frozenset()) | values
-        return found
+        return _Watched(found, self.compared)
 
     def answer(self, result: AttestationResult, log: Presented | CcelData | Attestation | None) -> Answer:
         """Return the answer for a result that was reached elsewhere, and the log that it was reached with."""
@@ -192,6 +194,18 @@ class Question:
             )
         if result.platform == "tdx" and not result.passed("tdx.rtmr1"):
             yield from missing_image(result, log)
+
+
+class _Watched(dict[str, frozenset[bytes]]):
+    """Reference Values that note which of them were looked up."""
+
+    def __init__(self, values: Mapping[str, frozenset[bytes]], looked_up: set[str]) -> None:
+        super().__init__(values)
+        self._looked_up = looked_up
+
+    def get(self, name: str, default: Any = None, /) -> Any:
+        self._looked_up.add(name)
+        return super().get(name, default)
 
 
 def _in_vain(files: int) -> str:

@@ -131,6 +131,7 @@ def verify(files: tuple[Path, ...], *, as_json: bool, cached: bool, **typed: Any
     code = max((_code(answer) for _, answer in found), key=_SEVERITY.index)
     if code != exit_codes.REFUSED:
         _demand_use({**typed, "carrier": typed["carrier"] == "nonce"}, [answer for _, answer in found])
+        _demand_comparison(question)
     if as_json:
         emit_json({"schema": SCHEMA, "results": [_json(path, answer) for path, answer in found]})
     else:
@@ -228,6 +229,19 @@ def _demand_use(typed: dict[str, Any], found: list[Found]) -> None:
                 f" {', '.join(sorted(platforms))}.",
                 action=f"Leave {option} out.",
             )
+
+
+def _demand_comparison(question: Question) -> None:
+    """Refuse Reference Values that the policy compares nothing with, for the same reason."""
+    typed = sorted(question.references.keys() - question.compared)
+    given = "--reference-manifest" if question.manifest else ""
+    if typed or (given and not question.compared):
+        option = f"--reference {typed[0]}" if typed else given
+        raise UsageError(
+            "cli.verify.unused",
+            f"The policy {escape(question.policy.name)!r} compares nothing with {option}.",
+            action="Use a policy that asks for Reference Values (--policy strict), or leave the option out.",
+        )
 
 
 def _code(found: Found) -> int:
