@@ -11,7 +11,9 @@ import cbor2
 import pytest
 
 from assay.errors import EvidenceError
+from assay.evidence.decoding.der import SEQUENCE, DerReader
 from assay.evidence.dstack import open_attestation, verify_guest
+from assay.evidence.dstack.certificate import Extension, parse_certificate
 from assay.evidence.dstack.claims import AppEvent
 from assay.evidence.dstack.google import RELIED_PCRS, vm_evidence
 from assay.evidence.dstack.guest import GuestClaims
@@ -23,6 +25,7 @@ from assay.evidence.dstack.vm_config import parse_vm_config
 from assay.evidence.ledger import Outcome
 from assay.evidence.x509.general import GeneralCertificate
 from support import nitro_scenes
+from support.dcap_scenes import encode
 from support.dstack_attested import (
     BOOT,
     MAKERS,
@@ -36,7 +39,7 @@ from support.dstack_attested import (
     scale,
     snp,
 )
-from support.dstack_encodings import pack, vector
+from support.dstack_encodings import certificate, pack, vector
 from support.dstack_guest import system_events
 
 NITRO = ("nitro-enclave", "aws-nitro-tpm")
@@ -446,3 +449,12 @@ def test_a_zero_of_a_witness_is_one_byte():
     assert len(td_hob_digest(witness, 4 << 30)) == 48
     for longer in ("8010 8000 01 00 8002", "8010 00 01 8000 8002", "8010 808000 01 00 8002"):
         assert code(td_hob_digest, bytes.fromhex(longer), 4 << 30) == "dstack.os_image.td_hob"
+
+
+def test_nothing_follows_the_signed_part_of_a_certificate():
+    outer = DerReader(certificate({Extension.QUOTE: b"quote"})).enter()
+    signed = outer.value(SEQUENCE)
+    rest = outer.data[outer.pos : outer.end]
+    assert parse_certificate(encode(SEQUENCE, encode(SEQUENCE, signed) + rest)).extensions
+    longer = encode(SEQUENCE, encode(SEQUENCE, signed + b"\x05\x00") + rest)
+    assert code(parse_certificate, longer) == "der.malformed"
