@@ -20,7 +20,7 @@ from assay.evidence.dcap.quote import QuoteError, parse_quote
 from assay.evidence.decoding.der import OCTET_STRING, DerError, DerReader
 from assay.evidence.decoding.pem import MAX_CHAIN_BYTES, PemError, certificates
 from assay.evidence.decoding.strictjson import MAX_CONTAINERS, JsonError, parse
-from assay.evidence.ledger import CheckSpec, LedgerBuilder, Outcome
+from assay.evidence.ledger import CheckSpec, LedgerBuilder, Outcome, ledger_of
 from assay.evidence.roots import MAX_ANCHOR_BYTES, Root, Roots
 from assay.evidence.verification import fingerprint
 from assay.evidence.x509.certificate import OID_BASIC_CONSTRAINTS, Certificate
@@ -60,6 +60,19 @@ def test_what_was_not_reached_says_who_stopped_it():
     assert SECOND not in ledger
     assert ledger.close()["a.second"].reason == "not reached: a.first failed"
     assert ledger.close()["a.second"].outcome is Outcome.NOT_CHECKED
+
+
+def test_outcomes_that_were_noted_down_are_a_ledger_in_the_declared_order():
+    specs = (FIRST, SECOND)
+    whole = ledger_of(specs, [FIRST.passed, SECOND.passed])
+    assert whole.checks == (FIRST.passed, SECOND.passed)
+    assert ledger_of(specs, [SECOND.passed, FIRST.passed]) == whole
+    assert ledger_of(specs, [FIRST.passed])["a.second"].code == "ledger.not_reached"
+
+
+def test_no_check_is_noted_down_twice():
+    with pytest.raises(AssertionError, match="recorded twice"):
+        ledger_of((FIRST, SECOND), [FIRST.passed, FIRST.passed])
 
 
 # --- Decoders
