@@ -18,6 +18,7 @@ from assay.errors import EvidenceError
 from assay.evidence.decoding.der import DerError
 from assay.evidence.jose import JoseError, JwksEndorsements, TokenLimits
 from assay.evidence.jose import claims as read
+from assay.evidence.jose.algorithms import ALGORITHMS, fits
 from assay.evidence.jose.base64url import decode, decode_standard, encode
 from assay.evidence.jose.jws import MAX_HEADER_BYTES, MAX_SIGNATURE_BYTES, read_claims, read_header, split
 from assay.evidence.jose.keys import MAX_JWKS_BYTES, MAX_KEY_CERTIFICATE_BYTES, MAX_KEYS, parse_jwks, read_key
@@ -607,3 +608,37 @@ def test_what_keys_show_of_themselves():
     assert one == two
     assert "key=" not in repr(one)
     assert one != read_key("b", point())
+
+
+# --- Texts and keys, all of a kind
+
+
+@pytest.mark.parametrize(("before", "accepted"), [(b"", 0), (b"A", 4), (b"AA", 16), (b"AAA", 64)])
+def test_the_last_character_has_no_bits_behind_the_last_byte(before, accepted):
+    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    texts = [before + bytes([last]) for last in range(256)]
+    read_texts = [text for text in texts if not code_of(decode, text)]
+    assert len(read_texts) == accepted
+    assert all(text[-1] in alphabet and encode(decode(text)) == text for text in read_texts)
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [(b"AA.AA..", "jose.shape"), (b"AA...", "jose.shape"), (b"AA.AA", "jose.shape"), (b"AA", "jose.shape")],
+)
+def test_a_token_has_two_dots(token, code):
+    assert code_of(split, token) == code
+
+
+def test_a_key_fits_the_algorithms_of_its_kind_alone():
+    kinds = {
+        "RS256": stranger(),
+        "PS256": stranger(),
+        "PS384": stranger(),
+        "ES256": stranger_p256(),
+        "ES384": stranger_p384(),
+    }
+    for name, key in kinds.items():
+        for other, algorithm in ALGORITHMS.items():
+            fitting = type(key) is type(kinds[other]) and key.key_size == kinds[other].key_size
+            assert fits(key.public_key(), algorithm) is fitting, (name, other)

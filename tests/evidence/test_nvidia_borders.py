@@ -1019,3 +1019,17 @@ def test_what_a_container_states_may_be_in_other_letters():
 
 def test_what_endorsements_show_of_themselves():
     assert repr(NvidiaEndorsements()) == "NvidiaEndorsements(chain=b'', ocsp=(), drivers=(), firmware=())"
+
+
+def test_what_is_said_of_a_report_that_ends_too_early():
+    data = report(measurements=blocks(1), opaque=[(3, b"a")])
+    # Heads of 45 bytes, a block of 55, nonce and size of 34: the opaque data begin at 134.
+    ends = {0: "has 45 to 32768 bytes", 44: "has 45 to 32768 bytes"}
+    ends |= {45: "inside its measurement record", 133: "inside its measurement record"}
+    ends |= {134: "inside its opaque data or its signature", len(data) - 1: "inside its opaque data"}
+    for length, said in ends.items():
+        with pytest.raises(SpdmError, match=said):
+            parse_report(data[:length])
+    longer = [*blocks(1), (2, 1, 1, bytes(3))]
+    with pytest.raises(SpdmError, match="says 1 measurements, which are not what its record holds"):
+        parse_report(report(measurements=longer, block_count=1))
