@@ -428,3 +428,26 @@ def test_what_is_said_of_a_nonce_and_a_signature():
     draft.key = CHAIN[3].key
     said = "The signature of the OCSP answer is not its responder's."
     assert verified(draft) == OcspDefect("signature", said)
+
+
+@pytest.mark.parametrize("carried", [None, b"\0", b"x"])
+def test_a_question_with_an_empty_nonce_has_no_fresh_answer(carried):
+    draft = drafted()
+    draft.asked, draft.nonce = b"", carried
+    assert verified(draft).step == "nonce"
+
+
+def test_an_answer_that_was_made_when_it_was_due_again_is_late():
+    draft = drafted()
+    draft.next_update, draft.produced_at = NOW - timedelta(seconds=1), NOW
+    late = f"The OCSP answer was due again at {(NOW - timedelta(seconds=1)).isoformat()}."
+    assert verified(draft) == OcspDefect("time", late)
+
+
+@pytest.mark.parametrize(("behind", "accepted"), [(b"", True), (b"\0", False)])
+def test_nothing_stands_behind_the_purposes_of_a_responder(behind, accepted):
+    value = sequence(bytes.fromhex("06082b06010505070309")) + behind
+    held = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.37"), value)
+    found = verified(certified(drafted(), (held, True)))
+    assert isinstance(found, OcspAnswer) is accepted
+    assert accepted or found.step == "responder"

@@ -141,9 +141,7 @@ def verify_response(
     if isinstance(responder, OcspDefect):
         return responder
     fresh = isinstance(reply.nonce, Expected)
-    if isinstance(reply.nonce, Expected) and not hmac.compare_digest(
-        response.nonce or b"", reply.nonce.value or b"\0"
-    ):
+    if isinstance(reply.nonce, Expected) and not _carries(response, reply.nonce.value):
         return OcspDefect(OcspStep.NONCE, "The OCSP answer does not carry the nonce of its question.")
     window = _window(response, question)
     if isinstance(window, OcspDefect):
@@ -152,6 +150,11 @@ def verify_response(
     if response.status is CertificateStatus.GOOD or (held and question.hold is HoldPolicy.ADMIT):
         return OcspAnswer(window & responder.window, fresh, held)
     return OcspDefect(OcspStep.STATUS, f"The certificate is {_status(response, held=held)}.")
+
+
+def _carries(response: OcspResponse, nonce: bytes) -> bool:
+    """Return whether an answer carries the nonce of its question; an empty one is none."""
+    return bool(nonce) and hmac.compare_digest(response.nonce or b"", nonce)
 
 
 def _signer(response: OcspResponse, question: OcspQuestion) -> GeneralCertificate | OcspDefect:
