@@ -496,3 +496,17 @@ def test_what_was_read_and_verified_before_is_recalled():
     assert second.runtime is first.runtime
     assert second.ak_certificate is first.ak_certificate
     assert judge(scenario, evidence=scenario.parts).claims.runtime is not first.runtime
+
+
+def test_a_certificate_that_was_verified_vouches_for_no_other():
+    facts = FactCache()
+    stage = scene("azure-tdx")
+    for name in ("0a", "0b"):
+        stage.certify()
+        stage.certificate.subject = f"{name}.ConfidentialVM.Azure.windows.net"
+        scenario = stage.finish()
+        found = judge(scenario, evidence=scenario.parts, facts=facts).claims.ak_certificate
+        assert found.common_name == stage.certificate.subject
+    stage.certificate.issuer_key = AZURE.ak_key(" of another VM")
+    scenario = stage.finish()
+    assert not judge(scenario, evidence=scenario.parts, facts=facts).authentic

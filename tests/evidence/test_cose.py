@@ -86,6 +86,17 @@ def test_a_key_of_another_kind_never_verifies(algorithm, key):
         assert refused(verify, data, other) == "cose.key"
 
 
+@pytest.mark.parametrize("key", ["p256", "p384", "p521"])
+def test_r_and_s_have_one_length_each(key):
+    """A zero in front of either changes no number, so only the length tells such a signature from its own."""
+    found = Sign1.parse(message(private(key), ES256))
+    half = len(found.signature) // 2
+    r, s = found.signature[:half], found.signature[half:]
+    for changed in (r + b"\0" + s, b"\0" + r + s, b"\0" + r + b"\0" + s):
+        parts = [found.protected, {}, found.payload, changed]
+        assert refused(verify, encode(parts), key) == "cose.signature"
+
+
 def test_a_signature_in_der_is_refused():
     """COSE signatures are r and s, not DER: a reader of both would have two encodings of one signature."""
     key = private("p256")

@@ -458,3 +458,11 @@ def test_nothing_follows_the_signed_part_of_a_certificate():
     assert parse_certificate(encode(SEQUENCE, encode(SEQUENCE, signed) + rest)).extensions
     longer = encode(SEQUENCE, encode(SEQUENCE, signed + b"\x05\x00") + rest)
     assert code(parse_certificate, longer) == "der.malformed"
+
+
+def test_nothing_follows_the_value_of_an_extension():
+    der = certificate({Extension.QUOTE: b"quote"})
+    value = b"\x04\x07\x04\x05quote"
+    longer = b"\x04\x05\x04\x03quo\x05\x00"  # as long as before, so that every length around it still fits
+    assert der.count(value) == 1
+    assert code(parse_certificate, der.replace(value, longer)) == "der.malformed"
