@@ -184,15 +184,25 @@ def test_the_bound_of_a_log(size):
     assert code_of(from_ascii, text) == ("ima.size" if over else "ima.ascii")
 
 
-def test_the_bound_of_a_name_of_a_template():
-    for size in (255, 256):
-        name = b"|".join([b"n"] * 128)[:size].ljust(size, b"n") if size == 256 else b"|".join([b"n"] * 128)
-        assert len(name) == size
-        log = entry(name, counted(b""), bytes(20))
-        if size == 255:
-            assert [end for *_, end in frames(log, Algorithm.SHA1)] == [len(log)]
-        else:
-            assert code_of(frames, log, Algorithm.SHA1) == "ima.template"
+@pytest.mark.parametrize(("name", "size"), [(b"n|" * 127 + b"n", 255), (b"n|" * 126 + b"n-ng", 256)])
+def test_the_bound_of_a_name_of_a_template(name, size):
+    assert len(name) == size
+    assert template_fields(name)
+    log = entry(name, counted(b""), DIGEST)
+    if size == 255:
+        assert [end for *_, end in frames(log, Algorithm.SHA1)] == [len(log)]
+        assert digest_algorithm(log) is Algorithm.SHA1
+    else:
+        assert code_of(frames, log, Algorithm.SHA1) == "ima.template"
+        assert code_of(digest_algorithm, log) == "ima.template"
+
+
+def test_a_line_whose_digest_is_of_something_else_is_read_as_it_stands():
+    """The replay refuses it, with a better reason than the reader has."""
+    line = b"10 " + b"00" * 19 + b"07 ima-ng sha256:" + HASHED.hex().encode() + b" /x y\n"
+    body = fields(NG, b"/x y\0")
+    assert from_ascii(line) == struct.pack("<I", 10) + bytes(19) + b"\7" + counted(b"ima-ng") + counted(body)
+    assert list(failures(judge(from_ascii(line), SHA256, {10: bytes(32)}))) == ["test.ima.template"]
 
 
 def test_the_bound_of_a_name_in_the_oldest_template():

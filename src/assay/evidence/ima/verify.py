@@ -228,12 +228,10 @@ def _claims(
             f"The digest of entry {found.wrong_template} is not the hash of its template data.",
         )
     ledger.passed(specs.template, specs.bank)
-    padded = False
-    if not found.matched and algorithm is Algorithm.SHA1:
-        # In the bank of SHA-1 itself there is nothing to pad: this finds what the first pass did.
-        second = _pass(log, algorithm, bank, pcrs, padded=True)
-        padded = second.matched > 0
-        found = second if padded else found
+    # In the bank of SHA-1 itself there is nothing to pad: this finds again what the first pass did.
+    padded = not found.matched and algorithm is Algorithm.SHA1
+    if padded:
+        found = _pass(log, algorithm, bank, pcrs, padded=True)
     if not found.matched:
         raise ledger.fail(
             specs.replay, specs.replay.id, "No number of the log's first entries makes the quoted PCR."
