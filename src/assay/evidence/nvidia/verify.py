@@ -136,9 +136,7 @@ def _set(
         binding_check=checks.BINDING.id,
         anchor=_anchor(anchors),
         signed_digest=_digest(evidence, reports if len(reports) == len(found) else ()),
-        unsigned=regions
-        if reports
-        else (UnsignedRegion(0, len(evidence), "all of it: no report can be read"),),
+        unsigned=regions,
         needs=_needs(found, closed, terms),
         decoded=_decoded(found),
         _claims=NvidiaClaims(tuple(claims), claims[0].nonce) if complete else None,
