@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.fields import MAX_LIST
 from assay.appraisal.rules.nvidia import distinct_gpus, service_gpus
+from assay.appraisal.rules.tokens import AZURE_VM
 from assay.appraisal.tables.ima import FILE
 from assay.errors import EvidenceError
 from assay.evidence.ima.files import BOOT_AGGREGATE
@@ -32,6 +33,21 @@ _BOOT_PCRS: Final = {
     9: "you trust this kernel and initrd",
     11: "you trust this unified kernel image",
 }
+_ENCLAVE_PCRS: Final = {
+    0: "you trust this enclave image, all of its sections",
+    1: "you trust this kernel and boot ramdisk of the enclave",
+    2: "you trust this application of the enclave",
+    3: "the parent instance must have this IAM role",
+    8: "the image must be signed under this certificate",
+}
+_INSTANCE_PCRS: Final = {index: _BOOT_PCRS[index] for index in (4, 7)}
+_MEASURED: Final = {
+    "mrtd": "you trust the firmware (or, with direct boot, the image) that the TD started from",
+    "rtmr0": "you trust this shape of virtual machine: another size of memory or disks changes it",
+    "rtmr1": "you trust this boot loader or kernel",
+    "rtmr2": "you trust this kernel command line and initrd",
+    "mrenclave": "you trust this very enclave, its code and initial data",
+}
 
 
 def _hex(name: str, value: bytes) -> str:
@@ -47,12 +63,20 @@ def quoted(text: str) -> str:
     return '"' + _UNPRINTABLE.sub(lambda found: f"\\U{ord(found[0]):08x}", escaped) + '"'
 
 
-def _stated(key: str, values: Iterable[str]) -> str:
-    """Return the list of these texts, or a comment where there is nothing to state."""
+def _register(name: str, trusting: str, value: bytes) -> Iterator[str]:
+    """Return a register below what it means."""
+    yield f"# {name}: {trusting if any(value) else 'nothing was measured into it, and nothing may be'}."
+    yield _hex(name, value)
+
+
+def _stated(key: str, trusting: str, values: Iterable[str]) -> Iterator[str]:
+    """Return the list of these texts below what it means, or a comment where there is nothing to state."""
     listed = list(dict.fromkeys(values))
     if not any(listed):
-        return f"# {key} is left out: the evidence does not state it."
-    return f"{key} = [{', '.join(map(quoted, listed))}]"
+        yield f"# {key} is left out: the evidence does not state it."
+        return
+    yield f"# {key}: {trusting}."
+    yield f"{key} = [{', '.join(map(quoted, listed))}]"
 
 
 def snp(claims: SnpClaims) -> Iterator[str]:
@@ -64,11 +88,15 @@ def snp(claims: SnpClaims) -> Iterator[str]:
     yield _hex("measurement", claims.measurement)
     yield "# host_data: you trust what the launcher put in; zero where there is nothing."
     yield _hex("host_data", claims.host_data)
+    yield "# vmpl: you trust what runs at this privilege level of the guest; 0 is the highest."
     yield f"vmpl = [{claims.vmpl}]"
+    yield "# products: you trust this line of processors."
     yield f'products = ["{product}"]'
+    yield "# signing_keys: you trust the chip's own key (vcek), or one that AMD gave the provider (vlek)."
     yield f'signing_keys = ["{claims.signing_key}"]'
     if any(claims.id_key_digest):
-        yield "# You trust whoever holds this key with every guest of theirs that the other lines accept."
+        yield "# Uncomment to demand this key's signature under the guest's ID block as well. It cannot stand"
+        yield "# in for the measurement: whoever holds the key can sign any guest."
         yield "# " + _hex("id_key_digest", claims.id_key_digest)
     yield ""
     yield f"[snp.min_tcb.{product}]"
@@ -82,11 +110,13 @@ def nitro(claims: NitroClaims) -> Iterator[str]:
     instance = claims.module_id.rpartition("-")[2].startswith("tpm")
     yield ""
     yield "[nitro]"
-    wanted = (4, 7) if instance else (0, 1, 2, 3, 8)
-    for index in wanted:
+    meanings = _INSTANCE_PCRS if instance else _ENCLAVE_PCRS
+    if not any(any(claims.pcrs.get(index, b"")) for index in meanings):
+        yield "# No register is stated, because all that say what runs are zero: this names no code."
+    for index, trusting in meanings.items():
         value = claims.pcrs.get(index)
         if value is not None and any(value):
-            yield _hex(f"pcr{index}", value)
+            yield from _register(f"pcr{index}", trusting, value)
     yield "# Uncomment to accept this region, or this instance, alone."
     yield f"# regions = [{quoted(claims.region)}]"
     yield f"# instance_ids = [{quoted(claims.instance_id)}]"
@@ -99,8 +129,7 @@ def vtpm(quote: TpmQuoteClaims) -> Iterator[str]:
     for index, trusting in _BOOT_PCRS.items():
         value = quote.pcrs.get(index)
         if value is not None:
-            yield f"# pcr{index}: {trusting}."
-            yield _hex(f"pcr{index}", value)
+            yield from _register(f"pcr{index}", trusting, value)
 
 
 def _azure_snp(claims: Any) -> Iterator[str]:
@@ -135,6 +164,7 @@ def _files(log: ImaClaims) -> Iterator[str]:
         try:
             file = entry.file()
         except EvidenceError:
+            yield "# [ima] is left out: the log has an entry that no list of files can name."
             return
         line = f"{file.algorithm}:{file.digest.hex()} {file.path}"
         if entry.violation or file.verity or not FILE.accepts(line):
@@ -145,6 +175,7 @@ def _files(log: ImaClaims) -> Iterator[str]:
     listed = [line for line, path in lines.items() if path not in {*spoilt, BOOT_AGGREGATE}]
     unlisted = spoilt - {BOOT_AGGREGATE}
     if not 0 < len(listed) <= MAX_LIST:
+        yield f"# [ima] is left out: a policy lists 1 to {MAX_LIST} files, and {len(listed)} could be listed."
         return
     yield ""
     yield "[ima]"
@@ -154,51 +185,58 @@ def _files(log: ImaClaims) -> Iterator[str]:
         yield f"  {quoted(line)},"
     yield "]"
     if unlisted:
-        yield f"# Left out, because no list can name them: {len(unlisted)} files that changed while they were"
-        yield "# measured, or have no digest of their whole content. So unknown files are not refused."
+        yield "# Left out are files that changed while they were measured, or have no digest of their whole"
+        yield f"# content: no list can name them ({len(unlisted)} here). So unknown files are not refused."
     yield f'{"# " if unlisted else ""}known = ["listed"]'
 
 
 def _confidential_space(claims: ConfidentialSpaceClaims) -> Iterator[str]:
     yield ""
     yield "[confidential_space]"
-    yield "# You trust this container image, down to its digest."
-    yield _stated("image_digests", [claims.container.image_digest])
-    yield _stated("audiences", [claims.audience])
-    yield _stated("hardware", [claims.hardware])
-    yield _stated("project_ids", [claims.gce.project_id])
-    yield _stated("service_accounts", claims.service_accounts)
+    image = [claims.container.image_digest]
+    yield from _stated("image_digests", "you trust this container image, down to its digest", image)
+    yield from _stated("audiences", "tokens that were made for anybody else are refused", [claims.audience])
+    yield from _stated("hardware", "you trust this kind of machine to protect the guest", [claims.hardware])
+    project = [claims.gce.project_id]
+    yield from _stated("project_ids", "you trust this project, in which the machine runs", project)
+    accounts = claims.service_accounts
+    yield from _stated("service_accounts", "the guest may act as these accounts and as no other", accounts)
 
 
 def _maa(claims: MaaClaims) -> Iterator[str]:
     yield ""
     yield "[maa]"
     if claims.measurement:
-        yield "# You trust what was launched."
+        azure = claims.attestation_type == AZURE_VM
+        launched = "this paravisor, which says nothing of what it booted" if azure else "what was launched"
+        yield f"# measurement: you trust {launched}."
         yield _hex("measurement", claims.measurement)
-    yield "# You trust this instance of the service, and the policy under which it appraised."
-    yield _stated("issuers", [claims.issuer])
-    yield _stated("policy_hashes", [claims.policy_hash])
-    yield _stated("attestation_types", [claims.attestation_type])
+    yield from _stated("issuers", "you trust this instance of the service", [claims.issuer])
+    judged = [claims.policy_hash]
+    yield from _stated("policy_hashes", "you trust the policy under which the service appraised", judged)
+    kind = [claims.attestation_type]
+    yield from _stated("attestation_types", "you trust this kind of TEE, as the service names it", kind)
 
 
 def _trust_authority(claims: TrustAuthorityClaims) -> Iterator[str]:
     yield ""
     yield "[trust_authority]"
-    yield _stated("issuers", [claims.issuer])
+    yield from _stated("issuers", "you trust this instance of the service", [claims.issuer])
+    yield "# attesters: you trust this kind of TEE."
     yield f'attesters = ["{claims.attester}"]'
-    for name in ("mrtd", "rtmr0", "rtmr1", "rtmr2", "mrenclave"):
+    for name, trusting in _MEASURED.items():
         value = claims.measurements.get(name)
         if value is not None:
-            yield _hex(name, value)
+            yield from _register(name, trusting, value)
 
 
 def _devices(drivers: Iterable[str], firmware: Iterable[str], gpus: int) -> Iterator[str]:
     yield ""
     yield "[nvidia]"
-    yield _stated("drivers", sorted(drivers))
-    yield _stated("firmware", sorted(firmware))
+    yield from _stated("drivers", "you trust these versions of the GPUs' driver", sorted(drivers))
+    yield from _stated("firmware", "you trust these versions of the devices' own firmware", sorted(firmware))
     if gpus:
+        yield "# gpus: so many there must be, no more and no fewer."
         yield f"gpus = {gpus}"
 
 
