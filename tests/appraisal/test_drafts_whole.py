@@ -163,9 +163,11 @@ def ran(number: int) -> tuple[str, bytes]:
 
 
 def spoilt(machine: Any) -> None:
-    """Have a file change while it is measured, and measure another by its fs-verity digest."""
+    """Measure files that no list can name, each for another reason; one of them ran before."""
     machine.kernel.measure(machine.tpm, "ima-ng", file_data(ran(0)[0], bytes(32)), violation=True)
     machine.kernel.measure(machine.tpm, "ima-ngv2", file_data("/usr/bin/verity", b"v" * 32, kind="verity"))
+    machine.kernel.measure(machine.tpm, "ima-ng", file_data("/usr/bin/sha1", b"1" * 20, algorithm="sha1"))
+    machine.run("/usr/bin/with a space", b"a file")
 
 
 def unreadable(machine: Any) -> None:

@@ -111,12 +111,11 @@ def nitro(claims: NitroClaims) -> Iterator[str]:
     yield ""
     yield "[nitro]"
     meanings = _INSTANCE_PCRS if instance else _ENCLAVE_PCRS
-    if not any(any(claims.pcrs.get(index, b"")) for index in meanings):
+    stated = {index: value for index in meanings if any(value := claims.pcrs.get(index, b""))}
+    if not stated:
         yield "# No register is stated, because all that say what runs are zero: this names no code."
-    for index, trusting in meanings.items():
-        value = claims.pcrs.get(index)
-        if value is not None and any(value):
-            yield from _register(f"pcr{index}", trusting, value)
+    for index, value in stated.items():
+        yield from _register(f"pcr{index}", meanings[index], value)
     yield "# Uncomment to accept this region, or this instance, alone."
     yield f"# regions = [{quoted(claims.region)}]"
     yield f"# instance_ids = [{quoted(claims.instance_id)}]"
@@ -185,8 +184,9 @@ def _files(log: ImaClaims) -> Iterator[str]:
         yield f"  {quoted(line)},"
     yield "]"
     if unlisted:
-        yield "# Left out are files that changed while they were measured, or have no digest of their whole"
-        yield f"# content: no list can name them ({len(unlisted)} here). So unknown files are not refused."
+        yield f"# No list can name {len(unlisted)} of the files: they changed while they were measured, have no"
+        yield "# SHA-2 digest of their whole content, or a path that is too long, has spaces or is not ASCII."
+        yield "# So unknown files are not refused."
     yield f'{"# " if unlisted else ""}known = ["listed"]'
 
 
