@@ -53,7 +53,7 @@ class Holder(Generic[KindT]):
 
 @record
 class Wide(Generic[KindT]):
-    """With as many fields as are filled in another way."""
+    """With as many fields as Claims have."""
 
     a: int
     b: int

@@ -10,7 +10,6 @@ compiled, when it is first called.
 
 from __future__ import annotations
 
-import sys
 from operator import attrgetter
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, dataclass_transform
@@ -22,9 +21,6 @@ ClassT = TypeVar("ClassT", bound=type[Any])
 
 _FIELDS: Final = "__record_fields__"
 _ABSENT: Final = object()
-_MANY: Final = 8  # fields from which on two changes of class cost less than the descriptors
-_FREE_THREADED: Final = "t" in getattr(sys, "abiflags", "")  # a change of class stops all threads there
-_become: Final[Callable[[Any, Any], None]] = object.__dict__["__class__"].__set__
 
 
 class _Field:
@@ -122,20 +118,12 @@ def _late_constructor(cls: Any) -> Callable[..., None]:
     return __init__
 
 
-def _constructor(cls: Any, *, plainly: bool = False) -> Callable[..., None]:
-    """Return the constructor of a record, compiled: one parameter for each field, positional or by name.
-
-    A field of a frozen object is set by calling its descriptor. A record with many fields is filled as an
-    object of its open twin instead, by assignments, which take a fraction of that and look at no descriptor;
-    it is of its own class before anybody else sees it.
-
-    Args:
-        cls: The class.
-        plainly: Whether descriptors set the fields, however many there are.
-    """
+def _constructor(cls: Any) -> Callable[..., None]:
+    """Return the constructor of a record, compiled: one parameter for each field, positional or by name."""
     scope: dict[str, Any] = {"_absent": _ABSENT}
-    parameters, values = ["self"], {}
+    parameters, lines = ["self"], []
     for name, each in getattr(cls, _FIELDS).items():
+        scope[f"_set_{name}"] = getattr(cls, name).__set__
         scope[f"_default_{name}"], scope[f"_make_{name}"] = each.default, each.factory
         value = name if each.init else f"_default_{name}"
         parameter = name
@@ -148,18 +136,7 @@ def _constructor(cls: Any, *, plainly: bool = False) -> Callable[..., None]:
             continue
         if each.init:
             parameters.append(parameter)
-        values[name] = value
-    twin = None if plainly or len(values) < _MANY else _twin(cls)
-    if twin is None:
-        scope |= {f"_set_{name}": getattr(cls, name).__set__ for name in values}
-        lines = [f" _set_{name}(self, {value})" for name, value in values.items()]
-    else:
-        scope |= {"_cls": cls, "_twin": twin, "_become": _become, "_plainly": _plainly}
-        given = ", ".join(parameter.partition("=")[0] for parameter in parameters)
-        lines = [" if self.__class__ is not _cls:", f"  return _plainly(_cls, {given})"]
-        lines.append(" _become(self, _twin)")
-        lines += [f" self.{name} = {value}" for name, value in values.items()]
-        lines.append(" _become(self, _cls)")
+        lines.append(f" _set_{name}(self, {value})")
     if hasattr(cls, "__post_init__"):
         lines.append(" self.__post_init__()")
     source = f"def __init__({', '.join(parameters)}):\n" + "\n".join(lines or [" pass"])
@@ -168,20 +145,6 @@ def _constructor(cls: Any, *, plainly: bool = False) -> Callable[..., None]:
     made.__qualname__ = f"{cls.__qualname__}.__init__"
     made.__module__ = cls.__module__
     return made
-
-
-def _plainly(cls: Any, self: Any, *values: Any) -> None:
-    """Fill an object of a class under a record that is no record itself."""
-    _constructor(cls, plainly=True)(self, *values)
-
-
-def _twin(cls: Any) -> Any:
-    """Return a class with the same slots whose objects can be changed; None where there can be none."""
-    if _FREE_THREADED or any(_FIELDS in base.__dict__ for base in cls.__mro__[1:]):
-        return None
-    said = {name: cls.__dict__[name] for name in ("__slots__", "__orig_bases__") if name in cls.__dict__}
-    kind_of_class: Any = type(cls)
-    return kind_of_class(cls.__name__, cls.__bases__, said | {"__module__": cls.__module__})
 
 
 class _Standard:
