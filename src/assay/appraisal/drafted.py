@@ -163,7 +163,7 @@ def _files(log: ImaClaims) -> Iterator[str]:
         try:
             file = entry.file()
         except EvidenceError:
-            yield "# [ima] is left out: the log has an entry that no list of files can name."
+            yield "# The measured files are left out: an entry of their log names no file."
             return
         line = f"{file.algorithm}:{file.digest.hex()} {file.path}"
         if entry.violation or file.verity or not FILE.accepts(line):
@@ -174,7 +174,7 @@ def _files(log: ImaClaims) -> Iterator[str]:
     listed = [line for line, path in lines.items() if path not in {*spoilt, BOOT_AGGREGATE}]
     unlisted = spoilt - {BOOT_AGGREGATE}
     if not 0 < len(listed) <= MAX_LIST:
-        yield f"# [ima] is left out: a policy lists 1 to {MAX_LIST} files, and {len(listed)} could be listed."
+        yield f"# The measured files are left out: a policy lists 1 to {MAX_LIST}, not {len(listed)}."
         return
     yield ""
     yield "[ima]"
@@ -184,8 +184,8 @@ def _files(log: ImaClaims) -> Iterator[str]:
         yield f"  {quoted(line)},"
     yield "]"
     if unlisted:
-        yield f"# No list can name {len(unlisted)} of the files: they changed while they were measured, have no"
-        yield "# SHA-2 digest of their whole content, or a path that is too long, has spaces or is not ASCII."
+        yield f"# No list can name {len(unlisted)} of the files: they changed while they were measured, have"
+        yield "# no SHA-2 digest of their whole content, or a path that is long, has spaces or is not ASCII."
         yield "# So unknown files are not refused."
     yield f'{"# " if unlisted else ""}known = ["listed"]'
 
