@@ -231,6 +231,8 @@ def _inside(node: ast.stmt, scope: str, *, at_import: bool) -> Iterator[Edit]:
 
 
 def _expression(node: ast.expr, scope: str, *, at_import: bool) -> Iterator[Edit]:
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Literal":
+        return  # the name of a type, as an annotation is
     for replacement in _replacements(node):
         yield (scope, at_import, node, replacement)
     quiet = _messages(node)

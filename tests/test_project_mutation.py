@@ -17,7 +17,10 @@ SOURCE = '''"""A room."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 LIMIT = 3
+Size = Literal["small", "large"]
 
 
 def small(number: int) -> bool:
