@@ -79,12 +79,12 @@ def _stated(key: str, trusting: str, values: Iterable[str]) -> Iterator[str]:
     yield f"{key} = [{', '.join(map(quoted, listed))}]"
 
 
-def snp(claims: SnpClaims) -> Iterator[str]:
-    """Return ``[snp]`` for a report."""
+def snp(claims: SnpClaims, launched: str = "what the guest was launched with") -> Iterator[str]:
+    """Return ``[snp]`` for a report, whose measurement is of what was launched."""
     product = claims.product.value.lower()
     yield ""
     yield "[snp]"
-    yield "# measurement: you trust what the guest was launched with."
+    yield f"# measurement: you trust {launched}."
     yield _hex("measurement", claims.measurement)
     yield "# host_data: you trust what the launcher put in; zero where there is nothing."
     yield _hex("host_data", claims.host_data)
@@ -132,12 +132,12 @@ def vtpm(quote: TpmQuoteClaims) -> Iterator[str]:
 
 
 def _azure_snp(claims: Any) -> Iterator[str]:
-    yield from snp(claims.hardware)
+    yield from snp(claims.hardware, "this paravisor, on whose word the registers below rest")
     yield from vtpm(claims.tpm)
 
 
 def _google_snp(claims: Any) -> Iterator[str]:
-    yield from snp(claims.snp)
+    yield from snp(claims.snp, "this firmware of Google's, which says nothing of what it booted")
     yield from vtpm(claims.tpm)
 
 
