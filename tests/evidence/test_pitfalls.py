@@ -69,7 +69,7 @@ FILES = {
     "vtpm_rules": "appraisal/test_vtpm_rules.py",
     "relays": "guest/test_attacks.py",
     "gate": "leases/test_gate.py",
-    "together": "verification/test_composite.py",
+    "together": "appraisal/test_composite.py",
     "containers": "verification/test_opening_containers.py",
 }
 
