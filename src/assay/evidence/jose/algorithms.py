@@ -102,6 +102,7 @@ def verify_fitting(
                 return False
             r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
             raw = encode_dss_signature(r, s)
+            # Any other size is an elliptic curve's.
             key.verify(raw, signed, ec.ECDSA(digest))  # type: ignore[call-arg, arg-type]
     except InvalidSignature:
         return False
