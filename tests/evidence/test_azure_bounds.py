@@ -86,6 +86,23 @@ def test_how_long_a_part_of_a_container_may_be(platform, form, path, write, most
         assert bytes([7]) * size in read
 
 
+def pem(size):
+    text = base64.b64encode(bytes([7]) * size).decode()
+    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+    return "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])
+
+
+def test_how_long_the_text_of_a_certificate_may_be():
+    found = members("azure-snp", "v0")
+    found["vcek"] = pem(6009)
+    assert len(found["vcek"]) == 8192
+    assert read_container(json.dumps(found).encode()).vcek == bytes([7]) * 6009
+    found["vcek"] = pem(6010)
+    assert len(found["vcek"]) == 8196
+    with pytest.raises(AzureError, match="at most 8192 characters"):
+        read_container(json.dumps(found).encode())
+
+
 @pytest.mark.parametrize(
     ("platform", "form", "versions"), [("azure-snp", "v2", {1, 2}), ("azure-tdx", "v1", {1})]
 )
