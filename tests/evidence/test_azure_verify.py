@@ -157,6 +157,7 @@ def test_user_data_are_filled_up_with_zeros():
         ({"evidence": bytearray(b"{}")}, "evidence.call.type"),
         ({"binding": Expected(b"")}, "evidence.call.nonce"),
         ({"binding": Expected(bytes(65))}, "evidence.call.nonce"),
+        ({"user_data": Expected(b"")}, "evidence.call.nonce"),
         ({"user_data": Expected(bytes(65))}, "evidence.call.nonce"),
         ({"user_data": Expected("text")}, "evidence.call.nonce"),
     ],

@@ -219,6 +219,8 @@ def test_bounds_hold_before_anything_is_built():
     deep = b"\x81" * 17 + b"\0"
     assert "deep" in refused(deep, max_depth=16)
     assert read(deep, max_depth=17)
+    assert "deep" in refused(deep)
+    assert read(deep[1:])
     assert "deep" in refused(b"\xc1" * 3 + b"\0", max_depth=2)
     assert "deep" in refused(b"\xbf\xff", max_depth=0, indefinite_maps=True)
     wide = head(4, MAX_ITEMS) + bytes(MAX_ITEMS)

@@ -58,6 +58,7 @@ def test_any_bytes_are_read_or_refused_and_offsets_stay_inside(data):
         (b"\x04", "data ends"),
         (b"\x02\x00", "Tag 0x02 where 0x04"),
         (b"\x04\x80", "indefinite"),
+        (b"\x04\x80" + bytes(128), "indefinite"),
         (b"\x04\x85\0\0\0\0\x01x", "indefinite, too long"),
         (b"\x04\x82\x01", "cut off"),
         (b"\x04\x81\x7f" + bytes(127), "shortest"),
@@ -68,6 +69,19 @@ def test_any_bytes_are_read_or_refused_and_offsets_stay_inside(data):
 )
 def test_lengths_that_are_refused(data, why):
     assert why in refused(data, lambda reader: reader.value(OCTET_STRING))
+
+
+def test_a_constructed_element_of_indefinite_length_is_refused():
+    assert "indefinite" in refused(b"\x30\x80" + bytes(128), lambda reader: reader.enter())
+
+
+def test_an_element_of_known_bytes_is_stepped_over_only_when_it_is_there():
+    reader = DerReader(b"\x02\x01\x05\x05\x00")
+    assert reader.fixed(b"\x05\x00") is False
+    assert reader.pos == 0
+    assert reader.fixed(b"\x02\x01\x05") is True
+    assert reader.fixed(b"\x05\x00") is True
+    reader.finish()
 
 
 def test_the_longest_lengths_that_are_read():
