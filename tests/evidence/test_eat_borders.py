@@ -10,7 +10,7 @@ import pytest
 from assay.evidence.decoding import cbor
 from assay.evidence.eat import Eat, EatError
 from assay.evidence.eat.claims import Digest, Nested
-from assay.evidence.eat.cmw import Collection, Record, decode_cbor, decode_cmw, decode_json
+from assay.evidence.eat.cmw import Collection, Record, decode_cbor, decode_cmw, decode_json, tag_of
 
 # Every claim under its name in JSON and its label in CBOR, as IANA registers them.
 NAMES = {
@@ -202,6 +202,14 @@ def test_what_just_fits_a_wrapper(fits, fits_not):
     with pytest.raises(EatError) as caught:
         decode_json(json.dumps(fits_not).encode())
     assert caught.value.code == "cmw.malformed"
+
+
+def test_a_content_format_beyond_the_last_has_no_tag():
+    assert tag_of(65024) == tag_of(65023) + 1
+    for beyond in (-1, 65025):
+        with pytest.raises(EatError) as caught:
+            tag_of(beyond)
+        assert caught.value.code == "cmw.malformed"
 
 
 @pytest.mark.parametrize("count", [4, 5])

@@ -152,6 +152,14 @@ def test_without_logs_the_pcrs_stand_unexplained():
     result = judge(scenario, evidence=evidence)
     assert result.bound
     assert result.claims.log is None
+    assert {result.ledger[spec.id].outcome for spec in checks.LOG.all} == {Outcome.NOT_APPLICABLE}
+
+
+def test_a_canonical_log_alone_is_not_passed_over():
+    scenario = scene().finish()
+    result = judge(scenario, evidence=replace(scenario.parts, event_log=b""))
+    assert not result.authentic
+    assert {check.id for check in result.ledger.failed()} & {spec.id for spec in checks.LOG.all}
 
 
 def test_a_quote_of_one_bank_is_enough():

@@ -369,8 +369,9 @@ def test_a_signed_file_is_known(kind):
         lambda key: b"\x03\x02\x04",
     ],
 )
-def test_a_signature_of_another_kind_or_file_makes_nothing_known(spoil):
-    key = keys("signer")
+@pytest.mark.parametrize("kind", ["rsa", "ec"])
+def test_a_signature_of_another_kind_or_file_makes_nothing_known(spoil, kind):
+    key = rsa_key() if kind == "rsa" else keys("signer")
     found = claims_of(("/s", b"1"), signed={"/s": spoil(key)})
     assert failed(appraise_files(found, signer(key))) == ["ima.files.unknown"]
 

@@ -137,6 +137,14 @@ def test_registers_and_digests_of_another_size(write, changes):
     assert code(open_attestation, data) == "dstack.attestation.tpm"
 
 
+@pytest.mark.parametrize("write", [scale, packed])
+def test_registers_of_another_bank(write):
+    data = write(google().found)
+    assert data.count(b"sha256") >= 1
+    data = data.replace(b"sha256", b"sha384", 1)
+    assert code(open_attestation, data) == "dstack.attestation.tpm"
+
+
 @pytest.mark.parametrize("platform", [0, 2, 3, 4])
 def test_a_tpm_of_another_cloud(platform):
     found = google().found
