@@ -99,6 +99,12 @@ def test_each_hash_that_a_digest_may_be_made_with(name, digest):
     assert_refused(stage.finish(), "nras.token.submods.mismatch")
 
 
+def test_a_digest_that_is_no_text_at_all():
+    stage = scene("nras")
+    stage.whole.submods["GPU-1"] = ["DIGEST", ["SHA-256", "\ud800" * 64]]
+    assert_refused(stage.finish(), "nras.token.submods.mismatch")
+
+
 @pytest.mark.parametrize(
     "stated",
     [
