@@ -557,3 +557,38 @@ def test_a_quote_that_cannot_follow_another(changes, said):
     before = altered(made, reset_count=5, restart_count=5, clock=5)
     found = altered(before, **changes).gone_back(before)
     assert (found is None) if said is None else (said in found)
+
+
+def test_each_log_is_read_without_the_others():
+    # PCRs 10 and 14 are the kernel's and the launcher's: the firmware's log alone cannot explain them.
+    told = {
+        "firmware": (checks.LOG.replay, Outcome.FAILED, "tpm.log.replay.silent"),
+        "kernel": (checks.IMA.replay, Outcome.PASSED, ""),
+    }
+    for kept, (spec, outcome, code) in told.items():
+        found = draft(certified=True)
+        for name in {"firmware", "launcher", "kernel"} - {kept}:
+            setattr(found, name, None)
+        check = judge(found.encode()).ledger[spec.id]
+        assert (check.outcome, check.code) == (outcome, code)
+    found = draft(certified=True)
+    found.firmware = found.launcher = found.kernel = None
+    result = judge(found.encode())
+    assert {result.ledger[spec.id].outcome for spec, _, _ in told.values()} == {Outcome.NOT_APPLICABLE}
+
+
+def test_what_was_readable_has_passed_when_the_quote_is_refused():
+    found = draft(certified=True)
+    found.quote.magic = 0
+    result = judge(found.encode())
+    assert result.ledger[checks.LAYOUT.id].outcome is Outcome.PASSED
+    assert result.ledger.failed()
+
+
+@pytest.mark.parametrize("cut", [1, 2, 9])
+def test_a_public_area_that_is_cut_short(cut):
+    area = draft().public
+    assert AttestationKey.parse(area)
+    with pytest.raises(EvidenceError) as caught:
+        AttestationKey.parse(area[:-cut])
+    assert caught.value.code == "tpm.public.malformed"
