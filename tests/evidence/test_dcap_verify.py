@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -10,6 +11,7 @@ import pytest
 
 from assay.errors import EvidenceError
 from assay.evidence.dcap import checks, verify_quote
+from assay.evidence.dcap.quote import QuoteError, parse_quote
 from assay.evidence.facts import FactCache
 from assay.evidence.ledger import Outcome
 from assay.evidence.roots import Roots
@@ -571,3 +573,14 @@ def test_anything_at_all_is_a_refusal_and_no_exception(size, fill):
         assert result.signed_digest == hashlib.sha256(data).digest()
         assert [(r.start, r.end) for r in result.unsigned] == [(0, size)]
         assert result.ledger[f"{platform}.binding"].outcome is Outcome.NOT_CHECKED
+
+
+def test_what_a_quote_is_refused_for_survives_a_process_boundary():
+    with pytest.raises(QuoteError) as caught:
+        parse_quote(b"", "tdx")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (again.spec.id, again.code, again.message) == (
+        caught.value.spec.id,
+        caught.value.code,
+        caught.value.message,
+    )
