@@ -253,9 +253,9 @@ class _Draft:
         yield "[attributes]"
         yield "# How the TD was launched. These are properties of the launch, not of the code."
         bits = int.from_bytes(claims.td_attributes, "little")
-        yield f"debug = {_toml(bool(claims.debug or claims.td_attributes[0]))}"
+        yield f"debug = {_WORDS[bool(claims.debug or claims.td_attributes[0])]}"
         for bit in ("sept_ve_disable", "migratable", "perfmon", "pks", "kl"):
-            yield f"{bit} = {_toml(bool(bits >> tdx.BITS[bit] & 1))}"
+            yield f"{bit} = {_WORDS[bool(bits >> tdx.BITS[bit] & 1)]}"
         if claims.mr_service_td is not None:
             if any(claims.mr_service_td):
                 yield "# You trust this service TD, which can for example migrate the TD."
@@ -294,7 +294,7 @@ class _Draft:
         yield ""
         yield "[attributes]"
         yield "# In debug mode the host reads and writes the enclave."
-        yield f"debug = {_toml(claims.debug)}"
+        yield f"debug = {_WORDS[claims.debug]}"
         yield ""
         yield "[sgx]"
         yield "# mr_enclave: you trust this very enclave, its code and initial data."
@@ -313,7 +313,4 @@ _DOMAINS: Final[Mapping[str, Callable[[Any], TdxClaims]]] = {
     "gcp-tdx": attrgetter("td"),
 }
 """Composite platform to what takes the trust domain's Claims out of its own."""
-
-
-def _toml(value: bool) -> str:  # noqa: FBT001 - a value to be written
-    return "true" if value else "false"
+_WORDS: Final = {True: "true", False: "false"}

@@ -50,7 +50,7 @@ _MODULES: Final = {
 }
 
 
-def _no_tcb(claims: Any) -> TcbClaims | None:  # noqa: ARG001 - the signature of the field
+def _no_tcb(_claims: Any) -> TcbClaims | None:
     return None
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from assay.evidence.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
-    from datetime import datetime
 
 FactT = TypeVar("FactT")
 
@@ -35,6 +35,10 @@ class Window:
 
     def __contains__(self, now: datetime) -> bool:
         return self.start <= now <= self.end
+
+
+ALWAYS: Final = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+"""For what no time changes: bytes that were read."""
 
 
 class FactShelf(Generic[FactT]):

@@ -123,7 +123,7 @@ def _names_boot(document: Document) -> bool:
 _SIZES: Final = {f"pcr{index}": PCR_BYTES for index in range(PCRS)}
 
 
-def _own_chain(claims: NitroClaims) -> None:  # noqa: ARG001 - the signature of the field
+def _own_chain(_claims: NitroClaims) -> None:
     return
 
 

@@ -195,7 +195,7 @@ def _unstated(shop: Workshop, key: str) -> Rule:
     path = f"nvidia.{key}"
     spec = shop.spec(path, f"{key} are as the policy demands")
 
-    def judge(subject: Subject) -> Check:  # noqa: ARG001 - the signature of a judge
+    def judge(_subject: Subject) -> Check:
         return failed(
             spec, path, "unstated", "NVIDIA's service does not state this; verify the device's own report."
         )
@@ -203,11 +203,11 @@ def _unstated(shop: Workshop, key: str) -> Rule:
     return Rule(spec, judge)
 
 
-def _no_code(document: Document) -> bool:  # noqa: ARG001 - the signature of the field
+def _no_code(_document: Document) -> bool:
     return False
 
 
-def _executables(result: AttestationResult) -> TrustClaim:  # noqa: ARG001 - the signature of the field
+def _executables(_result: AttestationResult) -> TrustClaim:
     return TrustClaim(NO_CLAIM, "A device's report says nothing about the code that uses it.")
 
 

@@ -258,7 +258,7 @@ def _google_tdx_code(document: Document) -> bool:
     return None not in (table.mr_td, table.rtmr1, table.rtmr2)
 
 
-def _google_snp_code(document: Document) -> bool:  # noqa: ARG001 - the signature of the field
+def _google_snp_code(_document: Document) -> bool:
     """Return False: the report covers Google's firmware alone, and the TPM is the host's."""
     return False
 
@@ -287,11 +287,11 @@ def _google_tdx_booted(result: AttestationResult) -> TrustClaim:
     return TrustClaim(EXECUTABLES_BOOT_APPROVED, "What was booted is named.")
 
 
-def _google_snp_booted(result: AttestationResult) -> TrustClaim:  # noqa: ARG001 - the signature of the field
+def _google_snp_booted(_result: AttestationResult) -> TrustClaim:
     return TrustClaim(NO_CLAIM, "The report says nothing of what Google's firmware booted.")
 
 
-def _own_chain(claims: Any) -> datetime | None:  # noqa: ARG001 - the signature of the field
+def _own_chain(_claims: Any) -> datetime | None:
     return None
 
 

@@ -24,7 +24,7 @@ NONCE_BYTES: Final = 32
 _POLICY: Final = ("[nvidia]", 'architectures = ["HOPPER"]', "gpus = 1", "fresh_revocation = true")
 
 
-def simulation(platform: str) -> Simulation:  # noqa: ARG001 - the same for every module
+def simulation(_platform: str) -> Simulation:
     """Return how a GPU's evidence is made."""
     attacks = tuple(Wrong(entry.name, entry.description, _refused_with(entry)) for entry in ATTACKS.values())
     return Simulation("evidence of an NVIDIA GPU", attacks, _make)

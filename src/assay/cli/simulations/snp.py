@@ -14,7 +14,7 @@ VERSIONS: Final = (2, 3, 4, 5)
 _USUAL: Final = 3
 
 
-def simulation(platform: str) -> Simulation:  # noqa: ARG001 - the same for every module
+def simulation(_platform: str) -> Simulation:
     """Return how reports of Genoa are made."""
     attacks = tuple(
         Wrong(entry.name, entry.description, entry.unrouted or entry.code) for entry in ATTACKS.values()

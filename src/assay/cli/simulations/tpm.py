@@ -6,7 +6,7 @@ from assay.cli.simulations import Made, Order, Simulation, Wrong
 from assay.simulator.tpm.attacks import ATTACKS, Scene, root_der, stage
 
 
-def simulation(platform: str) -> Simulation:  # noqa: ARG001 - the same for every module
+def simulation(_platform: str) -> Simulation:
     """Return how a machine's evidence is made."""
     attacks = tuple(Wrong(entry.name, entry.description, entry.code) for entry in ATTACKS.values())
     return Simulation("evidence of a machine with a TPM", attacks, _make)

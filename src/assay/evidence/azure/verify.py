@@ -18,9 +18,7 @@ import contextlib
 import hashlib
 import hmac
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
-from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -38,7 +36,7 @@ from assay.evidence.dcap import checks as dcap
 from assay.evidence.dcap import verify_quote as verify_dcap
 from assay.evidence.eventlog.algorithms import Algorithm
 from assay.evidence.eventlog.boot import verify_boot_log
-from assay.evidence.facts import Window
+from assay.evidence.facts import ALWAYS
 from assay.evidence.ledger import Check, CheckFailedError, Outcome, ledger_of
 from assay.evidence.snp import SnpEndorsements, verify_snp
 from assay.evidence.snp import checks as snp
@@ -49,6 +47,8 @@ from assay.evidence.tpm.signature import Scheme, rsassa_signature
 from assay.evidence.verification import EvidenceResult, Expected, Need, Unchecked, UnsignedRegion
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from assay.evidence.azure.claims import AkCertificate
     from assay.evidence.azure.forms import VtpmQuote
     from assay.evidence.azure.hcl import AzurePlatform
@@ -88,11 +88,9 @@ _NO_CERTIFICATE: Final = tuple(
 )
 _VMPL: Final = slice(0x30, 0x34)
 _VMPL_0: Final = bytes(4)
-# The outcomes of a quote that this format keeps, taken out by their places.
-_kept: Final = itemgetter(*[i for i, spec in enumerate(checks.QUOTE.all) if spec in checks.QUOTE_CHECKS])
+_kept: Final = checks.QUOTE.keeping(checks.QUOTE_CHECKS)
 _NO_LOG: Final = tuple([check for check in checks.LOG.absent if check.spec in checks.LOG_CHECKS])
 _NO_PCRS: Final[frozenset[int]] = frozenset()
-_ALWAYS: Final = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,7 +396,7 @@ class _Work:
     def _remember(self) -> None:
         """Keep what authentic runtime claims were read as; reading them again can have no other outcome."""
         if self._runtime is not None and self._key is not None:
-            self.facts.shelf("azure.runtime").put(self._runtime_key, _ALWAYS, (self._runtime, self._key))
+            self.facts.shelf("azure.runtime").put(self._runtime_key, ALWAYS, (self._runtime, self._key))
 
     def _digest(self, evidence: bytes | AzureEvidence) -> bytes:
         if self._hardware is not None and self._quote is not None:

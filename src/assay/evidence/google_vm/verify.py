@@ -11,9 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from assay.errors import EvidenceError
@@ -21,7 +19,7 @@ from assay.evidence.dcap import checks as dcap
 from assay.evidence.dcap import verify_quote as verify_dcap
 from assay.evidence.eventlog.algorithms import Algorithm
 from assay.evidence.eventlog.boot import verify_boot_log
-from assay.evidence.facts import Window
+from assay.evidence.facts import ALWAYS
 from assay.evidence.google_vm import checks
 from assay.evidence.google_vm.ak import Certified, certified
 from assay.evidence.google_vm.claims import GoogleVmClaims
@@ -36,6 +34,8 @@ from assay.evidence.tpm.quote import STRONG, QuoteSpecs, verify_quote
 from assay.evidence.verification import EvidenceResult, Expected, Need, Unchecked, UnsignedRegion
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from assay.evidence.dcap import Collateral
     from assay.evidence.eventlog.boot import BootLogClaims
     from assay.evidence.facts import FactCache
@@ -59,13 +59,11 @@ _PLATFORMS: Final = {"none": "gcp-vtpm", "tdx": "gcp-tdx", "snp": "gcp-snp"}
 _BINDINGS: Final = (Expected, Unchecked)
 _OTHERS: Final = QuoteSpecs.of("google_vm.further_quote")
 _BANKS: Final = {int(one): one for one in Algorithm}
-_ALWAYS: Final = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _BINDING_NEED: Final = Need(
     "binding", {}, "The nonce of the virtual TPM's quote was not compared with anything."
 )
 _AK_NEED: Final = Need("ak-certificate", {}, "The evidence holds no certificate of the attestation key.")
-# The outcomes of a quote that this format keeps, taken out by their places.
-_kept: Final = itemgetter(*[i for i, spec in enumerate(checks.QUOTE.all) if spec in checks.QUOTE_CHECKS])
+_kept: Final = checks.QUOTE.keeping(checks.QUOTE_CHECKS)
 _NO_CERTIFICATE: Final = tuple(
     [
         Check(spec, Outcome.NOT_CHECKED, "google_vm.ak.missing", f"not checked: {_AK_NEED.reason}")
@@ -255,7 +253,7 @@ class _Work:
             return known
         found = _read_key(public)
         if isinstance(found, AttestationKey) and found.spki == self._ak.spki:
-            shelf.put(mark, _ALWAYS, found)
+            shelf.put(mark, ALWAYS, found)
         return found
 
     def _verify_certificate(self, parts: GoogleVmEvidence) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from assay.evidence.decoding.der import DerError
-from assay.evidence.facts import Window
+from assay.evidence.facts import ALWAYS
 from assay.evidence.jose.algorithms import ALGORITHMS, Algorithm, verify_fitting
 from assay.evidence.jose.claims import Registered, TokenLimits, registered
 from assay.evidence.jose.errors import JoseError
@@ -27,12 +26,12 @@ from assay.evidence.x509.path import DefectKind, PathDefect, Position, verify_pa
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
-    from assay.evidence.facts import FactCache
+    from assay.evidence.facts import FactCache, Window
     from assay.evidence.roots import Roots
     from assay.evidence.x509.signature import PublicKey
 
-_ALWAYS: Final = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _SHA256: Final = "sha256"
 SIGNERS: Final = "jose.signers"
 KEY_SETS: Final = "jose.key_sets"
@@ -270,7 +269,7 @@ def _published(
             jwks = parse_jwks(given.endorsements.jwks)
         except JoseError as error:
             raise ledger.fail(spec, f"{spec.id}.{error.code}", error.message) from None
-        shelf.put(given.endorsements.digest, _ALWAYS, jwks)
+        shelf.put(given.endorsements.digest, ALWAYS, jwks)
     kid = header.get("kid", "")
     key = jwks.keys.get(kid)
     if key is None:
@@ -279,7 +278,7 @@ def _published(
         raise ledger.fail(spec, f"{spec.id}.unknown", "No published key has exactly this key id.")
     ledger.passed(spec)
     anchor = Anchor(key.fingerprint, profile.anchor, simulated=True, published_keys=True)
-    return key, anchor, _ALWAYS
+    return key, anchor, ALWAYS
 
 
 def _certified(

@@ -22,6 +22,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass, field
+from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,7 +36,7 @@ from assay.evidence.tpm.signature import TpmSignature
 from assay.evidence.verification import Expected, Unchecked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from assay.evidence.tpm.attest import BankSelection
     from assay.evidence.verification import Binding
@@ -90,6 +91,10 @@ class QuoteSpecs:
         object.__setattr__(self, "unattributed", unattributed)
         object.__setattr__(self, "passed", passed)
         object.__setattr__(self, "passed_bare", bare)
+
+    def keeping(self, kept: Collection[CheckSpec]) -> Callable[[tuple[Check, ...]], tuple[Check, ...]]:
+        """Return what takes the outcomes of these checks, at least two, out of those of all."""
+        return itemgetter(*[place for place, spec in enumerate(self.all) if spec in kept])
 
     @classmethod
     def of(cls, prefix: str) -> QuoteSpecs:

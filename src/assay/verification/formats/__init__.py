@@ -64,7 +64,7 @@ class Format:
         return nonce if self.binding_bytes is None else nonce.ljust(self.binding_bytes, b"\0")
 
 
-def nothing(materials: Materials, first: EvidenceResult[Any], given: Given) -> None:  # noqa: ARG001 - as Format.endorse
+def nothing(_materials: Materials, _first: EvidenceResult[Any], _given: Given) -> None:
     """Find nothing: for formats that bring all that vouches for them."""
     return
 

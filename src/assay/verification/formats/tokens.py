@@ -57,7 +57,7 @@ def _nras(evidence: bytes, endorsements: JwksEndorsements | None, given: Given) 
 def _endorse(
     materials: Materials,
     first: EvidenceResult[Any],
-    given: Given,  # noqa: ARG001 - as Format.endorse
+    _given: Given,
 ) -> JwksEndorsements | None:
     """Return the key set of the issuer that the token names."""
     need = next((need for need in first.needs if need.kind == "jwks"), None)

@@ -29,7 +29,7 @@ def _verify(evidence: bytes, endorsements: TpmEndorsements | None, given: Given)
 def _endorse(
     materials: Materials,
     first: EvidenceResult[Any],
-    given: Given,  # noqa: ARG001 - as Format.endorse
+    _given: Given,
 ) -> TpmEndorsements | None:
     """Return the certificates of authorities at hand; the verifier builds the chain."""
     if not any(need.kind == "ak" for need in first.needs):
