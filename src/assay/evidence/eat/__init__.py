@@ -6,10 +6,11 @@ one authenticates nothing; ``tokens`` verifies signatures with keys that the cal
 
 from __future__ import annotations
 
-from assay.evidence.eat.claims import DebugStatus, Eat, IntendedUse
+from assay.evidence.eat.claims import Eat
 from assay.evidence.eat.cmw import Collection, Record, decode_cmw
 from assay.evidence.eat.errors import EatError
 from assay.evidence.eat.tokens import open_cwt, open_jwt
+from assay.evidence.eat.values import DebugStatus, IntendedUse
 
 __all__ = [
     "Collection",
