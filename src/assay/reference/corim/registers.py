@@ -1,0 +1,72 @@
+"""From what a CoRIM says to Reference Values: each register named after a key."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from assay.reference.corim.model import check_window, refuse
+from assay.reference.values import Measured
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from assay.reference.corim.model import Corim
+
+_REGISTER = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+def values(corim: Corim, *, platform: str, now: datetime | None, environment: str | None = None) -> Measured:
+    """Return the digests of a CoRIM as Reference Values, each register named after its key.
+
+    Args:
+        corim: What was read.
+        platform: Whose registers these are; a CoRIM does not say it in our words.
+        now: The moment of use; None to look at values that nothing rests on.
+        environment: Whose measurements, when it holds those of several environments.
+
+    Raises:
+        ReferenceValueError: ``reference.corim.expired``, ``reference.corim.not_yet``,
+            ``reference.corim.environment``, ``reference.corim.empty``, ``reference.corim.key`` when two keys
+            would be the same register; ``reference.values.*``.
+    """
+    if now is not None:
+        check_window(corim.not_before, corim.not_after, now)
+    names = dict.fromkeys(each.environment for each in corim.references)
+    if environment is None and len(names) > 1:
+        shown = "; ".join(list(names)[:8])
+        refuse(
+            "environment", f"The CoRIM has values of several environments, of which one is needed: {shown}."
+        )
+    chosen = [each for each in corim.references if environment in (None, each.environment)]
+    registers: dict[str, frozenset[bytes]] = {}
+    keys: dict[str, str] = {}
+    notes = [f"The CoRIM also holds {each}; that is not appraised." for each in dict.fromkeys(corim.ignored)]
+    for each in chosen:
+        notes += [f"Of {each.key or 'a measurement'}: its {name} is not appraised." for name in each.others]
+        if not each.digests:
+            continue
+        register = _register(each.key)
+        if keys.setdefault(register, each.key) != each.key:
+            refuse("key", f"Two keys of the CoRIM would both be the register {register}.")
+        found = frozenset(digest for _, digest in each.digests)
+        registers[register] = registers.get(register, frozenset()) | found
+    if not registers:
+        refuse("empty", "The CoRIM holds no digest of this environment.")
+    parameters = {"corim": corim.tag_id, "environment": chosen[0].environment}
+    if corim.profile:
+        parameters["profile"] = corim.profile
+    measured = Measured(platform, registers, (), parameters, tuple(dict.fromkeys(notes))[:32])
+    return Measured.from_json(measured.to_json())
+
+
+def _register(key: str) -> str:
+    """Return the name of a register for a key: itself, or what is left of it in our alphabet."""
+    if _REGISTER.fullmatch(key):
+        return key
+    name = re.sub(r"[^a-z0-9]+", "_", key.lower()).strip("_")
+    if not name:
+        return "digest"
+    name = name if name[:1].isalpha() else f"m_{name}"
+    return name if len(name) <= 64 else f"{name[:47]}_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
