@@ -15,20 +15,18 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from assay.errors import EvidenceError
-from assay.evidence.dcap import checks as dcap
-from assay.evidence.dcap import verify_quote as verify_dcap
 from assay.evidence.eventlog.algorithms import Algorithm
 from assay.evidence.eventlog.boot import verify_boot_log
 from assay.evidence.facts import ALWAYS
 from assay.evidence.google_vm import checks
 from assay.evidence.google_vm.ak import Certified, certified
 from assay.evidence.google_vm.claims import GoogleVmClaims
-from assay.evidence.google_vm.container import GoogleVmEvidence, read_container, tee_span
+from assay.evidence.google_vm.container import GoogleVmEvidence, read_container
 from assay.evidence.google_vm.decoded import DecodedGoogleVm
 from assay.evidence.google_vm.errors import GoogleVmError
+from assay.evidence.google_vm.regions import unsigned_regions
+from assay.evidence.google_vm.tee import TeeOutcome, judge_snp, judge_td
 from assay.evidence.ledger import Check, Outcome, ledger_of
-from assay.evidence.snp import SnpEndorsements, verify_snp
-from assay.evidence.snp import checks as snp
 from assay.evidence.tpm.public import AttestationKey
 from assay.evidence.tpm.quote import STRONG, QuoteSpecs, verify_quote
 from assay.evidence.verification import EvidenceResult, Expected, Need, Unchecked, UnsignedRegion
@@ -42,8 +40,7 @@ if TYPE_CHECKING:
     from assay.evidence.google_vm.container import BankQuote
     from assay.evidence.ledger import CheckSpec
     from assay.evidence.roots import Roots
-    from assay.evidence.snp import SnpClaims
-    from assay.evidence.tdx.claims import TdxClaims
+    from assay.evidence.snp import SnpEndorsements
     from assay.evidence.tpm.quote import QuoteOutcome
     from assay.evidence.verification import Anchor, Binding
 
@@ -185,9 +182,7 @@ class _Work:
         "_regions",
         "_roots",
         "_tee",
-        "_tee_bound",
         "_tee_unread",
-        "_unused",
     )
 
     def __init__(
@@ -210,10 +205,8 @@ class _Work:
         self._quote: QuoteOutcome | None = None
         self._log: BootLogClaims | None = None
         self._regions: tuple[tuple[bytes, tuple[UnsignedRegion, ...]], ...] = ()
-        self._tee: EvidenceResult[TdxClaims] | EvidenceResult[SnpClaims] | None = None
-        self._tee_bound = False
+        self._tee: TeeOutcome | None = None
         self._tee_unread = False
-        self._unused: tuple[tuple[int, int], ...] = ()
 
     def verify(self, parts: GoogleVmEvidence, explained: frozenset[int]) -> None:
         """Make every check of the virtual TPM."""
@@ -352,51 +345,16 @@ class _Work:
         """Make every check of the TD quote or SNP report; one that was not asked for is not looked at."""
         asked = {"none": None, "tdx": parts.td_quote, "snp": parts.snp}[tee]
         self._tee_unread = asked is None and (parts.td_quote is not None or parts.snp is not None)
+        if tee == "none":
+            return
+        given = self._endorsements
         if tee == "tdx":
-            self._tee = verify_dcap(
-                parts.td_quote or b"",
-                platform="tdx",
-                collateral=self._endorsements.collateral,
-                roots=self._roots,
-                now=self._now,
-                binding=report_data,
-                facts=self._facts,
-            )
-            self._take(self._tee, dcap.TDX_BINDING, checks.TD_BOUND, report_data)
-        elif tee == "snp":
-            self._judge_snp(parts, report_data)
-
-    def _judge_snp(self, parts: GoogleVmEvidence, report_data: Binding) -> None:
-        given = self._endorsements.snp
-        if parts.snp is not None:
-            self._unused = parts.snp.unused
-            given = parts.snp.endorsements.or_else(given)
-        self._tee = verify_snp(
-            parts.snp.report if parts.snp is not None else b"",
-            endorsements=given,
-            roots=self._roots,
-            now=self._now,
-            binding=report_data,
-            facts=self._facts,
-        )
-        self._take(self._tee, snp.BINDING, checks.SNP_BOUND, report_data)
-
-    def _take(
-        self, found: EvidenceResult[Any], binding: CheckSpec, spec: CheckSpec, report_data: Binding
-    ) -> None:
-        """Record the checks of the TEE's report; its binding is how it hangs together with the TPM."""
-        self._needs += [need for need in found.needs if need.kind != "binding"]
-        for check in found.ledger:
-            if check.spec is not binding:
-                self._made.append(check)
-            elif isinstance(report_data, Unchecked):
-                reason = f"the report data are not compared: {report_data.reason}"
-                self._made.append(Check(spec, Outcome.NOT_APPLICABLE, "", reason))
-            elif check.outcome is Outcome.PASSED:
-                self._made.append(spec.passed)
-                self._tee_bound = True
-            elif check.outcome is Outcome.FAILED:
-                self.failed(spec, spec.id, "The report data are not the ones expected.")
+            found = judge_td(parts, given.collateral, self._roots, self._now, report_data, self._facts)
+        else:
+            found = judge_snp(parts, given.snp, self._roots, self._now, report_data, self._facts)
+        self._tee = found
+        self._made += found.checks
+        self._needs += found.needs
 
     def result(self, evidence: bytes | GoogleVmEvidence, tee: Tee) -> EvidenceResult[GoogleVmClaims]:
         """Close the ledger and return the result."""
@@ -410,7 +368,10 @@ class _Work:
             self._digest(evidence),
             self._unsigned(evidence),
             tuple(self._needs),
-            DecodedGoogleVm(self._quote.decoded if self._quote is not None else None, self._tee),
+            DecodedGoogleVm(
+                self._quote.decoded if self._quote is not None else None,
+                self._tee.result if self._tee is not None else None,
+            ),
             self._claims(tee),
         )
 
@@ -418,29 +379,32 @@ class _Work:
         """Return the anchor of the virtual TPM or of the TEE: a simulated one where there is one."""
         if self._tee is None or self._anchor is None:
             return self._anchor
-        return self._anchor if self._anchor.simulated else self._tee.anchor
+        return self._anchor if self._anchor.simulated else self._tee.result.anchor
 
     def _claims(self, tee: Tee) -> GoogleVmClaims | None:
-        quote, found = self._quote, self._tee
+        quote, found = self._quote, self._tee.result if self._tee is not None else None
         if self._ak is None or quote is None or quote.claims is None:
             return None
         if tee != "none" and (found is None or not (found.authentic and found.anchor is not None)):
             return None
         inner: Any = found.claims if found is not None else None
         td, guest = (inner, None) if tee == "tdx" else (None, inner)
+        bound = self._tee is not None and self._tee.bound
         return GoogleVmClaims(
             tpm=quote.claims,
             ak=self._ak.claims,
             log=self._log,
             td=td,
-            td_bound=tee == "tdx" and self._tee_bound,
+            td_bound=tee == "tdx" and bound,
             snp=guest,
-            snp_bound=tee == "snp" and self._tee_bound,
+            snp_bound=tee == "snp" and bound,
         )
 
     def _digest(self, evidence: bytes | GoogleVmEvidence) -> bytes:
         if self._quote is not None:
-            named = self._quote.signed_digest + (self._tee.signed_digest if self._tee is not None else b"")
+            named = self._quote.signed_digest + (
+                self._tee.result.signed_digest if self._tee is not None else b""
+            )
         elif isinstance(evidence, bytes):
             named = evidence
         else:
@@ -453,19 +417,8 @@ class _Work:
             size = len(evidence) if isinstance(evidence, bytes) else 0
             return (UnsignedRegion(0, size, "all of it: the evidence cannot be read"),)
         container = evidence if isinstance(evidence, bytes) else b""
-        found: list[UnsignedRegion] = []
-        for log, regions in self._regions:
-            base = container.find(log) if container and regions else 0
-            found += [UnsignedRegion(base + one.start, base + one.end, one.name) for one in regions]
-        if container and self._tee_unread:
-            found.append(UnsignedRegion(*tee_span(container), "TEE's evidence that was not asked for"))
-        if container and self._unused:
-            base, _ = tee_span(container)
-            found += [
-                UnsignedRegion(base + start, base + end, "what stands beside the SNP report")
-                for start, end in self._unused
-            ]
-        return tuple(found)
+        unread, unused = self._tee_unread, self._tee.unused if self._tee is not None else ()
+        return unsigned_regions(container, self._regions, tee_unread=unread, beside_report=unused)
 
 
 @lru_cache(maxsize=256)
