@@ -29,17 +29,15 @@ from assay.evidence.azure.ak import certified
 from assay.evidence.azure.claims import AzureClaims
 from assay.evidence.azure.decoded import DecodedAzure
 from assay.evidence.azure.forms import AzureEvidence, read_container
+from assay.evidence.azure.hardware import judge_report, judge_td
 from assay.evidence.azure.hcl import AzureError, HclReport, parse_hcl
 from assay.evidence.azure.regions import unsigned_regions
 from assay.evidence.azure.runtime import Runtime, parse_runtime
-from assay.evidence.dcap import checks as dcap
-from assay.evidence.dcap import verify_quote as verify_dcap
 from assay.evidence.eventlog.algorithms import Algorithm
 from assay.evidence.eventlog.boot import verify_boot_log
 from assay.evidence.facts import ALWAYS
 from assay.evidence.ledger import Check, CheckFailedError, Outcome, ledger_of
-from assay.evidence.snp import SnpEndorsements, verify_snp
-from assay.evidence.snp import checks as snp
+from assay.evidence.snp import SnpEndorsements
 from assay.evidence.tpm.attest import Attest, AttestError
 from assay.evidence.tpm.public import AttestationKey
 from assay.evidence.tpm.quote import QuoteOutcome, verify_quote
@@ -68,7 +66,6 @@ LOGGED_PCRS: Final = frozenset(range(8))
 Into the others systems extend what no firmware's log holds: IMA, systemd, whoever owns PCR 16 or 23.
 """
 _SPECS: Final = {"azure-snp": checks.SNP_CHECKS, "azure-tdx": checks.TDX_CHECKS}
-_INNER_BINDING: Final = {"azure-snp": snp.BINDING, "azure-tdx": dcap.TDX_BINDING}
 _BINDING_NEED: Final = Need(
     "binding", {}, "The nonce of the virtual TPM's quote was not compared with anything."
 )
@@ -86,8 +83,6 @@ _NO_CERTIFICATE: Final = tuple(
     Check(spec, Outcome.NOT_APPLICABLE, "", "no certificate of the attestation key came along")
     for spec in checks.AK_CHECKS
 )
-_VMPL: Final = slice(0x30, 0x34)
-_VMPL_0: Final = bytes(4)
 _kept: Final = checks.QUOTE.keeping(checks.QUOTE_CHECKS)
 _NO_LOG: Final = tuple([check for check in checks.LOG.absent if check.spec in checks.LOG_CHECKS])
 _NO_PCRS: Final[frozenset[int]] = frozenset()
@@ -262,47 +257,15 @@ class _Work:
         return runtime, AttestationKey(public, spki, None, None, _SCHEME)
 
     def _verify_hardware(self, parts: AzureEvidence, hcl: HclReport, commitment: Expected) -> None:
-        roots, now, facts = self.roots, self.now, self.facts
-        found: EvidenceResult[SnpClaims] | EvidenceResult[TdxClaims]
+        given, roots, now, facts = self.endorsements, self.roots, self.now, self.facts
         if self.platform == "azure-snp":
-            given = _snp_endorsements(parts.vcek, self.endorsements.snp)
-            found = verify_snp(
-                hcl.hardware, endorsements=given, roots=roots, now=now, binding=commitment, facts=facts
-            )
+            endorsements = _snp_endorsements(parts.vcek, given.snp)
+            found = judge_report(hcl.hardware, endorsements, roots, now, commitment, facts)
         else:
-            found = verify_dcap(
-                parts.td_quote or b"",
-                platform="tdx",
-                collateral=self.endorsements.collateral,
-                roots=roots,
-                now=now,
-                binding=commitment,
-                facts=facts,
-            )
-        self._hardware = found
-        self.needs += [need for need in found.needs if need.kind != "binding"]
-        self._take(found.ledger.checks)
-        if self.platform == "azure-snp":
-            if hcl.hardware[_VMPL] == _VMPL_0:
-                self.made.append(checks.VMPL.passed)
-            else:
-                reason = "Something less privileged than the paravisor asked for the report."
-                self.failed(checks.VMPL, checks.VMPL.id, reason)
-
-    def _take(self, hardware: tuple[Check, ...]) -> None:
-        """Note the hardware's outcomes; its binding, the last, is how the runtime claims hang on it."""
-        *others, binding = hardware
-        if binding.spec is not _INNER_BINDING[self.platform]:
-            raise AssertionError("a hardware format does not bind last")
-        self.made += others
-        if binding.outcome is Outcome.PASSED:
-            self.made.append(checks.RUNTIME_BOUND.passed)
-        elif binding.outcome is Outcome.FAILED:
-            self.failed(
-                checks.RUNTIME_BOUND,
-                checks.RUNTIME_BOUND.id,
-                "The hardware's report data are not the hash of these runtime claims.",
-            )
+            found = judge_td(parts.td_quote, given.collateral, roots, now, commitment, facts)
+        self._hardware = found.result
+        self.made += found.checks
+        self.needs += found.needs
 
     def _verify_quote(self, quote: VtpmQuote, key: AttestationKey, relied: frozenset[int]) -> None:
         found = self._quote = verify_quote(
