@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from assay.errors import EndorsementError, EvidenceError
 from assay.evidence.dcap import checks
@@ -27,6 +24,7 @@ from assay.evidence.x509.certificate import OID_BASIC_CONSTRAINTS, Certificate
 from assay.evidence.x509.crl import MAX_CRL_BYTES, RevocationList, read_serials
 from assay.simulator import pki
 from support.dcap_scenes import INTEL, NOW, STRANGER, encode, resigned, scene, spoilt, stand_in
+from support.sized_certificates import certificate_of
 
 FIRST, SECOND = CheckSpec("a.first", "one", "here"), CheckSpec("a.second", "two", "there")
 
@@ -172,38 +170,12 @@ def test_constraints_that_need_not_be_minded():
 # --- Roots
 
 
-def anchor_of(size: int) -> bytes:
-    """Return a self-signed certificate of exactly this many bytes."""
-    key = ec.derive_private_key(11, ec.SECP384R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "of a size")])
-    filling, der = size - 400, b""
-    while len(der) != size:
-        der = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(1)
-            .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
-            .not_valid_after(datetime(2027, 1, 1, tzinfo=UTC))
-            .add_extension(
-                x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), bytes(filling)), critical=False
-            )
-            .sign(key, SHA256())
-            .public_bytes(Encoding.DER)
-        )
-        # The length of an ECDSA signature varies by some bytes, so the last step may need another throw.
-        filling += size - len(der) if abs(size - len(der)) > 4 else 0
-    return der
-
-
 def test_the_bounds_of_an_anchor():
     roots = Roots.vendor()
-    assert (
-        roots.with_anchor("n" * 64, anchor_of(MAX_ANCHOR_BYTES), vendor="amd").of("amd")[-1].name == "n" * 64
-    )
+    largest = roots.with_anchor("n" * 64, certificate_of(MAX_ANCHOR_BYTES), vendor="amd")
+    assert largest.of("amd")[-1].name == "n" * 64
     for name, der in (
-        ("of a size", anchor_of(MAX_ANCHOR_BYTES + 1)),
+        ("of a size", certificate_of(MAX_ANCHOR_BYTES + 1)),
         ("n" * 65, INTEL.root_der),
         ("", INTEL.root_der),
         ("a\nb", INTEL.root_der),

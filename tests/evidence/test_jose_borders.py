@@ -5,13 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 from datetime import UTC, datetime, timedelta, timezone
-from functools import cache
 from types import MappingProxyType
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from assay.errors import EvidenceError
@@ -27,6 +25,7 @@ from assay.evidence.ledger import Outcome
 from assay.evidence.verification import Expected, Unchecked
 from assay.simulator.tokens.signing import compact, jwk, key_set
 from support import token_scenes as scenes
+from support.sized_certificates import certificate_for, certificate_of
 from support.token_scenes import NOW, scene, stranger, stranger_p256, stranger_p384
 
 SERVICES = {
@@ -35,6 +34,7 @@ SERVICES = {
     "trust-authority": "trust_authority",
     "nras": "nras",
 }
+KINDS = {"rsa": stranger, "p256": stranger_p256, "p384": stranger_p384}
 LAST_SECOND = 253402300799  # of the year 9999
 
 
@@ -310,28 +310,9 @@ def test_no_member_of_a_secret_key_may_be_published(name):
     assert code_of(parse_jwks, key_set([entry])) == "jwks.private"
 
 
-@cache
-def certificate(kind: str, size: int = 0) -> bytes:
-    """Return a certificate for a key, of at least ``size`` bytes."""
-    key = {"rsa": stranger, "p256": stranger_p256, "p384": stranger_p384}[kind]()
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a key")])
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(NOW - timedelta(days=1))
-        .not_valid_after(NOW + timedelta(days=1))
-    )
-    made = b""
-    filling = size
-    while not made or len(made) > size > 0:
-        oid = x509.ObjectIdentifier("1.3.6.1.4.1.99999.1")
-        held = builder.add_extension(x509.UnrecognizedExtension(oid, bytes(filling)), critical=False)
-        made = held.sign(stranger(), SHA256()).public_bytes(Encoding.DER)
-        filling -= max(len(made) - size, 0)
-    return made
+def certificate(kind: str) -> bytes:
+    """Return a certificate for a key of this kind, as DER."""
+    return certificate_for(KINDS[kind]().public_key())
 
 
 def in_certificate(der: bytes, family: str = "RSA") -> dict[str, object]:
@@ -341,7 +322,7 @@ def in_certificate(der: bytes, family: str = "RSA") -> dict[str, object]:
 @pytest.mark.parametrize(("kind", "family"), [("rsa", "RSA"), ("p256", "EC"), ("p384", "EC")])
 def test_each_kind_of_key_may_stand_in_a_certificate(kind, family):
     found = parse_jwks(key_set([in_certificate(certificate(kind), family)])).keys["a"]
-    key = {"rsa": stranger, "p256": stranger_p256, "p384": stranger_p384}[kind]().public_key()
+    key = KINDS[kind]().public_key()
     assert found.key == key
     assert found.kid == "a"
     assert found.spki == key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -349,7 +330,7 @@ def test_each_kind_of_key_may_stand_in_a_certificate(kind, family):
 
 
 def test_the_certificate_of_a_key_has_at_most_16384_bytes():
-    longest, longer = certificate("rsa", 16384), certificate("rsa", 16385)
+    longest, longer = certificate_of(16384), certificate_of(16385)
     assert (len(longest), len(longer)) == (MAX_KEY_CERTIFICATE_BYTES, MAX_KEY_CERTIFICATE_BYTES + 1)
     assert "a" in parse_jwks(key_set([in_certificate(longest)])).keys
     assert "a" in parse_jwks(key_set([in_certificate(longer)])).unusable

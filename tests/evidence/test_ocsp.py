@@ -28,6 +28,7 @@ from assay.evidence.x509.general import GeneralCertificate
 from assay.simulator.nvidia import pki
 from assay.simulator.nvidia.answers import CERTIFICATE_HOLD, answers, revoked
 from support.nvidia_scenes import NOW, NVIDIA, scene
+from support.ocsp_responders import certified
 
 WEEK = timedelta(days=7)
 
@@ -198,18 +199,7 @@ def test_a_responder_whose_key_is_no_point_is_none():
 def test_a_responder_with_more_purposes_than_any_is_none():
     draft = drafted()
     many = [x509.ObjectIdentifier(f"1.3.6.1.5.5.7.3.{number}") for number in range(1, 12)]
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(draft.responder.certificate.subject)
-        .issuer_name(draft.issuer.certificate.subject)
-        .public_key(draft.key.public_key())
-        .serial_number(7)
-        .not_valid_before(NOW - WEEK)
-        .not_valid_after(NOW + WEEK)
-        .add_extension(x509.ExtendedKeyUsage(many), critical=False)
-    )
-    draft.responder = pki.Issued(draft.key, builder.sign(draft.issuer.key, hashes.SHA384()))
-    draft.certificates = (draft.responder,)
+    certified(draft, (x509.ExtendedKeyUsage(many), False))
     assert step(draft.sign()) == "responder"
 
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
 from assay.evidence.decoding.der import DerError
 from assay.evidence.ocsp import HoldPolicy, OcspAnswer, OcspDefect, OcspQuestion, verify_reply
@@ -18,6 +17,7 @@ from assay.simulator.nvidia import pki
 from assay.simulator.nvidia.answers import CERTIFICATE_HOLD, UNKNOWN, AnswerDraft, answers, revoked
 from assay.simulator.nvidia.pki import tagged
 from support.nvidia_scenes import NOW, NVIDIA, scene
+from support.ocsp_responders import certified
 
 HOUR, WEEK = timedelta(hours=1), timedelta(days=7)
 CHAIN = scene().report.chain
@@ -324,24 +324,6 @@ def test_a_window_ends_with_the_responder():
     for at in (window.start - timedelta(seconds=1), window.end + timedelta(seconds=1)):
         found = verified(draft, now=at)
         assert (found.step, "not valid at the given time" in found.reason) == ("responder", True)
-
-
-def certified(draft: AnswerDraft, *extensions: tuple[x509.ExtensionType, bool]) -> AnswerDraft:
-    """Certify the responder for these extensions alone."""
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(draft.responder.certificate.subject)
-        .issuer_name(draft.issuer.certificate.subject)
-        .public_key(draft.key.public_key())
-        .serial_number(7)
-        .not_valid_before(NOW - WEEK)
-        .not_valid_after(NOW + WEEK)
-    )
-    for value, critical in extensions:
-        builder = builder.add_extension(value, critical=critical)
-    draft.responder = pki.Issued(draft.key, builder.sign(draft.issuer.key, hashes.SHA384()))
-    draft.certificates = (draft.responder,)
-    return draft
 
 
 def purposes(count: int, *, own: bool = True) -> tuple[x509.ExtensionType, bool]:

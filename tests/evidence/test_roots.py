@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from assay.errors import EvidenceError
@@ -28,6 +26,7 @@ from assay.evidence.roots import (
 from assay.simulator.intel import Installation
 from support import vectors
 from support.dcap_scenes import INTEL
+from support.sized_certificates import certificate_of
 
 # SHA-256 of certificate and of SubjectPublicKeyInfo, the latter as far as it is published.
 PUBLISHED = {
@@ -248,31 +247,7 @@ def test_a_root_is_the_same_before_and_after_it_was_read():
 
 
 def test_an_anchor_has_at_most_4096_bytes():
-    key = ec.derive_private_key(7, ec.SECP384R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "an anchor")])
-
-    def issued(filling: bytes) -> bytes:
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(1)
-            .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
-            .not_valid_after(datetime(2027, 1, 1, tzinfo=UTC))
-            .add_extension(
-                x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), filling), critical=False
-            )
-        )
-        return builder.sign(key, SHA384(), ecdsa_deterministic=True).public_bytes(Encoding.DER)
-
-    def of_size(size: int) -> bytes:
-        # A signature has 102 to 104 bytes, by chance: another filling gives another one.
-        length = 3000 + size - len(issued(bytes(3000)))
-        tries = (issued(bytes([byte]) * (length + change)) for byte in range(9) for change in (0, -1, 1))
-        return next(der for der in tries if len(der) == size)
-
-    found = Roots.vendor().with_anchor("mine", of_size(4096), vendor="aws")
+    found = Roots.vendor().with_anchor("mine", certificate_of(4096), vendor="aws")
     assert len(found.of("aws")[-1].der) == MAX_ANCHOR_BYTES == 4096
-    refused = of_size(4097)
+    refused = certificate_of(4097)
     assert code(lambda: Roots.vendor().with_anchor("mine", refused, vendor="aws")) == "roots.anchor.malformed"
