@@ -193,6 +193,8 @@ def test_a_redirect_on_the_same_host_is_followed(service):
         "http://localhost/x",
         "https://localhost:1/x",
         "ftp://localhost/",
+        "https://localhost:99999/x",
+        "https://localhost:-1/x",
     ],
 )
 def test_a_redirect_elsewhere_is_refused(service, target):
@@ -313,7 +315,16 @@ def test_this_machines_metadata_is_not_asked_through_a_proxy():
 
 
 @pytest.mark.parametrize(
-    "text", ["proxy:80", "https://p:80", "http://p", "http://u:x@p:80", "http://p:80/x", "socks5://p:1"]
+    "text",
+    [
+        "proxy:80",
+        "https://p:80",
+        "http://p",
+        "http://u:x@p:80",
+        "http://p:80/x",
+        "http://p:65536",
+        "socks5://p:1",
+    ],
 )
 def test_a_proxy_is_named_in_one_way(text):
     fails("endorsements.service.proxy", proxy_address, text)
@@ -391,6 +402,8 @@ def test_only_known_services_have_another_address():
         "ftp://pccs.example",
         "https://",
         "https://a b",
+        "https://pccs.example:65536",
+        "https://pccs.example:0/x",
         "",
     ],
 )

@@ -171,8 +171,8 @@ class Client:
             found = self._once(method, url, place, headers, body, max_bytes, deadline)
             if isinstance(found, Answer):
                 return found
-            target = str(httpx.URL(url).join(found))
-            same = authority(target) == place.authority
+            target, host = _target(url, found, place)
+            same = host == place.authority
             if body is not None or not same or target.startswith("http://") is not place.plain:
                 raise _error(
                     "redirect",
@@ -267,6 +267,15 @@ class Client:
             return max(0.0, (moment - self.surroundings.now()).total_seconds())
         except (ValueError, TypeError, OverflowError):
             return None
+
+
+def _target(url: str, location: str, place: Place) -> tuple[str, str]:
+    """Return where a redirect leads, and the host and port that it names; its text is the service's."""
+    try:
+        target = str(httpx.URL(url).join(location))
+        return target, authority(target)
+    except (httpx.InvalidURL, ValueError):
+        raise _error("redirect", place, f"{place.authority} sends us to no address at all.") from None
 
 
 def _read(parts: Iterator[bytes], place: Place, max_bytes: int) -> bytes:

@@ -104,7 +104,7 @@ class Services:
             plain = base.startswith("http://") and not (
                 name == "imds" and urlsplit(base).hostname in (LINK_LOCAL, "127.0.0.1")
             )
-            if not _BASE.fullmatch(base) or plain:
+            if not _BASE.fullmatch(base) or not _has_port(base) or plain:
                 raise EndorsementError(
                     "endorsements.service.address",
                     f"The address of {name} is no https URL of a host and a path.",
@@ -128,7 +128,7 @@ def proxy_address(text: str) -> str:
     Raises:
         EndorsementError: ``endorsements.service.proxy`` for anything but ``http://host:port``.
     """
-    if not _PROXY.fullmatch(text):
+    if not _PROXY.fullmatch(text) or not _has_port(text):
         raise EndorsementError("endorsements.service.proxy", "A proxy is named as http://HOST:PORT.")
     return text
 
@@ -151,8 +151,20 @@ def maa_place(issuer: str) -> Place:
     return Place(f"https://{host}/certs", host, 0.1)
 
 
+def _has_port(url: str) -> bool:
+    """Return whether the port of an address, where it names one, is one that exists."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
 def authority(url: str) -> str:
-    """Return host and, where it is not the scheme's own, port of a URL, in lower case."""
+    """Return host and, where it is not the scheme's own, port of a URL, in lower case.
+
+    Raises:
+        ValueError: It is no URL, or its port is none.
+    """
     parts = urlsplit(url)
     usual = {"https": 443, "http": 80}.get(parts.scheme)
     host = (parts.hostname or "").lower()
