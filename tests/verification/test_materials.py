@@ -134,31 +134,39 @@ def bundled(parts: dict[str, bytes], **key: str) -> bytes:
 def test_key_sets_belong_to_their_issuer():
     bundle = bundled({"jwks.json": KEY_SET}, issuer=ISSUER)
     found = Materials.of({"bundle": bundle})
-    assert found.key_set(ISSUER) == KEY_SET
-    assert found.key_set("https://another.example") is None
+    assert found.key_set(ISSUER, NOW) == KEY_SET
+    assert found.key_set("https://another.example", NOW) is None
     assert len(found.bundles) == 1
     # A loose file does not say whose it is: beside a bundle, or beside another, it is nobody's.
-    assert Materials.of({"keys.json": KEY_SET}).key_set(ISSUER) == KEY_SET
-    assert Materials.of({"keys.json": KEY_SET, "x.json": b"{}", "y": b"{"}).key_set(ISSUER) == KEY_SET
-    assert Materials.of({"a.json": KEY_SET, "b.json": KEY_SET}).key_set(ISSUER) is None
-    assert Materials.of({"bundle": bundle, "a.json": KEY_SET}).key_set("https://another.example") is None
-    assert Materials.of({}).key_set(ISSUER) is None
+    assert Materials.of({"keys.json": KEY_SET}).key_set(ISSUER, NOW) == KEY_SET
+    assert Materials.of({"keys.json": KEY_SET, "x.json": b"{}", "y": b"{"}).key_set(ISSUER, NOW) == KEY_SET
+    assert Materials.of({"a.json": KEY_SET, "b.json": KEY_SET}).key_set(ISSUER, NOW) is None
+    assert Materials.of({"bundle": bundle, "a.json": KEY_SET}).key_set("https://another.example", NOW) is None
+    assert Materials.of({}).key_set(ISSUER, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("late", "found"), [(-9 * DAY, KEY_SET), (DAY, KEY_SET), (DAY + timedelta(seconds=1), None)]
+)
+def test_a_key_set_of_a_bundle_counts_no_longer_than_the_bundle_says(late, found):
+    given = Materials.of({"bundle": bundled({"jwks.json": KEY_SET}, issuer=ISSUER)})
+    assert given.key_set(ISSUER, NOW + late) == found
 
 
 @pytest.mark.parametrize("sent", [KEY_SET, b' \n{"keys": []}', b'{"x": 1, "keys": [{}]}'])
 def test_a_key_set_that_came_with_evidence_is_nobodys(sent):
     beside = {"keys.json": sent, "root.der": der(ROOT)}
     alone = Materials({}).with_evidence(beside)
-    assert alone.key_set(ISSUER) is None
+    assert alone.key_set(ISSUER, NOW) is None
     assert [each.der for each in alone.certificates] == [der(ROOT)]
     own = Materials.of({"own.json": KEY_SET, "root.der": b"mine"}).with_evidence(beside)
-    assert own.key_set(ISSUER) == KEY_SET
+    assert own.key_set(ISSUER, NOW) == KEY_SET
     assert own.files["root.der"] == b"mine"
 
 
 def test_a_bundle_that_came_with_evidence_is_not_opened():
     bundle = bundled({"jwks.json": KEY_SET}, issuer=ISSUER)
-    assert Materials({}).with_evidence({"bundle": bundle}).key_set(ISSUER) is None
+    assert Materials({}).with_evidence({"bundle": bundle}).key_set(ISSUER, NOW) is None
 
 
 def test_parts_of_a_bundle_are_files_too():

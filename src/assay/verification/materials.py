@@ -21,6 +21,7 @@ from assay.evidence.x509.revocation import GeneralRevocationList
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
     from assay.endorsements.record import Endorsement
 
@@ -131,14 +132,19 @@ class Materials:
                 continue
         return max(fitting, key=lambda pair: pair[1].window.start)[0] if fitting else None
 
-    def key_set(self, issuer: str) -> bytes | None:
+    def key_set(self, issuer: str, now: datetime) -> bytes | None:
         """Return the JSON Web Key Set of an issuer of tokens.
 
-        A bundle says whose set it holds. Of loose files, which do not, there must be one alone: then the
-        caller's choice of it is the word that it is this issuer's.
+        A bundle says whose set it holds, and until when: nothing in the set does, and a key that its issuer
+        withdrew since would count for ever. Of loose files, which say neither, there must be one alone: then
+        the caller's choice of it is the word that it is this issuer's.
+
+        Args:
+            issuer: As the token names it.
+            now: The time of the verification. One before the set was fetched is no obstacle.
         """
         for found in self.endorsements("jwks"):
-            if found.wanted.get("issuer") == issuer:
+            if found.wanted.get("issuer") == issuer and now <= found.window.end:
                 return next(iter(found.parts.values()))
         loose = [data for name, data in sorted(self.files.items()) if _is_key_set(data)]
         return loose[0] if len(loose) == 1 and not self.bundles else None

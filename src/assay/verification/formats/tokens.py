@@ -57,12 +57,12 @@ def _nras(evidence: bytes, endorsements: JwksEndorsements | None, given: Given) 
 def _endorse(
     materials: Materials,
     first: EvidenceResult[Any],
-    _given: Given,
+    given: Given,
 ) -> JwksEndorsements | None:
     """Return the key set of the issuer that the token names."""
     need = next((need for need in first.needs if need.kind == "jwks"), None)
     issuer = "" if need is None else need.key.get("issuer", "")
-    found = materials.key_set(issuer) if issuer else None
+    found = materials.key_set(issuer, given.now) if issuer else None
     return None if found is None else JwksEndorsements(found, issuer)
 
 
