@@ -189,6 +189,18 @@ def test_values_that_must_not_be_relied_on_refuse_the_evidence(capsys, command, 
         assert f"[{expected}]" in out
 
 
+def test_signed_values_are_for_all_that_the_policy_demands_of_the_evidence(capsys, tmp_path, signed):
+    """The attestation looks like that of a virtual TPM alone; the policy is about the TD in it."""
+    _, out, _ = said(capsys, "simulate", "gcp-tdx", "--out", tmp_path / "made")
+    policy = tmp_path / "made" / "policy.toml"
+    policy.write_text(policy.read_text().replace(f'["{FIRMWARE.hex()}"]', '"reference"'))
+    words = shlex.split(out)[1:]
+    assert said(capsys, *words, *signed(1, platform="gcp-tdx"))[0] == exit_codes.OK
+    code, out, _ = said(capsys, *words, *signed(2, platform="gcp-vtpm"))
+    assert code == exit_codes.REFUSED
+    assert "[reference.manifest.platform]" in out
+
+
 def test_a_manifest_and_a_key_belong_together(capsys, command, signed):
     for some in (signed(1)[:2], signed(2)[2:]):
         code, _, err = said(capsys, *command, *some)

@@ -9,7 +9,7 @@ from assay.cli.output import escape
 from assay.cli.showing import Missing
 from assay.errors import UsageError
 from assay.evidence.ledger import Outcome
-from assay.verification import verify
+from assay.verification import routed, verify
 from assay.verification.formats import format_of
 from assay.verification.opening import open_event_log
 from assay.verification.terms import Given, Terms
@@ -107,18 +107,20 @@ class Question:
     def _verify(
         self, opened: Opened, endorsements: Any, log: Presented | CcelData | Attestation | None
     ) -> AttestationResult:
+        # The policy may demand more of the evidence than it looks like: values are of what is verified.
+        platform = routed(opened.evidence, self.policy, opened.platform)
         return verify(
             opened.evidence,
             policy=self.policy,
-            binding=self.asked.of(format_of(opened.platform)),
+            binding=self.asked.of(format_of(platform)),
             roots=self.roots,
             now=self.now,
             endorsements=endorsements,
-            references=self.allowed(opened.platform),
+            references=self.allowed(platform),
             context=self.context,
             event_log=log,
             facts=self.facts,
-            platform=opened.platform,
+            platform=platform,
             terms=self.terms,
         )
 

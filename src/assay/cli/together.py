@@ -9,6 +9,7 @@ from assay.appraisal.pieces import Held, Shared, Tie
 from assay.cli.output import escape
 from assay.cli.showing import bullets, check_lines, heading, lines, paint, verdict_of, width, wrapped
 from assay.evidence.verification import Unchecked
+from assay.verification import routed
 from assay.verification.composite import Part, verify_together
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Whole:
 def judge(question: Question, bundle: Bundle) -> Whole:
     """Return what becomes of several pieces of evidence, verified as one."""
     parts = [_part(question, opened) for opened in bundle.parts]
+    platforms = {routed(part.evidence, question.policy, part.platform) for part in parts}
     result = verify_together(
         parts,
         policy=question.policy,
@@ -45,7 +47,7 @@ def judge(question: Question, bundle: Bundle) -> Whole:
         roots=question.roots,
         now=question.now,
         materials=question.materials,
-        references=question.allowed(*{opened.platform for opened in bundle.parts}),
+        references=question.allowed(*sorted(platforms)),
         context=question.context,
         facts=question.facts,
         terms=question.terms,
