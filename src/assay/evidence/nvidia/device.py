@@ -204,12 +204,13 @@ def _stated(ledger: LedgerBuilder, report: SpdmReport, chain: DeviceChain) -> tu
 
 
 def _firmware(ledger: LedgerBuilder, stated: OpaqueFacts, chain: DeviceChain) -> None:
-    """Record ``CHAIN_FWID``; a switch does not repeat the digest that its certificate states."""
+    """Record ``CHAIN_FWID``; switches and older GPUs do not repeat the digest that the certificate states.
+
+    It needs no repetition: the certified firmware's key signs the report.
+    """
     if chain.fwid_defect:
         ledger.failed(checks.CHAIN_FWID, "nvidia.chain.fwid", chain.fwid_defect)
-    elif (chain.architecture.kind is DeviceKind.SWITCH and not stated.fwid) or hmac.compare_digest(
-        stated.fwid, chain.fwid
-    ):
+    elif not stated.fwid or hmac.compare_digest(stated.fwid, chain.fwid):
         ledger.passed(checks.CHAIN_FWID)
     else:
         reason = "The firmware that the report states is not the one that is certified."

@@ -50,7 +50,7 @@ _LONGEST_TEXT: Final = 64
 _MODES: Final = {0: Mode.SPT, 1: Mode.MPT, 2: Mode.PPCIE}
 # Each kind of device must state these; sizes in bytes, None for text.
 _REQUIRED: Final[Mapping[DeviceKind, Mapping[int, int | None]]] = {
-    DeviceKind.GPU: {DRIVER_VERSION: None, VBIOS_VERSION: 8, FWID: DIGEST_BYTES, NVDEC0: 1},
+    DeviceKind.GPU: {DRIVER_VERSION: None, VBIOS_VERSION: 8, NVDEC0: 1},
     DeviceKind.SWITCH: {VBIOS_VERSION: None, SWITCH_PDI: PDI_BYTES},
 }
 
@@ -135,7 +135,7 @@ class OpaqueData:
             project_sku=self._text(PROJECT_SKU),
             chip_sku=self._text(CHIP_SKU),
             chip_info=self._text(CHIP_INFO),
-            fwid=self.fields.get(FWID, b""),
+            fwid=self._firmware_id(),
             mode=Mode.UNSTATED if switch else self._mode(),
             protected_pcie=self._switch(PROTECTED_PCIE),
             nvdec0_disabled=self._switch(NVDEC0) is False,
@@ -171,6 +171,19 @@ class OpaqueData:
             return self._text(VBIOS_VERSION)
         raw = self.fields[VBIOS_VERSION]
         return ".".join(f"{value:02X}" for value in (raw[3], raw[2], raw[1], raw[0], raw[4]))
+
+    def _firmware_id(self) -> bytes:
+        """Return the digest of the firmware; empty when it is not there, as from switches and older GPUs.
+
+        Raises:
+            SpdmError: It is no SHA-384 digest.
+        """
+        value = self.fields.get(FWID)
+        if value is None:
+            return b""
+        if len(value) != DIGEST_BYTES:
+            raise _error(f"Field {FWID} of the opaque data is of another size.")
+        return value
 
     def _switch(self, number: int) -> bool | None:
         """Return whether something is on (0xAA) or off (0x55); None when the report does not say.
