@@ -218,12 +218,19 @@ def test_bounds_come_first(monkeypatch):
         b"10 00 ima-ng sha256:0 /x",
         b"ten 00 ima-ng sha256:00 /x",
         b"10 00 \xff sha256:00 /x",
+        b"  9 00 ima-ng sha256:00 /x",
     ],
 )
 def test_a_malformed_line_is_refused_by_its_number(line):
     with pytest.raises(EvidenceError, match="Line 1") as refused:
         from_ascii(line + b"\n")
     assert refused.value.code == "ima.ascii"
+
+
+def test_a_register_of_one_digit_follows_a_space():
+    rest = b"00 ima-ng sha256:00 /x\n"
+    assert from_ascii(b" 9 " + rest) == from_ascii(b"9 " + rest)
+    assert from_ascii(b" 9 " + rest)[:4] == b"\x09\0\0\0"
 
 
 def test_a_name_with_spaces_is_read_as_it_was_measured():

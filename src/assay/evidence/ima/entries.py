@@ -272,7 +272,8 @@ def from_ascii(text: bytes) -> bytes:
     """Return the binary form of a log in the kernel's text form.
 
     Args:
-        text: ``ascii_runtime_measurements``: PCR, template digest, template and its fields, one line each.
+        text: ``ascii_runtime_measurements``: PCR (two columns wide, so that one digit follows a space),
+            template digest, template and its fields, one line each.
 
     Raises:
         EvidenceError: ``ima.ascii`` when a line is not of that form; ``ima.size`` beyond the bounds.
@@ -287,7 +288,7 @@ def from_ascii(text: bytes) -> bytes:
 
 def _line(line: bytes, number: int) -> bytes:
     try:
-        register, digest, name, data = _words(line.split(b" "))
+        register, digest, name, data = _words(line.removeprefix(b" ").split(b" "))
     except (ValueError, IndexError):
         refuse("ascii", f"Line {number} of the IMA log is no entry of a known template.")
     head = _U32.pack(register) + digest + _U32.pack(len(name)) + name
