@@ -123,6 +123,9 @@ def test_a_code_that_is_none_is_replaced(code):
         (Exit(1, "time_limit", None, 9, 0, 0), 124),
         (Exit(1, "memory_limit", None, 9, 0, 0), 137),
         (Exit(1, "not_found", 127, None, 0, 0), 127),
+        (Exit(1, "output_limit", 0, None, 0, 0), 137),
+        (Exit(1, "output_limit", 3, None, 0, 0), 3),
+        (Exit(1, "signalled", 0, 9, 0, 0), 137),
         (Exit(1, "failed", None, None, 0, 0), 125),
     ],
 )

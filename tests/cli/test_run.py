@@ -175,6 +175,46 @@ def test_a_signal_before_the_workload(shell):
     assert shell.json("lease", "list")["leases"] == []
 
 
+@pytest.mark.parametrize("lines", [1, 6, 12, 19])
+def test_a_reader_of_the_progress_that_goes_away_leaves_no_machine(shell, lines):
+    script = "echo said; read line"
+    with subprocess.Popen(
+        shell.argv("run", "--on", "local", "--", "sh", "-c", script),
+        env=shell.environ, cwd=shell.cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, bufsize=0,
+    ) as process:  # fmt: skip
+        for _ in range(lines):
+            while process.stderr.read(1) not in (b"\n", b""):
+                pass
+        process.stderr.close()
+        assert process.stdout.read(5) == b"said\n"
+        process.stdin.write(b"on\n")
+        assert process.wait(60) == 0
+    assert shell.json("lease", "list")["leases"] == []
+    assert not list((shell.home / "state/local").iterdir())
+
+
+def test_a_process_without_standard_streams(shell):
+    words = shell.argv("run", "--on", "local", "--", "sh", "-c", "cat; echo out; echo aside >&2; exit 3")
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words]
+    done = subprocess.run(closed, env=shell.environ, cwd=shell.cwd, timeout=60, check=False)
+    assert done.returncode == 3
+    assert shell.json("lease", "list")["leases"] == []
+
+
+def test_output_that_was_cut_off_is_no_success(shell):
+    few = {"ASSAY_LIMITS_OUTPUT": "1KiB"}
+    done = shell("run", "-q", "--on", "local", "--", "printf", "%2000d", "1", environ=few)
+    assert (done.returncode, len(done.stdout)) == (137, 1024)
+    assert b"output limit" in done.stderr
+
+
+def test_a_program_whose_name_no_file_system_holds(shell):
+    done = shell("run", "-q", "--on", "local", "--time-limit", "20s", "--", "a" * 300)
+    assert done.returncode == 127
+    assert b"not found" in done.stderr
+
+
 def test_a_killed_client_is_recovered_from_by_the_next_command(shell):
     with start(shell, "--on", "local", "--", "sleep", "60", until=b"workload started") as client:
         client.kill()

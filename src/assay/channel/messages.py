@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 import struct
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -99,9 +100,15 @@ class Exit:
 
     @property
     def exit_code(self) -> int:
-        """What ``assay run`` returns: the workload's own code, 124 for the time limit, 128+n for a signal."""
+        """What ``assay run`` returns: the workload's own code, 124 for the time limit, 128+n for a signal.
+
+        A workload that was to be ended may have ended with 0 just before. What it wrote or left is not
+        whole then, so it counts as killed, which it would have been a moment later.
+        """
         if self.reason == "time_limit":
             return 124
+        if self.code == 0 and self.reason != "exited":
+            return 128 + signal.SIGKILL
         if self.code is not None:
             return self.code
         return 128 + self.signal if self.signal is not None else 125

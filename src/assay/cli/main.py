@@ -148,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code; see ``exit_codes``.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _open_standard_streams()
     try:
         answer = root.main(words, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
@@ -165,6 +166,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last resort: a sentence instead of a traceback
         return _defect(error)
     return answer if isinstance(answer, int) else exit_codes.OK
+
+
+def _open_standard_streams() -> None:
+    """Give a process that was started without standard streams some that lead nowhere.
+
+    Otherwise the next files that it opens would be taken for them, and a workload's output would go there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _report(error: AssayError, *, as_json: bool) -> int:

@@ -8,6 +8,7 @@ from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Final
 
 from assay.cli.lines import Lines, counted, sized
+from assay.cli.output import stop_progress
 from assay.evidence.ledger import Check, Outcome
 from assay.leases import moments
 from assay.settings.values import show_duration
@@ -79,8 +80,11 @@ class Narrator:
         self._last_retry = ""
 
     def __call__(self, moment: Moment) -> None:
-        """Print one moment."""
-        self._tell(moment)
+        """Print one moment; a reader that went away never ends a lease half way."""
+        try:
+            self._tell(moment)
+        except OSError:
+            stop_progress()
 
     @singledispatchmethod
     def _tell(self, moment: object) -> None:
@@ -161,8 +165,8 @@ class Narrator:
             text = f"{found.reason.replace('_', ' ')} (signal {found.signal})"
         else:
             text = found.reason.replace("_", " ")
-        if not self._quiet or found.code != 0:
-            _OUT.line("exit", text, "good" if found.code == 0 else "warn")
+        if not self._quiet or found.exit_code != 0:
+            _OUT.line("exit", text, "good" if found.exit_code == 0 else "warn")
 
     @_tell.register
     def _(self, moment: moments.Receipted) -> None:

@@ -65,6 +65,13 @@ def progress(text: str, kind: Kind | None = None) -> None:
     click.echo(style(text, kind) if kind else text, err=True)
 
 
+def stop_progress() -> None:
+    """Point stderr at nothing: its reader went away, and what goes on is not to fail over that."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
 def show_error(error: AssayError) -> None:
     """Print what failed, why, and what to do."""
     progress(f"{style('error:', 'bad')} {escape(error.message)} [{escape(error.code)}]")

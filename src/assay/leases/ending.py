@@ -127,11 +127,11 @@ def note_exit(visit: Visit, run: runs.Run, found: Exit, received: Received) -> N
         visit.lease,
         Event.EXITED,
         visit.hold,
-        facts={"sequence": run.sequence, "reason": found.reason, "succeeded": found.code == 0},
+        facts={"sequence": run.sequence, "reason": found.reason, "succeeded": found.exit_code == 0},
         salted=salted,
         also=lambda tx: runs.ended(tx, run, outcome),
         care=Care.CLIENT.value,
-        succeeded=int(found.code == 0),
+        succeeded=int(found.exit_code == 0),
         used_at=visit.desk.db.now(),
     )
 

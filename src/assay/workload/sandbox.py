@@ -257,7 +257,8 @@ def find_program(manifest: Manifest, work: Path, rung: Rung) -> str | None:
             candidates = [work / manifest.cwd / program]
     else:
         candidates = [Path(directory, program) for directory in _search_path().split(":")]
-    there = [path for path in candidates if path.is_file()]
+    # A name that no file system holds is not found either, where ``Path.is_file`` would raise.
+    there = [path for path in candidates if os.path.isfile(path)]  # noqa: PTH113 - see above
     if not there:
         return "not_found"
     return None if any(os.access(path, os.X_OK) for path in there) else "not_executable"
