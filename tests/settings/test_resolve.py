@@ -159,6 +159,8 @@ def test_an_unknown_variable_names_the_nearest(home):
         ("environment = [3]", "settings.value.text"),
         ("= 3", "settings.file.syntax"),
         ("x = " + "[" * 20000, "settings.file.syntax"),
+        ("ttl = " + "1" * 5000, "settings.file.syntax"),
+        ("ttl = 0x" + "f" * 5000, "settings.value.ceiling"),
         ("# " + "x" * files.MAX_FILE_BYTES, "settings.file.size"),
     ],
 )

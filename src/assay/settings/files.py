@@ -86,7 +86,7 @@ def load(path: Path, *, ours: bool) -> dict[str, Any] | None:
         return None
     try:
         return _flatten(tomllib.loads(data.decode("utf-8")))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # tomllib lets int's own ValueError through
         raise SettingsError(
             "settings.file.syntax", f"The settings file {path} is not TOML: {str(error)[:200]}."
         ) from None

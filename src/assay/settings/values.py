@@ -15,6 +15,7 @@ _SIZE: Final = re.compile(r"(\d{1,15})\s?(KiB|MiB|GiB|TiB)?\Z")
 _COUNT: Final = re.compile(r"\d{1,9}\Z")
 _MAX_TEXT = 4096
 _MAX_NAMES = 256
+_MAX_BITS = 63
 
 Value = str | int | tuple[str, ...] | None
 
@@ -121,6 +122,8 @@ def decode(key: str, kind: Kind, raw: object) -> Value:
     if kind is Kind.TEXT:
         return _text(key, raw)
     if isinstance(raw, int) and not isinstance(raw, bool):
+        if raw.bit_length() > _MAX_BITS:  # more digits than Python writes, perhaps
+            raise SettingsError("settings.value.ceiling", f"{key} is far too large a number.", key=key)
         raw = str(raw)
     text = _text(key, raw)
     try:
