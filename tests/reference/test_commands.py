@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,7 +18,7 @@ from assay.errors import ReferenceValueError
 from assay.reference.ovmf import parse_firmware
 from assay.reference.snp_identity import IdentityBlock, sign_identity
 from assay.reference.tdvf import mrtd
-from assay.reference.values import read_measured
+from assay.reference.values import Measured, read_measured, write_measured
 from support.reference_firmware import sev_firmware, tdx_firmware, tdx_metadata
 from support.reference_pe import uki
 
@@ -251,3 +251,41 @@ def test_a_corim_goes_out_and_comes_back(here, capsys):
         "reference.corim.unsigned",
         *(*back, "plain.corim", "--trust", "key.pub", "--out", "x.json"),
     )
+
+
+@pytest.mark.parametrize(
+    ("until", "days", "refusal"),
+    [
+        (None, "3650", ""),
+        ("2999-01-01T00:00:00+00:00", "3650", ""),
+        ("2026-01-01T00:00:00Z", "1", "cli.reference.outlives"),
+        ("2026-01-01T00:00:00", "1", "reference.values.malformed"),
+        ("soon", "1", "reference.values.malformed"),
+    ],
+)
+def test_no_manifest_outlives_the_corim_that_its_values_came_from(here, capsys, until, days, refusal):
+    said = {} if until is None else {"valid_until": until}
+    both = (("one", b"\1", said), ("two", b"\2", {"valid_until": "3000-01-01T00:00:00Z"}))
+    for name, byte, parameters in both:
+        values = Measured("tdx", {"mr_td": frozenset({byte * 48})}, parameters=parameters)
+        (here / f"{name}.json").write_bytes(write_measured(values))
+    command = ("--name", "web", "--version", "1", "--days", days, "--key", "key.pem", "--out", "m.json")
+    for files in (("one.json",), ("two.json", "one.json")):
+        (here / "m.json").unlink(missing_ok=True)
+        words = ("reference", "sign", *files, *command)
+        if not refusal:
+            answered(capsys, *words)
+            continue
+        refused(capsys, refusal, *words, code=2 if refusal.startswith("cli.") else 1)
+        assert not (here / "m.json").exists()
+
+
+def test_how_long_a_manifest_may_last_is_said(here, capsys):
+    until = datetime.now(UTC) + timedelta(days=5, hours=1)
+    values = Measured(
+        "tdx", {"mr_td": frozenset({b"\1" * 48})}, parameters={"valid_until": until.isoformat()}
+    )
+    (here / "v.json").write_bytes(write_measured(values))
+    command = ("reference", "sign", "v.json", "--name", "web", "--version", "1", "--key", "key.pem")
+    assert "Say --days 5 at most." in answered(capsys, *command, "--days", "6", "--out", "m.json", code=2).err
+    answered(capsys, *command, "--days", "5", "--out", "m.json")

@@ -119,14 +119,14 @@ def test_validity_of_the_signature_is_kept():
     assert corim.verify(resigned({2: [8], 8: encode_cbor({0: {0: "x"}})}), TRUSTED, now=NOW)
 
 
-def resigned(more: dict) -> bytes:
+def resigned(more: dict, plain: bytes = PLAIN) -> bytes:
     from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
     from cryptography.hazmat.primitives.hashes import SHA256
 
     protected = encode_cbor({1: -7, 3: "application/rim+cbor", **more})
-    message = encode_cbor(["Signature1", protected, b"", PLAIN])
+    message = encode_cbor(["Signature1", protected, b"", plain])
     r, s = decode_dss_signature(KEY.sign(message, ec.ECDSA(SHA256())))
-    return encode_cbor(Tag(18, [protected, {}, PLAIN, r.to_bytes(32, "big") + s.to_bytes(32, "big")]))
+    return encode_cbor(Tag(18, [protected, {}, plain, r.to_bytes(32, "big") + s.to_bytes(32, "big")]))
 
 
 def test_keys_become_names_of_registers():
@@ -176,6 +176,86 @@ def test_what_else_is_demanded_is_said():
         "Of only: its raw value is not appraised.",
     )
     assert plain.registers == {"fw": {b"d" * 32}}
+
+
+def test_what_a_measurement_demands_beside_its_values_is_said():
+    data = made({0: "fw", 1: {2: [DIGEST]}, 2: [Tag(554, "key")], 7: 1}, more={2: [{0: "x"}], 5: [], 9: 0})
+    assert read(data).notes == (
+        "The CoRIM also holds dependencies on other CoRIMs; that is not appraised.",
+        "The CoRIM also holds member 9; that is not appraised.",
+        "Of fw: its authorization is not appraised.",
+        "Of fw: its member 7 is not appraised.",
+    )
+
+
+def test_what_there_is_no_room_to_say_is_counted():
+    many = [{0: f"fw{at}", 1: {1: 3, 2: [DIGEST]}} for at in range(40)]
+    *said, last = read(made(*many)).notes
+    assert (len(said), last) == (31, "The CoRIM holds 9 things more that are not appraised.")
+    assert len(read(made(*many[:32])).notes) == 32
+    assert read(made(*many[:32])).notes[-1] == "Of fw31: its svn is not appraised."
+
+
+def module(digest: bytes, identity: dict | None, links: list | None = None) -> Tag:
+    triples = {0: [[ENVIRONMENT, [{0: "fw", 1: {2: [[1, digest]]}}]]]}
+    named = {} if identity is None else {1: identity}
+    linked = {} if links is None else {3: links}
+    return Tag(506, encode_cbor({**named, **linked, 4: triples}))
+
+
+OLD, NEW = b"o" * 32, b"n" * 32
+
+
+@pytest.mark.parametrize(
+    ("modules", "expected"),
+    [
+        ([module(OLD, {0: "a"}), module(NEW, {0: "b"}, [{0: "a", 1: 1}])], {NEW}),
+        ([module(NEW, {0: "b"}, [{0: "a", 1: 1}]), module(OLD, {0: "a"})], {NEW}),
+        ([module(OLD, {0: "a", 1: 1}), module(NEW, {0: "a", 1: 2})], {NEW}),
+        ([module(NEW, {0: "a", 1: 2}), module(OLD, {0: "a"})], {NEW}),
+        ([module(OLD, {0: "a"}), module(NEW, {0: "b"}, [{0: "a", 1: 0}])], {OLD, NEW}),
+        ([module(OLD, {0: "a"}), module(NEW, {0: "b"}, [{0: "c", 1: 1}])], {OLD, NEW}),
+        ([module(NEW, {0: "a", 1: 2}, [{0: "a", 1: 1}])], {NEW}),
+        ([module(OLD, None), module(NEW, None)], {OLD, NEW}),
+    ],
+)
+def test_a_module_that_another_one_replaces_has_no_say(modules, expected):
+    """Its values are those that its author no longer stands by."""
+    found = read(encode_cbor(Tag(501, {0: "id", 1: modules})))
+    assert found.registers == {"fw": expected}
+    gone = "The CoRIM also holds modules that others of it replace; that is not appraised."
+    assert (gone in found.notes) == (len(modules) > len(expected))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        module(OLD, {0: "a", 1: -1}),
+        module(OLD, {0: "a", 1: True}),
+        module(OLD, {0: "a", 1: "1"}),
+        module(OLD, {0: 1.5}),
+        module(OLD, {0: "a"}, [{0: "b"}]),
+        module(OLD, {0: "a"}, [{0: "b", 1: 2}]),
+        module(OLD, {0: "a"}, [{1: 1}]),
+        module(OLD, {0: "a"}, []),
+    ],
+)
+def test_a_module_whose_name_or_links_make_no_sense(bad):
+    data = encode_cbor(Tag(501, {0: "id", 1: [bad]}))
+    assert code(lambda: corim.decode(data)) == "reference.corim.malformed"
+
+
+def test_the_earlier_end_goes_with_the_values():
+    at = int(NOW.timestamp())
+    measurement = {0: "mr_td", 1: {2: [DIGEST]}}
+    plain = made(measurement, more={4: window(at, at + 20)})
+    assert read(plain).parameters["valid_until"] == "2026-05-01T00:00:20+00:00"
+    for meta, end in ((None, 20), (10, 10), (30, 20)):
+        signer = {0: {0: "x"}} if meta is None else {0: {0: "x"}, 1: window(at, at + meta)}
+        found = corim.verify(resigned({8: encode_cbor(signer)}, plain), TRUSTED, now=NOW)
+        assert found.not_after == datetime.fromtimestamp(at + end, UTC)
+    found = corim.verify(resigned({8: encode_cbor({1: window(at, at + 5)})}), TRUSTED, now=NOW)
+    assert found.not_after == datetime.fromtimestamp(at + 5, UTC)
 
 
 def test_other_tags_are_named():

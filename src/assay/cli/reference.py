@@ -50,10 +50,17 @@ def sign(files: tuple[Path, ...], name: str, version: int, days: int, key: Path,
     from importlib.metadata import version as version_of
 
     from assay.reference import manifest
-    from assay.reference.values import union
+    from assay.reference.values import union, valid_until
 
     values = union([_measured(path) for path in files])
     now = datetime.now(UTC).replace(microsecond=0)
+    end = valid_until(values)
+    if end is not None and end < now + timedelta(days=days):
+        raise UsageError(
+            "cli.reference.outlives",
+            f"The values came from a CoRIM that holds until {end:%Y-%m-%d %H:%M} UTC, and no longer.",
+            action=f"Say --days {(end - now).days} at most." if end - now >= timedelta(days=1) else "",
+        )
     tool = f"assay {version_of('assay')}"
     found = manifest.Manifest(name, version, now, now + timedelta(days=days), values, tool)
     write_new(out, manifest.sign(found, manifest.load_signing_key(_key_bytes(key))))

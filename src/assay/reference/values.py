@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import rfc8785
@@ -26,6 +27,8 @@ MAX_ARTEFACTS: Final = 64
 MAX_PARAMETERS: Final = 64
 MAX_NOTES: Final = 32
 LONGEST_TEXT: Final = 64 * 1024
+VALID_UNTIL: Final = "valid_until"
+"""The parameter that says until when the source of values vouches for them: ISO 8601 with its zone."""
 _PLATFORM = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _REGISTER = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _HEX = re.compile(r"(?:[0-9a-f]{2})+")
@@ -116,6 +119,22 @@ def parse_document(data: bytes) -> dict[str, Any]:
         return strictjson.parse_object(data, max_bytes=LARGEST_DOCUMENT)
     except EvidenceError as error:
         raise ReferenceValueError("reference.values.malformed", error.message) from error
+
+
+def valid_until(measured: Measured) -> datetime | None:
+    """Return until when the sources of values vouch for them, the earliest; None where none says it.
+
+    Raises:
+        ReferenceValueError: ``reference.values.malformed`` for what is no time.
+    """
+    said = [text for name, text in measured.parameters.items() if name.rpartition(".")[2] == VALID_UNTIL]
+    try:
+        ends = [datetime.fromisoformat(text) for text in said]
+    except ValueError:
+        ends = [datetime.min]  # noqa: DTZ901 - refused below
+    if any(end.tzinfo is None for end in ends):
+        _refuse("malformed", "The values do not say in ISO 8601, with a zone, until when they hold.")
+    return min(ends, default=None)
 
 
 def union(measured: Sequence[Measured]) -> Measured:

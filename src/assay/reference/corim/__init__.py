@@ -3,10 +3,11 @@
 A CoRIM holds concise module identifiers (CoMIDs); each holds triples. Read here are reference triples: an
 environment (class, instance) and measurements, each with a key and values. Of the values, digests and
 integrity registers become Reference Values; what else a measurement demands is named, since it is not
-appraised here.
+appraised here. A module that another one replaces, or of which there is a newer version, has no say.
 
     corim = #6.501({0: id, 1: [+ #6.506(bstr .cbor comid) / others], ? 3: profile, ? 4: validity, ...})
-    comid = {1: {0: tag id, ? 1: version}, 4: {? 0: [+ [environment, [+ measurement]]], ...}, ...}
+    comid = {? 1: {0: tag id, ? 1: version}, ? 3: [+ {0: tag id, 1: relation}], 4: triples, ...}
+    triples = {? 0: [+ [environment, [+ measurement]]], ...}
     measurement = {? 0: key, 1: {? 2: [+ [algorithm, digest]], ? 14: {+ register => digests}, ...}, ...}
     signed corim = #6.18([{1: algorithm, 3: "application/rim+cbor", ? 8: bstr meta}, {}, corim, signature])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -37,6 +38,7 @@ _URI, _TIME, _UUID, _OID, _UEID, _BYTES = 32, 1, 37, 111, 550, 560
 _DIGEST_SIZES: Final = {1: 32, 7: 48, 8: 64, 10: 32, 11: 48, 12: 64}
 """Bytes of a digest by its algorithm: SHA-256, SHA-384, SHA-512 and SHA-3 of the same sizes."""
 _REGISTERS = 14
+_MEASUREMENT_READ: Final = frozenset({0, 1})
 _DESCRIPTIVE = frozenset({0, 11})  # version and name of what is measured: nothing is compared with them
 _NAMES = {
     1: "svn",
@@ -67,7 +69,7 @@ def decode(data: bytes) -> Corim:
 
 
 def verify(data: bytes, trusted: Sequence[TrustedKey], *, now: datetime) -> Corim:
-    """Verify a signed CoRIM and read it.
+    """Verify a signed CoRIM and read it; its end is that of the signature, where that one is earlier.
 
     Args:
         data: A COSE_Sign1 message under tag 18.
@@ -86,10 +88,12 @@ def verify(data: bytes, trusted: Sequence[TrustedKey], *, now: datetime) -> Cori
         refuse("malformed", "The signed message does not say that it holds a CoRIM.")
     if not any(_signed_by(message, key) for key in trusted):
         refuse("signature", "None of the keys that are trusted for Reference Values signed this CoRIM.")
-    check_window(*_meta_window(message.headers.get(META)), now)
+    start, end = _meta_window(message.headers.get(META))
+    check_window(start, end, now)
     found = _unsigned(_cbor(message.payload))
     check_window(found.not_before, found.not_after, now)
-    return found
+    ends = [each for each in (end, found.not_after) if each is not None]
+    return replace(found, not_after=min(ends, default=None))
 
 
 def _signed_by(message: Sign1, key: TrustedKey) -> bool:
@@ -100,36 +104,89 @@ def _signed_by(message: Sign1, key: TrustedKey) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class _Module:
+    """A CoMID: its name and version, the names of those that it replaces, and what it says."""
+
+    name: str
+    version: int
+    replaces: frozenset[str]
+    references: list[Reference]
+    ignored: list[str]
+
+
 def _unsigned(item: Any) -> Corim:
     if not isinstance(item, Tag) or item.number != CORIM:
         refuse("malformed", "The bytes are not a CoRIM: they do not carry its tag, 501.")
     corim = _map(item.value)
-    tags = _array(corim.get(1), MAX_TAGS)
-    references: list[Reference] = []
-    ignored: list[str] = []
-    for each in tags:
+    ignored = _unread(corim, _CORIM_READ, {2: "dependencies on other CoRIMs"})
+    modules: list[_Module] = []
+    for each in _array(corim.get(1), MAX_TAGS):
         if not isinstance(each, Tag) or not isinstance(each.value, bytes):
             refuse("malformed", "A tag of the CoRIM is not one that holds bytes.")
-        if each.number != COMID:
+        if each.number == COMID:
+            modules.append(_comid(_cbor(each.value)))
+        else:
             ignored.append(f"a tag {each.number}")
-            continue
-        found, more = _comid(_cbor(each.value))
-        references += found
-        ignored += more
+    current = _current(modules)
+    if len(current) < len(modules):
+        ignored.append("modules that others of it replace")
+    modules = current
+    references = [found for module in modules for found in module.references]
+    ignored += [name for module in modules for name in module.ignored]
     if len(references) > MAX_MEASUREMENTS:
         refuse("too_many", f"The CoRIM has more than {MAX_MEASUREMENTS} measurements.")
     start, end = _window(corim.get(4))
     return Corim(_shown(corim.get(0)), _profile(corim.get(3)), start, end, tuple(references), tuple(ignored))
 
 
-def _comid(item: Any) -> tuple[list[Reference], list[str]]:
-    triples = _map(_map(item).get(4))
-    ignored = [_TRIPLES.get(kind, f"triples of kind {kind}") for kind in triples if kind != 0]
+def _current(modules: list[_Module]) -> list[_Module]:
+    """Return the modules that no other one replaces, and of several versions the newest."""
+    replaced = {name for module in modules for name in module.replaces if name != module.name}
+    newest: dict[str, int] = {}
+    for module in modules:
+        newest[module.name] = max(module.version, newest.get(module.name, 0))
+    return [
+        module
+        for module in modules
+        if not module.name or (module.name not in replaced and module.version == newest[module.name])
+    ]
+
+
+def _comid(item: Any) -> _Module:
+    comid = _map(item)
+    triples = _map(comid.get(4))
+    ignored = _unread(comid, _COMID_READ, {})
+    ignored += [_TRIPLES.get(kind, f"triples of kind {kind}") for kind in triples if kind != 0]
     listed = _array(triples[0], MAX_MEASUREMENTS) if 0 in triples else []
     found = [each for triple in listed for each in _triple(triple)]
-    return found, ignored
+    identity = _map(comid.get(1, {}))
+    version = identity.get(1, 0)
+    if type(version) is not int or version < 0:
+        refuse("malformed", "The version of a module is no number.")
+    name = "" if identity.get(0) is None else _shown(identity[0])
+    return _Module(name, version, _replaced(comid), found, ignored)
 
 
+def _replaced(comid: Mapping[Any, Any]) -> frozenset[str]:
+    """Return the names of the modules that a module replaces; those that it supplements stay."""
+    if 3 not in comid:
+        return frozenset()
+    links = [_map(each) for each in _array(comid[3], MAX_TAGS)]
+    if any(each.get(1) not in (_SUPPLEMENTS, _REPLACES) for each in links):
+        refuse("malformed", "A module of the CoRIM is linked to another one in no known way.")
+    return frozenset(_shown(each.get(0)) for each in links if each[1] == _REPLACES)
+
+
+def _unread(item: Mapping[Any, Any], read: frozenset[int], names: Mapping[int, str]) -> list[str]:
+    """Return the names of the members of a map that are not read."""
+    return [names.get(member, f"member {member}") for member in item if member not in read]
+
+
+# Languages and entities say who wrote it; nothing depends on them.
+_CORIM_READ: Final = frozenset({0, 1, 3, 4, 5})
+_COMID_READ: Final = frozenset({0, 1, 2, 3, 4})
+_SUPPLEMENTS, _REPLACES = 0, 1
 _TRIPLES = {1: "endorsed values", 2: "identity keys", 3: "attestation keys"}
 
 
@@ -148,7 +205,7 @@ def _measurement(environment: str, item: Mapping[Any, Any]) -> Iterator[Referenc
         _NAMES.get(member, f"member {member}")
         for member in content
         if member not in (DIGESTS, _REGISTERS) and member not in _DESCRIPTIVE
-    )
+    ) + tuple(_unread(item, _MEASUREMENT_READ, {2: "authorization"}))
     yield Reference(environment, key, _digests(content.get(DIGESTS)), others)
     for register, digests in _map(content.get(_REGISTERS, {})).items():
         yield Reference(

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from assay.reference.corim.model import check_window, refuse
-from assay.reference.values import Measured
+from assay.reference.values import MAX_NOTES, VALID_UNTIL, Measured
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -57,8 +57,18 @@ def values(corim: Corim, *, platform: str, now: datetime | None, environment: st
     parameters = {"corim": corim.tag_id, "environment": chosen[0].environment}
     if corim.profile:
         parameters["profile"] = corim.profile
-    measured = Measured(platform, registers, (), parameters, tuple(dict.fromkeys(notes))[:32])
+    if corim.not_after is not None:
+        parameters[VALID_UNTIL] = corim.not_after.isoformat()
+    measured = Measured(platform, registers, (), parameters, _bounded(list(dict.fromkeys(notes))))
     return Measured.from_json(measured.to_json())
+
+
+def _bounded(notes: list[str]) -> tuple[str, ...]:
+    """Return notes of which the last says how many there was no room for."""
+    over = len(notes) - MAX_NOTES + 1
+    if over <= 1:
+        return tuple(notes)
+    return (*notes[: MAX_NOTES - 1], f"The CoRIM holds {over} things more that are not appraised.")
 
 
 def _register(key: str) -> str:
