@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from assay.errors import AmbiguousError, GateError, LeaseError, ProviderError, StoreError
-from assay.leases import attend, moments
+from assay.leases import attend, ending, moments
 from assay.leases.job import Outcome
 from assay.leases.run import check_clock
 from assay.leases.states import Keep, State
@@ -419,6 +419,33 @@ def test_a_detached_machine_that_died_is_released_when_it_is_asked_for(desk):
         )
     assert_nothing_left(desk)
     assert "receipt.missing" in [entry.kind for entry in log(desk, outcome.lease.id)]
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda one: attend.wait(one, Outcome(None)),
+        lambda one: attend.attach(one, Outcome(None)),
+        lambda one: attend.logs(one, follow=True),
+    ],
+    ids=["wait", "attach", "logs"],
+)
+def test_a_guest_that_outlives_its_lease_is_hung_up_on_and_destroyed(desk, monkeypatch, work):
+    outcome, _ = run(desk, "sleep", "60", detach=True)
+    monkeypatch.setattr(ending, "seconds_left", lambda _lease, _now: 0.05)
+    with ports(Told()) as own, pytest.raises(LeaseError) as caught:
+        attend.attended(desk, resolve(**NO_SETTINGS), own, outcome.lease.id, work)
+    assert caught.value.code == "lease.overtime"
+    assert desk.book.find(outcome.lease.id).reason.value == "expired"
+    assert_nothing_left(desk)
+
+
+def test_a_clock_that_was_set_back_lengthens_no_session(desk):
+    outcome, _ = run(desk, "true")
+    lease = outcome.lease
+    assert ending.seconds_left(lease, lease.expires_at - 40) == 40 + ending.OVERTIME_SECONDS
+    assert ending.seconds_left(lease, lease.expires_at + 9e9) == ending.OVERTIME_SECONDS
+    assert ending.seconds_left(lease, 0) == lease.ttl_seconds + ending.OVERTIME_SECONDS
 
 
 def test_a_lease_without_a_command_is_proven_and_kept(desk):

@@ -101,9 +101,16 @@ class Attendance:
         lease = ending.refuse(self.desk.book, self.lease, self.hold, error, evidence)
         self.lease = ending.give_back(self.desk, lease, self.hold, Reason.REFUSED, self.ports.report)
 
-    def vanished(self) -> None:
-        """Record that the machine ended by itself, as its deadline or its idle limit asks."""
-        self.lease = ending.give_back(self.desk, self.lease, self.hold, Reason.VANISHED, self.ports.report)
+    def release(self, reason: Reason) -> None:
+        """Give back a machine that ended by itself, or that does not end when its lease does."""
+        self.ports.relay.hold()
+        if self.visit is not None:
+            self.visit.close()
+        self.lease = ending.give_back(self.desk, self.lease, self.hold, reason, self.ports.report)
+
+    def bounded(self, visit: Visit) -> ending.Overtime:
+        """Return what hangs up on a guest that ignores the end of its lease."""
+        return ending.Overtime(visit, ending.seconds_left(visit.lease, self.desk.db.now()))
 
 
 def attended(
@@ -132,7 +139,9 @@ def attended(
             except AssayError as error:
                 attendance.lease = desk.book.reload(seen.id)
                 if isinstance(error, GoneError) or error.code == "lease.machine.gone":
-                    attendance.vanished()
+                    attendance.release(Reason.VANISHED)
+                elif error.code == "lease.overtime":
+                    attendance.release(Reason.EXPIRED)
                 raise
             finally:
                 if attendance.visit is not None:
@@ -164,7 +173,8 @@ def attach(attendance: Attendance, outcome: Outcome) -> None:
     ports.relay.hang_up = visit.hang_up
     ports.relay.leaves = True
     ports.relay.forward()
-    found = session.attach((0, 0), on_output=received.take, stdin=ports.stdin, control=ports.relay)
+    with attendance.bounded(visit):
+        found = session.attach((0, 0), on_output=received.take, stdin=ports.stdin, control=ports.relay)
     ports.relay.hold()
     if found is None:
         ports.report(moments.Detached(visit.lease))
@@ -182,7 +192,8 @@ def wait(attendance: Attendance, outcome: Outcome) -> None:
     session = attendance.open()
     visit, run = _running(attendance)
     outcome.started = True
-    found = session.wait()
+    with attendance.bounded(visit):
+        found = session.wait()
     attendance.ports.relay.hold()
     outcome.exit = found
     ending.note_exit(visit, run, found, ending.Received(attendance.ports.on_output, _NO_LIMIT, (1, 1)))
@@ -195,8 +206,10 @@ def logs(attendance: Attendance, *, follow: bool) -> None:
     """Show what the workload wrote so far, and with ``follow`` what it goes on to write; conclude nothing."""
     _require(attendance.lease, State.RUNNING)
     session = attendance.open()
+    visit, _ = _running(attendance)
     received = ending.Received(attendance.ports.on_output, _NO_LIMIT)
-    session.logs((0, 0), on_output=received.take, follow=follow)
+    with attendance.bounded(visit):
+        session.logs((0, 0), on_output=received.take, follow=follow)
 
 
 def keep(attendance: Attendance) -> None:

@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from assay.workload.bundle import BundleLimits
 
 OVERTIME_SECONDS: Final = 30.0
-"""How long after the workload's time limit a guest may take to say how it ended."""
+"""How long after the workload's time limit, or the end of its lease, a guest may take to say how it ended."""
+
+
+def seconds_left(lease: Lease, now: float) -> float:
+    """Return for how long a session may go on at most: past that, the guest ignores the end of its lease.
+
+    Args:
+        lease: The lease.
+        now: Seconds on the database's clock; where that was set back, the time to live is the most.
+    """
+    return min(max(lease.expires_at - now, 0.0), lease.ttl_seconds) + OVERTIME_SECONDS
 
 
 class Received:
@@ -84,11 +94,13 @@ class Received:
 
 
 class Overtime:
-    """Hangs up on a guest that says nothing long after its workload's time limit. A context manager.
+    """Hangs up on a guest that goes on after its workload's time limit or its lease. A context manager.
+
+    Whoever waits for a guest holds its lease, and the reconcile loop leaves that alone: so the wait must end.
 
     Args:
         visit: The dealings with the guest.
-        seconds: When it should have said how the workload ended.
+        seconds: When it should have come to its end.
     """
 
     def __init__(self, visit: Visit, seconds: float) -> None:
@@ -111,7 +123,7 @@ class Overtime:
         if self._fired and isinstance(error, ChannelError):
             raise LeaseError(
                 "lease.overtime",
-                "The guest did not say how the workload ended, long after its time limit.",
+                "The guest did not come to an end: its workload's time limit or its lease was over before.",
             ) from error
 
 

@@ -305,9 +305,10 @@ class _Flow:
             return
         manifest = self.prepared.manifest(owner.spki)
         visit.admit(manifest.digest(), plan.terms.gate_seconds)
-        visit.send(manifest, self.prepared.spool)
-        self.run = visit.start(manifest)
-        self._launch(visit, self.run)
+        with ending.Overtime(visit, ending.seconds_left(visit.lease, self.desk.db.now())):
+            visit.send(manifest, self.prepared.spool)
+            self.run = visit.start(manifest)
+            self._launch(visit, self.run)
 
     def _launch(self, visit: Visit, run: runs.Run) -> None:
         session, job, ports = visit.session, self.prepared.job, self.ports
@@ -366,4 +367,6 @@ def _reason(error: AssayError) -> Reason:
         return Reason.REFUSED
     if isinstance(error, GoneError) or error.code == "lease.machine.gone":
         return Reason.VANISHED
+    if error.code == "lease.overtime":
+        return Reason.EXPIRED
     return Reason.ASKED if error.code == "lease.interrupted" else Reason.FAILED
