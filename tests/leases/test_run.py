@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from assay.errors import AmbiguousError, GateError, LeaseError, ProviderError, StoreError
+from assay.channel.session import OwnerSession
+from assay.errors import AmbiguousError, GateError, LeaseError, ProviderError, SettingsError, StoreError
 from assay.leases import attend, ending, moments
 from assay.leases.job import Outcome
 from assay.leases.run import check_clock
@@ -237,6 +238,18 @@ def test_a_repositorys_policy_is_applied_as_well(desk, tmp_path):
     assert_nothing_left(desk)
 
 
+@pytest.mark.parametrize("target", ["../outside.toml", "/dev/stdin", "."])
+def test_a_repositorys_policy_is_a_file_inside_it(desk, tmp_path, target):
+    (tmp_path / "outside.toml").write_text("version = 1\n")
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    (repository / "assay.toml").write_text('[require]\npolicies = ["ours.toml"]\n')
+    (repository / "ours.toml").symlink_to(target)
+    with pytest.raises(SettingsError) as caught:
+        run(desk, "true", repository=repository)
+    assert caught.value.code == "settings.repository.policy"
+
+
 def kill_guest(desk):
     for record in (desk.state_dir / "local").glob("*/machine.json"):
         found = json.loads(record.read_bytes())
@@ -367,6 +380,30 @@ def test_outputs_come_back_and_are_those_of_the_receipt(desk, tmp_path):
     assert (tmp_path / "got" / "b").read_text() == "two\n"
     (downloaded,) = told.of(moments.Downloaded)
     assert downloaded.size == 8
+    assert not told.of(moments.Noted)
+
+
+def test_outputs_that_are_not_there_are_named(desk, tmp_path):
+    script = "mkdir out; echo one > out/a; ln -s a out/link"
+    _, told = run(desk, "sh", "-c", script, outputs=("out", "absent"), into=tmp_path / "got")
+    said = [moment.text for moment in told.of(moments.Noted)]
+    assert len(said) == 2
+    assert "A wanted output was left out" in said[0]
+    assert "left no absent" in said[1]
+
+
+def test_a_receipt_of_another_end_is_no_agreement(desk, monkeypatch):
+    follow = OwnerSession.follow
+
+    def lying(session, **given):
+        return replace(follow(session, **given), code=0)
+
+    monkeypatch.setattr(OwnerSession, "follow", lying)
+    outcome, told = run(desk, "false")
+    (note,) = told.of(moments.Noted)
+    assert "ended in another way" in note.text
+    (issued,) = [entry for entry in log(desk, outcome.lease.id) if entry.kind == "receipt.issued"]
+    assert issued.facts["client_agrees"] is False
 
 
 def test_a_detached_workload_is_attached_to_and_concluded(desk):

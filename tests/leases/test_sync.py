@@ -200,6 +200,15 @@ def test_limits_come_before_a_lease(tree):
     assert refused(tree, sync=tree, max_files=2).code == "lease.sync.too_many"
 
 
+def test_a_file_that_is_too_large_is_not_copied_first(tree, monkeypatch):
+    with (tree / "sparse").open("wb") as file:
+        file.truncate(1 << 40)
+    monkeypatch.setattr(Spool, "_write", lambda *_: pytest.fail("it was copied"))
+    error = refused(tree, exclude=["*.py", ".gitignore", "*.sh"])
+    assert error.code == "lease.sync.too_large"
+    assert "sparse" in error.message
+
+
 def test_a_file_that_changes_later_does_not_change_what_is_sent(tree):
     wanted = Wanted(tree, None, (), (), 100, 1 << 20)
     with Spool(tree.parent) as spool:

@@ -182,7 +182,7 @@ def attach(attendance: Attendance, outcome: Outcome) -> None:
     outcome.exit = found
     ending.note_exit(visit, run, found, received)
     ports.report(moments.Exited(found))
-    outcome.receipt = ending.fetch_receipt(visit, run, received, ports.report)
+    outcome.receipt = ending.fetch_receipt(visit, run, found, received, ports.report)
     ending.keep_or_release(visit, ports.report, insist=ports.relay.release)
 
 
@@ -198,7 +198,7 @@ def wait(attendance: Attendance, outcome: Outcome) -> None:
     outcome.exit = found
     ending.note_exit(visit, run, found, ending.Received(attendance.ports.on_output, _NO_LIMIT, (1, 1)))
     attendance.ports.report(moments.Exited(found))
-    outcome.receipt = ending.fetch_receipt(visit, run, None, attendance.ports.report)
+    outcome.receipt = ending.fetch_receipt(visit, run, found, None, attendance.ports.report)
     ending.keep_or_release(visit, attendance.ports.report, insist=False)
 
 
@@ -269,7 +269,7 @@ def _stop_workload(attendance: Attendance) -> None:
         raise LeaseError("lease.session.ended", "The guest ended the session without saying how it went.")
     ending.note_exit(visit, run, found, received)
     attendance.ports.report(moments.Exited(found))
-    ending.fetch_receipt(visit, run, received, attendance.ports.report)
+    ending.fetch_receipt(visit, run, found, received, attendance.ports.report)
 
 
 def _running(attendance: Attendance) -> tuple[Visit, runs.Run]:

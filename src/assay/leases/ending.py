@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.errors import AssayError, ChannelError, LeaseError
 from assay.leases import moments, release, runs
 from assay.leases.states import TRANSITIONS, Care, Event, Reason, State, stays
+from assay.receipts.receipt import Outcome as ReceiptOutcome
 from assay.receipts.receipt import Receipt
 
 if TYPE_CHECKING:
@@ -149,9 +150,16 @@ def note_exit(visit: Visit, run: runs.Run, found: Exit, received: Received) -> N
 
 
 def fetch_receipt(
-    visit: Visit, run: runs.Run, received: Received | None, report: Callable[[Moment], None]
+    visit: Visit, run: runs.Run, found: Exit, received: Received | None, report: Callable[[Moment], None]
 ) -> Path | None:
     """Ask for the receipt, check it against the start evidence, and record it; return where it is kept.
+
+    Args:
+        visit: The dealings with the guest.
+        run: The execution.
+        found: How it ended, as the guest said before.
+        received: What this client saw of its output; None when it saw nothing of it.
+        report: Told what happens.
 
     Returns:
         None when there is none that verifies: the log has an entry that says so.
@@ -172,7 +180,9 @@ def fetch_receipt(
         miss_receipt(visit, run, error, report)
         return None
     digest = visit.desk.vault.put(data)
+    same_end = receipt.outcome == ReceiptOutcome(found.reason, found.code, found.signal)
     agrees = received.agrees(receipt) if received is not None else None
+    agrees = agrees if same_end else False
     visit.lease = visit.desk.book.step(
         visit.lease,
         Event.RECEIPT,
@@ -187,8 +197,13 @@ def fetch_receipt(
     )
     path = visit.desk.vault.path(digest)
     report(moments.Receipted(receipt, path))
-    if agrees is False:
+    if not same_end:
+        report(moments.Noted("The receipt says that it ended in another way than the guest said here."))
+    elif agrees is False:
         report(moments.Noted("The receipt names other output than what arrived here."))
+    if receipt.artefacts.skipped:
+        things = "A wanted output was" if receipt.artefacts.skipped == 1 else "Some wanted outputs were"
+        report(moments.Noted(f"{things} left out: only files and directories come back, within the limits."))
     return path
 
 
@@ -207,9 +222,22 @@ def miss_receipt(visit: Visit, run: runs.Run, error: AssayError, report: Callabl
 
 
 def download(
-    visit: Visit, target: Path, limits: BundleLimits, receipt: Path | None, report: Callable[[Moment], None]
+    visit: Visit,
+    target: Path,
+    outputs: tuple[str, ...],
+    limits: BundleLimits,
+    receipt: Path | None,
+    report: Callable[[Moment], None],
 ) -> None:
     """Fetch the wanted outputs into the new directory ``target`` and compare them with the receipt.
+
+    Args:
+        visit: The dealings with the guest.
+        target: The new directory.
+        outputs: What was wanted, to say what of it is not there.
+        limits: Bounds of what is taken back.
+        receipt: Where the receipt is; None without one.
+        report: Told what happens.
 
     Raises:
         ChannelError: The guest refused, or the connection failed.
@@ -220,6 +248,11 @@ def download(
         raise LeaseError("lease.session.missing", "No session with the machine is open.")
     listing = visit.session.download(target, limits)
     report(moments.Downloaded(target, len(listing.entries), listing.total_bytes()))
+    came = {entry.path for entry in listing.entries}
+    for name in outputs:
+        path = name.rstrip("/").encode("utf-8", "surrogateescape")
+        if path not in came and not any(found.startswith(path + b"/") for found in came):
+            report(moments.Noted(f"The workload left no {name}: nothing of that name came back."))
     if receipt is not None:
         named = Receipt.unverified(receipt.read_bytes()).artefacts.sha256
         if named != listing.digest():

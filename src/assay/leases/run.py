@@ -351,12 +351,12 @@ class _Flow:
             self.outcome.signal = self.ports.relay.received
         ending.note_exit(visit, run, found, received)
         report(moments.Exited(found))
-        self.outcome.receipt = ending.fetch_receipt(visit, run, received, report)
+        self.outcome.receipt = ending.fetch_receipt(visit, run, found, received, report)
         into = self.prepared.job.into
         if into is not None:
             try:
-                limits = self.prepared.download_limits()
-                ending.download(visit, into, limits, self.outcome.receipt, report)
+                outputs, limits = self.prepared.job.outputs, self.prepared.download_limits()
+                ending.download(visit, into, outputs, limits, self.outcome.receipt, report)
             except AssayError as error:
                 self.outcome.error = error
         ending.keep_or_release(visit, report, insist=self.ports.relay.release)

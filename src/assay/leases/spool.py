@@ -157,6 +157,15 @@ def special(path: bytes) -> LeaseError:
     )
 
 
+def too_large(path: bytes) -> LeaseError:
+    """Return the error for the path with which the limit of all bytes is passed."""
+    return LeaseError(
+        "lease.sync.too_large",
+        f"With {shown(path)} there is too much to send.",
+        action="Send less (--exclude), or raise sync.max_bytes in your own settings.",
+    )
+
+
 def shown(path: bytes) -> str:
     """Return a path for an error sentence; the command line escapes it once more."""
     return os.fsdecode(path)[:200].encode("utf-8", "backslashreplace").decode()
@@ -214,7 +223,10 @@ class Spool:
         """
         digest, start = hashlib.sha256(), self._end
         with os.fdopen(opened, "rb", buffering=0) as file:
-            executable = os.fstat(opened).st_mode & stat.S_IXUSR
+            status = os.fstat(opened)
+            executable = status.st_mode & stat.S_IXUSR
+            if status.st_size > most:  # before the disk is filled with what will not be sent
+                raise too_large(path)
             head = file.read(HEAD_BYTES)
             if suspicious(head):
                 return None
@@ -223,7 +235,7 @@ class Spool:
                 digest.update(chunk)
                 self._write(chunk)
                 if self._end - start > most:
-                    raise LeaseError("lease.sync.too_large", f"With {shown(path)} there is too much to send.")
+                    raise too_large(path)
                 chunk = file.read(CHUNK_BYTES)
         entry = Entry(path, Kind.FILE, 0o755 if executable else 0o644, self._end - start, digest.digest())
         self._entries.append(entry)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from assay.appraisal.policy import SHIPPED, Policy
-from assay.errors import LeaseError, PolicyError, UsageError
+from assay.errors import LeaseError, PolicyError, SettingsError, UsageError
 from assay.workload.manifest import Limits
 
 if TYPE_CHECKING:
@@ -130,6 +130,22 @@ def _policy_file(path: Path) -> Policy:
     return Policy.load(data, name=path.stem)
 
 
+def _repository_policy(root: Path, path: Path) -> Policy:
+    """Return a policy of a repository's own, read from a regular file inside it.
+
+    Raises:
+        SettingsError: ``settings.repository.policy`` for one that a link leads out to, or that is no file: a
+            terminal or a pipe would be read from, and wait for ever.
+    """
+    if not (path.resolve().is_relative_to(root.resolve()) and (path.is_file() or not path.exists())):
+        raise SettingsError(
+            "settings.repository.policy",
+            f"The policy {path}, which the repository adds, is not a file inside of it.",
+            action="Look at what the repository's assay.toml names; nothing was created.",
+        )
+    return _policy_file(path)
+
+
 def policy(settings: Settings, default: str) -> Policy:
     """Return everything that must hold: the chosen policy, and each added one as well.
 
@@ -139,10 +155,14 @@ def policy(settings: Settings, default: str) -> Policy:
 
     Raises:
         PolicyError: When one cannot be loaded, or the chosen one does not say what code may run.
+        SettingsError: ``settings.repository.policy``.
     """
     name = settings.text("policy") or default
     chosen = Policy.shipped(name) if name in SHIPPED else _policy_file(Path(name))
     chosen = chosen.for_gate()
-    for path in (*map(Path, settings.names("require.policies")), *settings.repository_policies):
-        chosen = chosen.tighten(_policy_file(path))
+    for name in settings.names("require.policies"):
+        chosen = chosen.tighten(_policy_file(Path(name)))
+    if settings.repository is not None:
+        for path in settings.repository_policies:
+            chosen = chosen.tighten(_repository_policy(settings.repository.parent, path))
     return chosen
