@@ -292,6 +292,23 @@ def test_a_file_is_never_overwritten(capsys, tmp_path, monkeypatch):
     assert out.read_text() == "precious"
 
 
+def test_half_a_policy_is_never_left_behind(capsys, tmp_path, monkeypatch):
+    files = simulated_files(tmp_path)
+    monkeypatch.setenv("ASSAY_STATE_DIR", str(files.state))
+
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("assay.cli.writing.os.fsync", full)
+    out = tmp_path / "out"
+    out.mkdir()
+    words = ("--collateral", files.collateral, "--at", AT_TEXT, "--out", out / "mine.toml")
+    code, _, err = said(capsys, "policy", "new", "--from", files.quote, *words)
+    assert code == 2
+    assert "cli.file.unwritable" in err
+    assert list(out.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["", 'a"b', "a\\b", "x" * 65, "é", "\x1b"])
 def test_a_name_that_could_not_stand_in_the_file_is_refused(capsys, name):
     code, _, err = said(capsys, "policy", "new", "--from", vectors.ROOT / NEAR[0], "--name", name)
@@ -315,3 +332,14 @@ def test_the_report_data_of_the_source_does_not_enter_the_policy(capsys, tmp_pat
     monkeypatch.setenv("ASSAY_STATE_DIR", str(files.state))
     words = ["policy", "new", "--from", files.quote, "--collateral", files.collateral, "--at", AT_TEXT]
     assert REPORT_DATA.hex() not in said(capsys, *words)[1]
+
+
+def test_a_policy_of_somebody_else_does_not_steer_the_terminal(capsys, tmp_path):
+    """TOML keeps ASCII's own control characters out of comments, and lets all others in."""
+    text = 'version = 1\n# plain \x9b2J tag \u202e gnp\n\t# caf\u00e9\nplatforms = ["tdx"]\n'
+    path = tmp_path / "theirs.toml"
+    path.write_text(text, encoding="utf-8")
+    code, out, _ = said(capsys, "policy", "explain", path, "--toml")
+    assert code == exit_codes.OK
+    assert out == text.replace("\u009b", r"\x9b").replace("\u202e", r"\u202e")
+    assert tomllib.loads(out) == tomllib.loads(text)

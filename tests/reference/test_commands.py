@@ -15,10 +15,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from assay.cli.main import main
 from assay.cli.reference import manifest_references
 from assay.errors import ReferenceValueError
+from assay.reference import azure as room
+from assay.reference.azure import verify_endorsement as verify_azure
 from assay.reference.ovmf import parse_firmware
 from assay.reference.snp_identity import IdentityBlock, sign_identity
 from assay.reference.tdvf import mrtd
 from assay.reference.values import Measured, read_measured, write_measured
+from support import reference_azure as azure
 from support.reference_firmware import sev_firmware, tdx_firmware, tdx_metadata
 from support.reference_pe import uki
 
@@ -289,3 +292,14 @@ def test_how_long_a_manifest_may_last_is_said(here, capsys):
     command = ("reference", "sign", "v.json", "--name", "web", "--version", "1", "--key", "key.pem")
     assert "Say --days 5 at most." in answered(capsys, *command, "--days", "6", "--out", "m.json", code=2).err
     answered(capsys, *command, "--days", "5", "--out", "m.json")
+
+
+def test_what_an_endorsement_calls_its_members_does_not_steer_the_terminal(here, capsys, monkeypatch):
+    then = {"now": datetime(2026, 5, 1, tzinfo=UTC)}
+    monkeypatch.setattr(room, "verify_endorsement", lambda data, **given: verify_azure(data, **given | then))
+    root = azure.certificate("root", "root", authority=True)
+    content = azure.payload(**{"\x1b[2J\n": 1})
+    (here / "endorsement").write_bytes(azure.endorsement(content))
+    command = ("measure", "azure", "endorsement", "--minimum-svn", "1", "--issuer", azure.issuer(root))
+    found = answered(capsys, *command, "--feed", azure.FEED)
+    assert r"holds x-ms-sevsnpvm-\x1b[2J\x0a;" in found.err

@@ -12,6 +12,7 @@ import click
 from assay.cli import exit_codes
 from assay.cli.groups import VerbsBelow
 from assay.cli.output import emit, emit_json, escape
+from assay.cli.writing import write_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +110,7 @@ def bundle(out: Path, files: tuple[Path, ...], *, as_json: bool, **typed: Any) -
     errand = _errand(files, **typed)
     made = errand.bundle()
     if errand.complete:
-        _write_new(out, made.encode())
+        write_new(out, made.encode())
     if as_json:
         written = str(out) if errand.complete else None
         emit_json(
@@ -260,26 +261,3 @@ def _listed(found: tuple[Endorsement, ...] | list[Endorsement], now: datetime) -
     from assay.cli.output import table
 
     return table(("about", "holds until", "rests on"), [row(each, now) for each in found])
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    """Write a file that must not exist, whole or not at all."""
-    from assay.errors import UsageError
-
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with fresh.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(fresh, path)
-        finally:
-            fresh.unlink()
-    except FileExistsError:
-        raise UsageError("cli.file.exists", f"{escape(str(path), limit=300)} exists already.") from None
-    except OSError as error:
-        why = os.strerror(error.errno or 0)
-        raise UsageError(
-            "cli.file.unwritable", f"{escape(str(path), limit=300)} cannot be written: {why}."
-        ) from None

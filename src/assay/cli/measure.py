@@ -10,6 +10,7 @@ import click
 
 from assay.cli.groups import VerbsBelow
 from assay.cli.output import emit, emit_json, escape, progress, table
+from assay.cli.writing import write_new
 from assay.errors import ReferenceValueError, UsageError
 
 if TYPE_CHECKING:
@@ -358,23 +359,4 @@ def _show(found: Measured, out: Path | None, *, as_json: bool) -> None:
         ]
         emit(table(("register", "value"), rows))
     for note in found.notes:
-        progress(f"note: {note}")
-
-
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file that must not exist yet.
-
-    Raises:
-        UsageError: ``cli.file.exists``, ``cli.file.unwritable``.
-    """
-    try:
-        with path.open("xb") as file:
-            file.write(data)
-    except FileExistsError:
-        raise UsageError(
-            "cli.file.exists", f"{escape(str(path), limit=300)} exists already; it was not touched."
-        ) from None
-    except OSError as error:
-        raise UsageError(
-            "cli.file.unwritable", f"{escape(str(path), limit=300)} cannot be written: {error.strerror}."
-        ) from error
+        progress(f"note: {escape(note)}")

@@ -11,6 +11,7 @@ import click
 from assay.cli import exit_codes
 from assay.cli.groups import VerbsBelow
 from assay.cli.output import emit, emit_json, escape, progress, style
+from assay.cli.writing import write_new
 from assay.errors import EvidenceError, UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def explain(name: str, *, toml: bool, as_json: bool) -> int:
 
     if toml:
         load_policy(name)
-        emit(policy_text(name).decode().rstrip("\n"))
+        emit(_shown(policy_text(name).decode().rstrip("\n")))
         return exit_codes.OK
     found = load_policy(name)
     meaning = explained(found)
@@ -72,6 +73,11 @@ def explain(name: str, *, toml: bool, as_json: bool) -> int:
     else:
         emit("\n".join(_explained(found, meaning)))
     return exit_codes.OK
+
+
+def _shown(text: str) -> str:
+    """Return a policy's text with nothing in it that steers a terminal; only a comment can hold such."""
+    return text if text.isascii() else "".join(each if each in "\t\r\n" else escape(each) for each in text)
 
 
 @policy.command()
@@ -151,7 +157,7 @@ def new(source: Path, *, name: str, out: Path | None, **asked: Any) -> int:
     if out is None:
         emit(text.rstrip("\n"))
         return exit_codes.OK
-    _write_new(out, text)
+    write_new(out, text.encode())
     progress(f"Wrote {escape(str(out), limit=300)}. Read it: every line makes something trusted.")
     return exit_codes.OK
 
@@ -214,21 +220,6 @@ def _require_authentic(result: AttestationResult) -> None:
         f"No policy can be written from evidence that is not authenticated: {first.reason}",
         action=escape(needs, limit=400),
     )
-
-
-def _write_new(path: Path, text: str) -> None:
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise UsageError(
-            "cli.file.exists", f"{escape(str(path), limit=300)} exists and is not overwritten."
-        ) from None
-    except OSError as error:
-        why = os.strerror(error.errno or 0)
-        raise UsageError(
-            "cli.file.unwritable", f"{escape(str(path), limit=300)} cannot be written: {why}."
-        ) from None
 
 
 def _gate_sentence(found: Policy) -> str:

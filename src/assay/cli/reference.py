@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli.groups import VerbsBelow
-from assay.cli.measure import FILE, write_new
+from assay.cli.measure import FILE
 from assay.cli.output import emit, emit_json, escape, progress, table
 from assay.cli.reading import read_file
+from assay.cli.writing import write_new
 from assay.errors import AssayError, StoreError, UsageError
 
 if TYPE_CHECKING:
