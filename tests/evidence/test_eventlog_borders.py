@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import struct
 
@@ -22,6 +23,7 @@ from assay.evidence.eventlog import (
 )
 from assay.evidence.eventlog.boot import startup_locality
 from assay.evidence.eventlog.kinds import EventType
+from assay.evidence.eventlog.legacy import parse_legacy
 from assay.evidence.eventlog.payload import Coverage, PayloadBinding
 from assay.evidence.ledger import Outcome
 
@@ -176,6 +178,73 @@ def test_each_explained_pcr_has_one_separator(register, payloads, code, count):
     assert failures(judge(log, {register: pcr(*measured)})) == {
         f"test.log.separators.{code}": f"PCR {register} has {count} separators, or one that reports an error."
     }
+
+
+ERROR = b"\1\0\0\0"
+
+
+@pytest.mark.parametrize("own", [SEPARATED, b"\xff" * 4, ERROR, ERROR[::-1]])
+def test_a_separator_under_another_type_is_one_all_the_same(own):
+    """What the operating system extended between it and a second one would look like the firmware's."""
+    events = [
+        (7, EventType.EVENT_TAG, b"SecureBoot: off"),
+        (7, EventType.EVENT_TAG, own),
+        (7, EventType.EFI_ACTION, b"SecureBoot: on"),
+        (7, EventType.SEPARATOR, SEPARATED),
+    ]
+    log = HEADER + b"".join(logged(*event) for event in events)
+    found = judge(log, {7: pcr(*(payload for _, _, payload in events))})
+    assert failures(found).keys() == {"test.log.separators.repeated"}
+    assert found.claims is None
+    alone = HEADER + logged(7, EventType.EVENT_TAG, own)
+    assert failures(judge(alone, {7: pcr(own)})).keys() == {"test.log.separators.relabelled"}
+
+
+@pytest.mark.parametrize("register", [1, 5])
+def test_an_order_of_boot_entries_is_no_error(register):
+    """Firmware measures the variable without its name: first entry 1, then entry 0."""
+    variable = struct.pack("<16sQQ", bytes(16), 9, 4) + "BootOrder".encode("utf-16-le") + ERROR
+    log = HEADER + logged(register, EventType.EFI_VARIABLE_BOOT, variable, ERROR)
+    log += logged(register, EventType.SEPARATOR, SEPARATED)
+    assert judge(log, {register: pcr(ERROR, SEPARATED)}).claims
+
+
+def test_a_separator_is_known_by_its_digest_and_not_by_what_stands_beside_it():
+    events = logged(7, EventType.IPL, b"a caption", SEPARATED) + logged(7, EventType.SEPARATOR, SEPARATED)
+    found = judge(HEADER + events, {7: pcr(SEPARATED, SEPARATED)})
+    assert failures(found).keys() == {"test.log.separators.repeated"}
+
+
+@pytest.mark.parametrize("log", [b"", HEADER + logged(7, EventType.NO_ACTION, b"a note")])
+def test_a_canonical_log_alone_does_not_stand_for_the_firmwares(log):
+    """Its records in JSON may have any text: nothing of them says where the firmware's word ended."""
+    said = {"hashAlg": "sha256", "digest": sha256(SEPARATED).hex()}
+    written = {"pcr": 7, "digests": [said], "content": {"string": "SecureBoot: on"}}
+    canonical = b"\x1e" + json.dumps(written).encode() + b"\n"
+    found = judge(log, {7: pcr(SEPARATED)}, canonical)
+    assert failures(found).keys() == {"test.log.separators.missing"}
+    written["pcr"] = 13
+    canonical = b"\x1e" + json.dumps(written).encode() + b"\n"
+    assert judge(log, {7: bytes(32), 13: pcr(SEPARATED)}, canonical).claims
+
+
+def test_a_bank_that_this_system_cannot_compute_fails_a_check(monkeypatch):
+    def absent(data: bytes):
+        raise ValueError("unsupported hash type sm3")
+
+    bank = Algorithm.SM3_256
+    monkeypatch.setattr(bank, "_make", absent)
+    outcome = verify_boot_log(
+        HEADER, b"", specs=SPECS, bank=bank, pcrs={7: bytes(32)}, explained=frozenset({7})
+    )
+    assert failures(outcome).keys() == {"test.log.bank.not_offered"}
+
+
+def test_what_only_begins_like_padding_is_read_once():
+    """Each of these zeros could begin an event of 32 bytes, behind which all others would be read again."""
+    with pytest.raises(EvidenceError) as refused:
+        parse_legacy(bytes(1 << 20) + b"\1")
+    assert refused.value.code == "eventlog.padding"
 
 
 def test_a_pcr_behind_the_firmwares_needs_no_separator():

@@ -32,6 +32,17 @@ class Algorithm(IntEnum):
 
     __hash__ = int.__hash__  # as equal as the number that it is, and found faster than by a member's name
 
+    @property
+    def offered(self) -> bool:
+        """Whether this system can compute it; only ``SM3_256`` may be missing."""
+        if self is not Algorithm.SM3_256:
+            return True
+        try:
+            self.digest(b"")
+        except ValueError:
+            return False
+        return True
+
     def digest(self, data: bytes) -> bytes:
         """Return the digest of ``data``.
 

@@ -42,6 +42,10 @@ LOCALITIES = (0, 3, 4)
 """Localities at which TPM2_Startup can happen; 4 stands for an H-CRTM."""
 
 _SEPARATORS = frozenset({bytes(4), b"\xff" * 4, b"\xff"})
+_ERRORS = frozenset({b"\x01\0\0\0", b"\0\0\0\x01"})
+"""What firmware measures in place of a separator that it could not reach, in either byte order."""
+_BOOT_VARIABLES = frozenset({1, 5})
+"""PCRs in which the order of boot entries, measured without its name, can be the very bytes of an error."""
 _PFP = "TCG PFP 1.06, section "
 
 
@@ -217,7 +221,7 @@ def verify_boot_log(
         logs = _read(ledger, specs, log, canonical, bank)
         _bank(ledger, specs, logs, bank, explained)
         locality = _replay(ledger, specs, logs, bank, pcrs, explained)
-        _separators(ledger, specs, logs, explained)
+        _separators(ledger, specs, logs, bank, explained)
         claims = _claims(ledger, specs, logs, bank, explained, locality)
     except CheckFailedError:
         pass
@@ -301,6 +305,9 @@ def _bank(
     ledger: LedgerBuilder, specs: LogSpecs, logs: _Logs, bank: Algorithm, explained: frozenset[int]
 ) -> None:
     events = [event for event in logs.events if event.register in explained]
+    if not bank.offered:
+        reason = f"This system cannot compute {bank.name}, in which the PCRs are quoted."
+        raise ledger.fail(specs.bank, f"{specs.bank.id}.not_offered", reason)
     without = logs.column is None or any(not event.digests[logs.column] for event in events)
     if (events and without) or any(
         not record.digest(bank) for record in logs.records if record.register in explained
@@ -384,27 +391,46 @@ def _replay(
     return locality if 0 in values else pcrs[0][-1]
 
 
-def _separators(ledger: LedgerBuilder, specs: LogSpecs, logs: _Logs, explained: frozenset[int]) -> None:
-    if not logs.events:
+def _separators(
+    ledger: LedgerBuilder, specs: LogSpecs, logs: _Logs, bank: Algorithm, explained: frozenset[int]
+) -> None:
+    """Record whether each PCR of the firmware has one separator, known by its digest as by its type.
+
+    A type is never measured: firmware's own separator under another one, and a second that the operating
+    system extended, would make what stands between them look like the firmware's.
+    """
+    demanded = [register for register in SEPARATED_PCRS if register in explained]
+    if not logs.events and not any(record.register in demanded for record in logs.records):
         ledger.not_applicable(specs.separators, "the evidence has no log of its firmware")
         return
-    for register in SEPARATED_PCRS:
-        if register not in explained:
-            continue
+    column = logs.column or 0
+    ends, errors = (frozenset(map(bank.digest, payloads)) for payloads in (_SEPARATORS, _ERRORS))
+    for register in demanded:
+        marks = ends if register in _BOOT_VARIABLES else ends | errors
         found = [
-            event.payload
+            event
             for event in logs.events
-            if event.register == register and event.kind == EventType.SEPARATOR
+            if event.register == register
+            and (event.kind == EventType.SEPARATOR or event.digests[column] in marks)
         ]
-        if len(found) != 1 or found[0] not in _SEPARATORS:
-            what = "missing" if not found else "repeated" if len(found) > 1 else "error"
+        defect = _separator_defect(found)
+        if defect:
             ledger.failed(
                 specs.separators,
-                f"{specs.separators.id}.{what}",
+                f"{specs.separators.id}.{defect}",
                 f"PCR {register} has {len(found)} separators, or one that reports an error.",
             )
             return
     ledger.passed(specs.separators)
+
+
+def _separator_defect(found: Sequence[TcgEvent]) -> str:
+    """Return in a word why these are not one separator of a PCR; empty when they are."""
+    if len(found) != 1:
+        return "repeated" if found else "missing"
+    if found[0].kind != EventType.SEPARATOR:
+        return "relabelled"
+    return "" if found[0].payload in _SEPARATORS else "error"
 
 
 def _claims(

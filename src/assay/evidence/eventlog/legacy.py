@@ -42,7 +42,8 @@ def parse_legacy(data: bytes) -> tcg.TcgLog:
         data: The whole log with its padding, at most ``tcg.MAX_LOG_BYTES``.
 
     Raises:
-        EvidenceError: ``eventlog.size``, ``eventlog.events``, ``eventlog.truncated``, ``eventlog.empty``.
+        EvidenceError: ``eventlog.size``, ``eventlog.events``, ``eventlog.truncated``, ``eventlog.padding``,
+            ``eventlog.empty``.
     """
     if len(data) > tcg.MAX_LOG_BYTES:
         raise EvidenceError("eventlog.size", f"The event log has {len(data)} bytes: too many.")
@@ -67,9 +68,15 @@ def parse_legacy(data: bytes) -> tcg.TcgLog:
 
 
 def _padded(data: bytes, at: int) -> bool:
-    """Tell whether everything from ``at`` on is padding; no event is a header of 32 equal bytes."""
+    """Tell whether everything from ``at`` on is padding; no event is a header of 32 equal bytes.
+
+    So what begins like padding is all padding, or refused: to read it as an event and look again behind it
+    would read the rest of a log once for each such event.
+    """
     head = data[at : at + _EVENT.size]
     fill = head[0]
     if fill not in PADDING or head.count(fill) != len(head):
         return False
-    return data.count(fill, at) == len(data) - at
+    if data.count(fill, at) != len(data) - at:
+        raise EvidenceError("eventlog.padding", "What follows the last event is not uniform padding.")
+    return True

@@ -233,8 +233,8 @@ def _from_public(data: bytes) -> AttestationKey:
         )
     if bits & ~_KNOWN:
         _malformed("The public area has reserved attribute bits set.")
-    if name_number not in set(Algorithm):
-        _malformed("The public area's name algorithm is unknown.")
+    if name_number not in set(Algorithm) or not Algorithm(name_number).offered:
+        _malformed("The public area's name algorithm is unknown, or not offered by this system.")
     reader.take(reader.u16())  # authPolicy
     if reader.u16() != _NULL:  # symmetric: keyBits and mode follow
         reader.take(4)
