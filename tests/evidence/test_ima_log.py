@@ -317,6 +317,17 @@ def test_an_unknown_file_is_refused_where_the_policy_says_so():
     assert not appraise_files(found, ignoring).failed()
 
 
+def test_a_file_that_is_called_like_the_aggregate_of_the_boot_is_a_file():
+    """The kernel names a file that it cannot reach from its root by its last name alone."""
+    found = claims_of(("/a", b"1"), ("boot_aggregate", b"malice"))
+    assert failed(appraise_files(found, POLICY)) == ["ima.files.unknown"]
+    device, log = tpm(), KernelLog()
+    log.begin(device)
+    log.begin(device)  # a kernel that was started by kexec goes on with the log of the one before
+    log.measure(device, "ima-sig", file_data("/a", SHA256.digest(b"1")))
+    assert not appraise_files(judge(log.encode(), device).claims, POLICY).failed()
+
+
 def test_a_file_that_must_be_measured_is_missed():
     assert failed(appraise_files(claims_of(("/b", b"2")), POLICY)) == ["ima.files.required"]
 

@@ -128,8 +128,18 @@ def _files(ledger: LedgerBuilder, claims: ImaClaims, policy: FilePolicy) -> list
     return [
         pair
         for pair in found
-        if pair[0].path != BOOT_AGGREGATE and not pair[0].path.startswith(policy.ignored or ("\0",))
+        if not _of_the_boot(pair[0], found[0][0]) and not pair[0].path.startswith(policy.ignored or ("\0",))
     ]
+
+
+def _of_the_boot(found: ImaFile, first: ImaFile) -> bool:
+    """Tell whether an entry is the aggregate of the boot with which its log begins, or repeats it.
+
+    After a kexec the log goes on with the same aggregate. Any other entry of that name is a file: the kernel
+    names files that it cannot reach from its root by their last name alone.
+    """
+    same = (found.algorithm, found.digest) == (first.algorithm, first.digest)
+    return found.path == first.path == BOOT_AGGREGATE and same
 
 
 def _record(ledger: LedgerBuilder, spec: CheckSpec, paths: Iterable[str]) -> None:
