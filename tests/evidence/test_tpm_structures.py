@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import struct
 
 import pytest
@@ -84,6 +85,15 @@ def changed(at: int, new: bytes, kind: str = "p256") -> bytes:
 )
 def test_a_public_key_of_another_kind_is_refused(data, code):
     assert refused(AttestationKey.parse, data()) == f"tpm.public.{code}"
+
+
+def test_a_name_that_this_system_cannot_compute_is_refused(monkeypatch):
+    def absent(data: bytes):
+        raise ValueError("unsupported hash type sm3")
+
+    data = changed(2, struct.pack(">H", Algorithm.SM3_256))
+    monkeypatch.setattr(Algorithm.SM3_256, "_make", absent)
+    assert refused(AttestationKey.parse, data) == "tpm.public.malformed"
 
 
 def test_an_spki_that_is_not_encoded_as_der_says_is_refused():
@@ -259,3 +269,25 @@ def test_the_json_of_confidential_containers_is_read():
 def test_malformed_json_is_refused_by_its_layout(changes, code):
     (failed,) = judge(evidence_json(**changes)).ledger.failed()
     assert failed.code == f"tpm.evidence.layout.{code}"
+
+
+@pytest.mark.parametrize(
+    "rewritten",
+    [
+        lambda text: text.replace(b'{"ak_public"', b'{"note": 1, "ak_public"'),
+        lambda text: text.replace(b'{"message"', b'{"note": 1, "message"'),
+        lambda text: text.replace(b'"pcrs": ["', b'"pcrs": [" '),
+        lambda text: text.replace(b'"pcrs": ["', b'"pcrs": ["0'),
+        lambda text: text[:-100] + text[-100:].upper(),
+        lambda text: text.replace(b'=="', b'="', 1),
+        lambda text: re.sub(rb'[AQgw]=="', lambda end: bytes([end[0][0] + 1]) + end[0][1:], text),
+    ],
+)
+def test_no_byte_of_the_json_can_be_another(rewritten):
+    """Nothing of it is signed but what it holds: so it has one spelling, and holds nothing else."""
+    data = evidence_json()
+    given_key = TpmEvidence.from_json(data).public
+    altered = rewritten(data)
+    assert altered != data
+    (failed,) = judge(altered, given=given_key).ledger.failed()
+    assert failed.code == "tpm.evidence.layout.json"

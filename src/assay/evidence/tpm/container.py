@@ -10,12 +10,11 @@ says.
 
 from __future__ import annotations
 
-import base64
 import binascii
 from enum import IntEnum
 from functools import lru_cache
 from struct import Struct
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from assay.errors import EvidenceError
 from assay.evidence.decoding.strictjson import member, parse_object
@@ -60,6 +59,8 @@ _LIMITS = {
     Section.CANONICAL_LOG: 4 * _KIB * _KIB,
     Section.IMA_LOG: 64 * _KIB * _KIB,
 }
+_MEMBERS = frozenset({"ak_public", "tpm_quote"})
+_QUOTE_MEMBERS = frozenset({"message", "signature", "pcrs"})
 _REQUIRED = (Section.ATTEST, Section.SIGNATURE, Section.PCRS)
 
 
@@ -134,19 +135,18 @@ class TpmEvidence:
         """
         top = parse_object(data, max_bytes=64 * _KIB)
         quote = member(top, "tpm_quote", dict)
+        if not top.keys() <= _MEMBERS or not quote.keys() <= _QUOTE_MEMBERS:
+            _refuse("json", "The evidence has a member that is not known.")
         values = member(quote, "pcrs", list)
-        try:
-            pcrs = {index: bytes.fromhex(value) for index, value in enumerate(values)}
-            public, attest, signature = (
-                base64.b64decode(text, validate=True)
-                for text in (
-                    member(top, "ak_public", str),
-                    member(quote, "message", str),
-                    member(quote, "signature", str),
-                )
+        public, attest, signature = (
+            _base64(text)
+            for text in (
+                member(top, "ak_public", str),
+                member(quote, "message", str),
+                member(quote, "signature", str),
             )
-        except (TypeError, ValueError, binascii.Error):
-            _refuse("json", "A value of the evidence is neither hexadecimal nor Base64.")
+        )
+        pcrs = {index: _hexadecimal(value) for index, value in enumerate(values)}
         if len(pcrs) > MAX_PCRS:
             _refuse("json", "The evidence has more than 24 PCRs.")
         return cls(attest, signature, Algorithm.SHA256, pcrs, public)
@@ -154,6 +154,28 @@ class TpmEvidence:
 
 def _refuse(what: str, why: str) -> NoReturn:
     raise EvidenceError(f"tpm.evidence.{what}", why)
+
+
+def _base64(text: str) -> bytes:
+    """Return the bytes that a padded text stands for, in its one spelling: nobody signed another."""
+    try:
+        found = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        found = b""
+    if binascii.b2a_base64(found, newline=False) != text.encode("utf-8", "replace"):
+        _refuse("json", "A value of the evidence is not canonical Base64.")
+    return found
+
+
+def _hexadecimal(text: Any) -> bytes:
+    """Return the bytes that lower-case digits stand for."""
+    try:
+        found = bytes.fromhex(text)
+    except (TypeError, ValueError):
+        found = b""
+    if found.hex() != text:
+        _refuse("json", "A PCR of the evidence is not in lower-case hexadecimal.")
+    return found
 
 
 def _sections(data: bytes, places: dict[Section, int]) -> tuple[list[bytes], list[bytes]]:
