@@ -6,6 +6,9 @@
     wrapper       a conceptual message wrapper in JSON or CBOR, collections and tunnels included; ratsd's
                   token around one
     bundle        JSON with an NRAS answer as ``token`` and a TDX quote as ``tdx.quote_b64``
+    quote         JSON with a DCAP quote alone: ``quote`` of the Confidential Containers attesters and of
+                  Intel Trust Authority's client (there also inside of ``tdx`` or ``sgx``), ``outblob`` of
+                  configfs-tsm, or a dstack guest's answer that lost its event log
 
 Each ``open_*`` returns pieces of evidence, or None when the bytes do not look like its thing; what looks like
 it and is malformed is refused by its own parser. A container proves nothing about what it holds.
@@ -46,6 +49,8 @@ _CBOR_RECORD: Final = (0x82, 0x83, 0xDA)
 _CBOR_MAPS: Final = range(0xA1, 0xC0)
 _COLLECTION: Final = "__cmwc_t"
 _PLATFORMS: Final = {"sev-snp": "snp", "nitro-enclave": "nitro", "aws-nitro-tpm": "nitro-tpm"}
+_TEES: Final = ("tdx", "sgx")
+_TDX_PROVIDER: Final = "tdx_guest"
 _KEY_APART: Final = "from a certificate, whose key is not compared with it"
 
 
@@ -296,7 +301,30 @@ def _json_object(found: dict[str, Any], data: bytes, again: Again) -> tuple[Open
         return _gpu_and_tdx(found, again)
     if type(found.get("attestation")) is str:
         return open_dstack(_unhex(found["attestation"]))
-    return None
+    return _quote_alone(found)
+
+
+def _quote_alone(found: dict[str, Any]) -> tuple[Opened, ...] | None:
+    """Open the JSON around one DCAP quote; whatever stands beside the quote is not looked at."""
+    if len(found) == 1:
+        (word, inner), *_ = found.items()
+        if word in _TEES and type(inner) is dict:
+            found = inner
+    text = found.get("outblob") if found.get("provider") == _TDX_PROVIDER else found.get("quote")
+    if type(text) is not str:
+        return None
+    quote = _unhex(text.removeprefix("0x"))
+    if quote and "event_log" in found:
+        return None  # a whole answer of dstack's: in hexadecimal, with the log that explains it
+    try:
+        quote = quote or _base64(text)
+    except EvidenceError:
+        return None
+    platform = recognise(quote)
+    if platform not in _TEES:
+        return None
+    beside = ", the event log beside it unread" if found.get("cc_eventlog") or found.get("event_log") else ""
+    return (Opened(quote, platform, f"{len(quote)} bytes, from JSON{beside}"),)
 
 
 def _all_records(found: dict[str, Any]) -> bool:

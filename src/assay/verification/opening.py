@@ -22,6 +22,7 @@ MAX_LOG_BYTES: Final = 4 << 20
 MAX_DEPTH: Final = 3
 """How deep evidence may lie in wrappings."""
 _JSON_STARTS: Final = (b"{", b"[")
+_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def open_evidence(data: bytes) -> Opened:
@@ -89,7 +90,10 @@ def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
     if data.lstrip()[:1] in _JSON_STARTS:
         from assay.evidence.decoding import strictjson  # noqa: PLC0415 - needed for these formats alone
 
-        inside = containers.open_json(strictjson.parse(data, max_bytes=MAX_EVIDENCE_BYTES), data, again)
+        document = strictjson.parse(data, max_bytes=MAX_EVIDENCE_BYTES)
+        inside = containers.open_json(document, data, again)
+        if inside is None and type(document) is not dict:
+            raise unrecognised("The file is a JSON list, and no record of a message wrapper.")
         return (_of_answer(data),) if inside is None else inside
     raise unrecognised()
 
@@ -157,7 +161,8 @@ def _answer(data: bytes, quote: bytes | None = None) -> Presented:
         return from_tcb_info(data, quote)
     raise EvidenceError(
         "verification.answer.unrecognised",
-        "The JSON is no answer of a dstack guest: it has no member quote, attestation or app_cert.",
+        "The JSON holds no evidence that Assay knows; an answer of a dstack guest has a member quote,"
+        " attestation or app_cert.",
     )
 
 
@@ -166,18 +171,29 @@ def _same_quote(one: bytes, other: bytes) -> bool:
 
 
 def _from_hex(data: bytes) -> bytes | None:
-    text = data.strip().removeprefix(b"0x")
     try:
-        return binascii.unhexlify(text)
+        return binascii.unhexlify(_unwrapped(data).removeprefix(b"0x"))
     except (binascii.Error, ValueError):
         return None
 
 
 def _from_base64(data: bytes) -> bytes | None:
+    """Take base64 of either alphabet; the URL-safe one may go without its padding."""
+    text = _unwrapped(data)
+    if b"-" in text or b"_" in text:
+        if b"+" in text or b"/" in text:
+            return None
+        text = text.translate(_URL_SAFE) + (b"" if text.endswith(b"=") else b"=" * (-len(text) % 4))
     try:
-        return binascii.a2b_base64(b"".join(data.split()), strict_mode=True)
+        return binascii.a2b_base64(text, strict_mode=True)
     except (binascii.Error, ValueError):
         return None
+
+
+def _unwrapped(data: bytes) -> bytes:
+    """Return text without line ends (``xxd -p`` folds hexadecimal, too) and without the quotes of ``jq``."""
+    text = b"".join(data.split())
+    return text[1:-1] if len(text) > 1 and text[:1] == text[-1:] == b'"' else text
 
 
 def _from_carrier(data: bytes) -> bytes | None:
