@@ -527,3 +527,32 @@ def test_a_certificate_that_was_verified_vouches_for_no_other():
     stage.certificate.issuer_key = AZURE.ak_key(" of another VM")
     scenario = stage.finish()
     assert not judge(scenario, evidence=scenario.parts, facts=facts).authentic
+
+
+@pytest.mark.parametrize("gap", ["", "\n"])
+def test_a_certificate_with_its_issuers_behind_it(gap):
+    """Azure's metadata service gives the VCEK and its chain with blank lines between; some send all of it."""
+    found = members("azure-snp", "v0")
+    own = found["vcek"]
+    found["vcek"] = gap.join([own, pem(30), pem(60), ""])
+    parts = read_container(json.dumps(found).encode())
+    assert parts.vcek == read_container(json.dumps({**found, "vcek": own}).encode()).vcek
+    assert parts.vcek_issuers == (bytes([7]) * 30, bytes([7]) * 60)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        pem(30) * 4,
+        pem(30) + "\n\n" + pem(30),
+        "\n" + pem(30),
+        pem(30) + " ",
+        pem(30).replace("\n", "\n\n"),
+    ],
+    ids=["none", "four", "two blank lines", "blank line before", "space behind", "blank lines within"],
+)
+def test_what_is_no_chain_of_certificates(text):
+    found = {**members("azure-snp", "v0"), "vcek": text}
+    with pytest.raises(AzureError, match="no container of an Azure VM"):
+        read_container(json.dumps(found).encode())

@@ -3,7 +3,7 @@
 Nothing in a container is signed as such: it only says where the parts are. Each form is read to the last
 member, so that two readers cannot find different parts in the same bytes.
 
-    Trustee SNP 0     {quote: {signature, message, pcrs: numbers}, report: numbers, vcek: PEM}
+    Trustee SNP 0     {quote: {signature, message, pcrs: numbers}, report: numbers, vcek: PEM, or three}
     Trustee SNP 1, 2  {version, tpm_quote: {signature, message, pcrs: hex}, hcl_report, vcek: base64url}
     Trustee TDX 0     {tpm_quote: numbers, hcl_report: numbers, td_quote: numbers}
     Trustee TDX 1     {version, tpm_quote: hex, hcl_report, td_quote: base64url}
@@ -43,6 +43,8 @@ _MAX_SIGNATURE: Final = 1024
 _MAX_TD_QUOTE: Final = 1 << 17
 _MAX_VCEK: Final = 4096
 _PCR_BYTES: Final = 32
+_CHAIN: Final = 3  # VCEK, ASK, ARK
+_END: Final = "-----END CERTIFICATE-----\n"
 _U64: Final = Struct("<Q")
 
 
@@ -70,6 +72,7 @@ class AzureEvidence:
         quote: The vTPM's quote.
         td_quote: The TD quote that Azure's instance metadata service made of the TDREPORT; TDX only.
         vcek: The VCEK certificate, DER; SNP only.
+        vcek_issuers: The certificates that stand behind it: of its issuer, and of the root.
         ak_certificate: The attestation key's certificate, DER, with the zeros behind it.
         ak_intermediates: The certificates between it and the root, DER, in any order.
         event_log: The TCG event log of the boot; empty for none.
@@ -79,6 +82,7 @@ class AzureEvidence:
     quote: VtpmQuote
     td_quote: bytes | None = None
     vcek: bytes | None = None
+    vcek_issuers: tuple[bytes, ...] = ()
     ak_certificate: bytes | None = None
     ak_intermediates: tuple[bytes, ...] = ()
     event_log: bytes = b""
@@ -138,10 +142,12 @@ def _bincode(why: str) -> AzureError:
 
 
 def _snp_numbers(found: dict[str, Any]) -> AzureEvidence:
+    vcek, *issuers = _pems(found["vcek"])
     return AzureEvidence(
         _numbers(found["report"], MAX_HCL_BYTES),
         _quote(found["quote"], _numbers),
-        vcek=_one_pem(found["vcek"], _MAX_VCEK),
+        vcek=vcek,
+        vcek_issuers=tuple(issuers),
     )
 
 
@@ -263,6 +269,15 @@ def _base64url(found: Any, most: int) -> bytes:
     if found not in (whole, whole.rstrip("=")):
         raise JsonError("json.type", "Bytes are not written in base64url.")
     return value
+
+
+def _pems(found: Any) -> tuple[bytes, ...]:
+    """Return a VCEK, and what Azure's metadata service gives behind it: its issuer, the root."""
+    if type(found) is not str or len(found) > 2 * _MAX_VCEK:
+        raise JsonError("json.type", f"Certificates are no PEM text of at most {2 * _MAX_VCEK} characters.")
+    # The service leaves a blank line behind a certificate.
+    text = found.replace(_END + "\n", _END)
+    return certificates(text.encode("utf-8", "replace"), count=min(max(text.count(_END), 1), _CHAIN))
 
 
 def _one_pem(found: Any, most: int) -> bytes:

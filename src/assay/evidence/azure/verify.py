@@ -259,7 +259,7 @@ class _Work:
     def _verify_hardware(self, parts: AzureEvidence, hcl: HclReport, commitment: Expected) -> None:
         given, roots, now, facts = self.endorsements, self.roots, self.now, self.facts
         if self.platform == "azure-snp":
-            endorsements = _snp_endorsements(parts.vcek, given.snp)
+            endorsements = _snp_endorsements(parts.vcek, parts.vcek_issuers, given.snp)
             found = judge_report(hcl.hardware, endorsements, roots, now, commitment, facts)
         else:
             found = judge_td(parts.td_quote, given.collateral, roots, now, commitment, facts)
@@ -389,9 +389,12 @@ class _Work:
 
 
 @lru_cache(maxsize=64)
-def _snp_endorsements(vcek: bytes | None, given: SnpEndorsements | None) -> SnpEndorsements:
+def _snp_endorsements(
+    vcek: bytes | None, issuers: tuple[bytes, ...], given: SnpEndorsements | None
+) -> SnpEndorsements:
     """Return what vouches for a report; remembered, because each such object hashes all that it holds."""
-    return SnpEndorsements(vek=vcek).or_else(given)
+    authority, root = (*issuers, None, None)[:2]
+    return SnpEndorsements(vek=vcek, authority=authority, root=root).or_else(given)
 
 
 @lru_cache(maxsize=64)

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA384
 
 from assay.errors import EvidenceError
+from assay.evidence.decoding.der import DerError
 from assay.evidence.ledger import CheckFailedError, LedgerBuilder, Outcome
 from assay.evidence.snp import checks
 from assay.evidence.snp.chains import CRL_MISSING, verify_chain
@@ -25,7 +26,9 @@ from assay.evidence.snp.decoded import DecodedReport, issuer_need, vek_need
 from assay.evidence.snp.endorsements import SnpEndorsements
 from assay.evidence.snp.products import FORGEABLE, UNSUPPORTED, Product, product_of_cpuid
 from assay.evidence.snp.report import REPORT_BYTES, ReportError, SnpReport
+from assay.evidence.snp.vek import VekExtensions
 from assay.evidence.verification import EvidenceResult, Expected, Need, Unchecked, UnsignedRegion
+from assay.evidence.x509.general import GeneralCertificate
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from assay.evidence.ledger import Ledger
     from assay.evidence.roots import Roots
     from assay.evidence.snp.chains import Vek
+    from assay.evidence.snp.vek import Kind
     from assay.evidence.verification import Binding
 
 PLATFORM: Final = "snp"
@@ -175,14 +179,15 @@ def _key(
 ) -> Vek | None:
     """Return the verified key of a report, known or fresh; None when it is not at hand."""
     if given.vek is None or given.authority is None:
+        product = _cpuid_product(report) or _stated_product(given.vek, report.signing_key)
         kind = report.signing_key.upper()
         if given.vek is None:
             needs.append(vek_need(report, f"There is no certificate of the {kind}."))
         if given.authority is None:
             what = f"There is no certificate of the issuer of the {kind}."
-            needs.append(issuer_need(report.signing_key, _cpuid_product(report), "snp-chain", what))
+            needs.append(issuer_need(report.signing_key, product, "snp-chain", what))
         if given.crl is None:
-            needs.append(_crl_need(report, None, "There is no CRL of the root."))
+            needs.append(issuer_need(report.signing_key, product, "snp-crl", "There is no CRL of the root."))
         reason = f"not checked: there is no certificate of the {kind}, or none of its issuer"
         for spec in (*checks.CHAIN_CHECKS, *checks.CRL_CHECKS, *checks.MATCH_CHECKS, checks.SNP_SIGNATURE):
             ledger.not_checked(spec, _MISSING, reason)
@@ -212,6 +217,14 @@ def _key(
 def _cpuid_product(report: SnpReport) -> Product | None:
     found = product_of_cpuid(*report.cpuid[:2]) if report.cpuid is not None else None
     return found if isinstance(found, Product) else None
+
+
+def _stated_product(vek: bytes | None, kind: Kind) -> Product | None:
+    """Return the product that a certificate says it is for: what to look for, and nothing that is trusted."""
+    try:
+        return VekExtensions.parse(GeneralCertificate.parse(vek).extensions, kind).product if vek else None
+    except DerError:
+        return None
 
 
 def _crl_need(report: SnpReport, product: Product | None, reason: str) -> Need:

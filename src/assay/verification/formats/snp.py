@@ -13,7 +13,8 @@ from assay.evidence.snp.verify import verify_snp
 from assay.verification.formats import REPORT_DATA_BYTES, Format
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
     from assay.evidence.verification import EvidenceResult
     from assay.evidence.x509.general import GeneralCertificate
@@ -47,7 +48,7 @@ def endorse(
     needs = {need.kind: need.key for need in first.needs if need.kind in _NEEDS}
     if not needs:
         return None
-    vek = _vek(materials, needs["snp-vek"]) if "snp-vek" in needs else None
+    vek = _vek(materials, needs["snp-vek"], given.now) if "snp-vek" in needs else None
     authority = materials.issuer_of(vek) if vek is not None else _authority(materials, needs)
     root = materials.issuer_of(authority) if authority is not None else None
     lists = [root] if root is not None else _roots(materials, needs, given)
@@ -61,8 +62,16 @@ def _der(found: GeneralCertificate | None) -> bytes | None:
     return None if found is None else found.der
 
 
-def _vek(materials: Materials, key: Mapping[str, str]) -> GeneralCertificate | None:
-    """Return the certificate of this chip (or provider) at exactly this TCB version."""
+def _vek(materials: Materials, key: Mapping[str, str], now: datetime) -> GeneralCertificate | None:
+    """Return the certificate of this chip (or provider) at exactly this TCB version.
+
+    A key is certified anew now and then, a VLEK each year: one that is valid at the time is meant.
+    """
+    fitting = list(_fitting(materials, key))
+    return next((found for found in fitting if now in found.window), fitting[0] if fitting else None)
+
+
+def _fitting(materials: Materials, key: Mapping[str, str]) -> Iterator[GeneralCertificate]:
     kind = cast("Literal['vcek', 'vlek']", key["kind"])
     for found in materials.certificates:
         if found.common_name != _NAMES[kind]:
@@ -74,8 +83,7 @@ def _vek(materials: Materials, key: Mapping[str, str]) -> GeneralCertificate | N
         if kind == "vcek" and key["chip_id"] and (said.hwid or b"").hex() != key["chip_id"]:
             continue
         if said.product is not None and _tcb_fits(said.product, said.tcb, key):
-            return found
-    return None
+            yield found
 
 
 def _tcb_fits(product: Product, tcb: bytes, key: Mapping[str, str]) -> bool:
