@@ -82,15 +82,49 @@ EVM = fields(NG, b"/x\0", b"evm", *[b""] * 6)
         (b"ima-modsig", fields(NG, b"/x\0", b"s", NG, b"m"), ("sha256", HASHED, False, b"s", b"")),
         (b"evm-sig", EVM, ("sha256", HASHED, False, b"", b"")),
         (b"d|n", fields(DIGEST, b"/x"), ("sha1", DIGEST, False, b"", b"")),
-        (b"n|d", fields(b"/x", DIGEST), ("sha1", DIGEST, False, b"", b"")),
         (b"d|n|sig", fields(DIGEST, b"/x", b"sig"), ("sha1", DIGEST, False, b"sig", b"")),
-        (b"n-ng|d-ngv2", fields(b"/x\0", b"ima:" + NG), ("sha256", HASHED, False, b"", b"")),
     ],
 )
 def test_what_a_template_says_of_a_file(template, data, found):
     file = ImaEntry(10, template, data, violation=False).file()
     assert file.path == "/x"
     assert (file.algorithm, file.digest, file.verity, file.signature, file.buffer) == found
+
+
+@pytest.mark.parametrize(
+    ("template", "data"),
+    [
+        (b"n|d", fields(b"/x", DIGEST)),
+        (b"n-ng|d-ngv2", fields(b"/x\0", b"ima:" + NG)),
+        # Entries of ima-sig and evm-sig as the kernel measures them, with what a file's owner wrote in the end.
+        (b"sig|n|d", fields(NG, b"/x\0", b"\3" + DIGEST[1:])),
+        (b"sig|n-ng|d-ng", fields(NG, b"/x\0", b"sha256:\0" + bytes(32))),
+        (b"d-ng|n-ng|d-ng", fields(NG, b"/x\0", b"sha256:\0" + bytes(32))),
+        (b"d-ng|n-ng|n-ng", fields(NG, b"/x\0", b"/y\0")),
+    ],
+)
+def test_the_name_of_a_template_does_not_choose_which_field_is_the_digest(template, data):
+    """Nothing covers that name: an attester can write another one without changing a register."""
+    with pytest.raises(EvidenceError, match="where the kernel's have them") as error:
+        ImaEntry(10, template, data, violation=False).file()
+    assert error.value.code == "ima.field"
+
+
+def test_an_entry_with_fewer_fields_than_its_template_says_nothing_of_a_file():
+    with pytest.raises(EvidenceError, match="no digest or no name") as error:
+        ImaEntry(10, b"ima-ng", fields(NG), violation=False).file()
+    assert error.value.code == "ima.field"
+
+
+@pytest.mark.parametrize("fields_", [127, 128])
+def test_a_line_names_a_template_that_an_entry_can_name(fields_):
+    """One field more would not fit a name, and each field costs the words of the line once more."""
+    name = b"|".join([b"d", b"n", *[b"n"] * (fields_ - 2)]) + (b"-ng" if fields_ == 128 else b"")
+    line = b"10 00 " + name + b" 00 /x\n"
+    if len(name) <= 255:
+        assert from_ascii(line)
+    else:
+        assert code_of(from_ascii, line) == "ima.ascii"
 
 
 # ima_template.c, defined_templates and supported_fields.

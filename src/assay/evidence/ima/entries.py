@@ -49,6 +49,9 @@ _TEMPLATES = {
         "imode",
     ),
 }
+_LEADING = frozenset({("d", "n"), ("d-ng", "n-ng"), ("d-ngv2", "n-ng")})
+"""How a template begins that says something of a file. Nothing covers the template's name: another order, or
+a field named twice, would let what a file's owner wrote into a signature stand for its digest."""
 _FIELDS = frozenset({"d", "n", "d-type", *(field for fields in _TEMPLATES.values() for field in fields)})
 _SHA1_BYTES = 20
 _ENTRY_DIGESTS = (Algorithm.SHA1, Algorithm.SHA256, Algorithm.SHA384, Algorithm.SHA512)
@@ -117,14 +120,17 @@ class ImaEntry:
         if self.template == LEGACY:
             digest, name = self.data[:_SHA1_BYTES], self.data[_SHA1_BYTES + 4 :]
             return ImaFile(_path(name), "sha1", digest, verity=False, signature=b"", buffer=b"")
-        fields = dict(zip(template_fields(self.template) or (), _split(self.data), strict=False))
-        if {"d-ng", "n-ng"} <= fields.keys() or {"d-ngv2", "n-ng"} <= fields.keys():
-            verity, algorithm, digest = _digest(fields)
-            name = fields["n-ng"]
-        elif {"d", "n"} <= fields.keys():
-            verity, algorithm, digest, name = False, "sha1", fields["d"], fields["n"]
+        names = template_fields(self.template) or ()
+        if len(set(names)) != len(names) or names[:2] not in _LEADING:
+            refuse("field", "An entry's template has no digest or no name where the kernel's have them.")
+        fields = dict(zip(names, _split(self.data), strict=False))
+        if not fields.keys() >= set(names[:2]):
+            refuse("field", "An entry has no digest or no name.")
+        name = fields[names[1]]
+        if names[0] == "d":
+            verity, algorithm, digest = False, "sha1", fields["d"]
         else:
-            refuse("field", "An entry's template has no digest or no name.")
+            verity, algorithm, digest = _digest(fields)
         return ImaFile(_path(name), algorithm, digest, verity, fields.get("sig", b""), fields.get("buf", b""))
 
 
@@ -307,7 +313,7 @@ def _words(words: list[bytes]) -> tuple[int, bytes, bytes, list[bytes]]:
     register, digest, name = int(words[0]), bytes.fromhex(words[1].decode()), words[2]
     fields = ("d", "n") if name == LEGACY else template_fields(name)
     values = words[3:]
-    if fields is None or len(values) < 2 or not 0 <= register < 24:
+    if fields is None or len(name) > MAX_TEMPLATE_NAME or len(values) < 2 or not 0 <= register < 24:
         raise ValueError
     readings = []
     for trailing in range(min(len(fields) - 2, len(values) - 2), -1, -1):
