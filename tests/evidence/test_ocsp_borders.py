@@ -307,6 +307,14 @@ def test_an_answer_without_a_next_date_holds_as_long_as_the_caller_says():
     assert verified(draft, max_age=HOUR - timedelta(seconds=1)).step == "time"
 
 
+def test_an_answer_of_the_last_year_is_of_the_future():
+    """To add the greatest age to its date would leave the years that there are."""
+    draft = drafted()
+    draft.next_update = None
+    draft.this_update = draft.produced_at = datetime(9999, 12, 31, tzinfo=UTC)
+    assert verified(draft) == OcspDefect("time", "The OCSP answer is of the future.")
+
+
 def test_a_window_ends_with_the_responder():
     draft = drafted()
     profile = pki.Profile(

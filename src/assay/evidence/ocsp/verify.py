@@ -180,15 +180,15 @@ def _status(response: OcspResponse, *, held: bool) -> str:
 
 
 def _window(response: OcspResponse, question: OcspQuestion) -> Window | OcspDefect:
-    end = response.next_update or response.this_update + question.max_age
     if response.produced_at < response.this_update:
         return OcspDefect(OcspStep.TIME, "The OCSP answer was signed before its status was known.")
-    if response.this_update <= question.now <= end and response.produced_at <= question.now:
-        return Window(max(response.this_update, response.produced_at), end)
-    when = (
-        "is of the future" if question.now < response.produced_at else f"was due again at {end.isoformat()}"
-    )
-    return OcspDefect(OcspStep.TIME, f"The OCSP answer {when}.")
+    if question.now < response.produced_at:
+        return OcspDefect(OcspStep.TIME, "The OCSP answer is of the future.")
+    # It is not of the future, so that the greatest age added to its date stays within what a date can be.
+    end = response.next_update or response.this_update + question.max_age
+    if question.now > end:
+        return OcspDefect(OcspStep.TIME, f"The OCSP answer was due again at {end.isoformat()}.")
+    return Window(response.produced_at, end)
 
 
 def _responder(response: OcspResponse, question: OcspQuestion) -> GeneralCertificate | OcspDefect:
