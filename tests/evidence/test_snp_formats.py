@@ -199,6 +199,8 @@ def test_thim():
         refused(EndorsementsError, SnpEndorsements.from_thim, thim(vcekCert="")) == "snp.endorsements.count"
     )
     assert refused(JsonError, SnpEndorsements.from_thim, b"[]") == "json.type"
+    half = thim(vcekCert="\ud800")  # half of a pair: JSON has it, no text does
+    assert refused(EndorsementsError, SnpEndorsements.from_thim, half) == "snp.endorsements.count"
 
 
 @given(st.binary(max_size=300))

@@ -136,7 +136,8 @@ class SnpEndorsements:
             PemError: A member is not strict PEM.
         """
         members = parse_object(data, max_bytes=MAX_THIM_BYTES)
-        texts = [member(members, name, str).encode() for name in ("vcekCert", "certificateChain")]
+        names = ("vcekCert", "certificateChain")
+        texts = [member(members, name, str).encode("utf-8", "replace") for name in names]
         return cls.from_certificates([der for text in texts for der in _ders(text)], crl=crl)
 
     def or_else(self, other: SnpEndorsements | None) -> SnpEndorsements:
