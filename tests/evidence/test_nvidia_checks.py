@@ -119,6 +119,7 @@ def test_one_spoilt_device_spoils_the_set_and_is_named():
 CONTAINERS = {
     "not_json": lambda text: text[:-1],
     "a_string": lambda text: b'{"device_evidence_list": "x"}',
+    "two_lists": lambda text: b'{"device_evidence_list": ' + text + b', "evidences": ' + text + b"}",
     "no_device": lambda text: b"[]",
     "a_number": lambda text: b"[1]",
     "too_many": lambda text: json.dumps(json.loads(text) * 97).encode(),
@@ -1001,6 +1002,14 @@ def test_trustee_lists_devices_under_a_member():
     single = judge(replace(evidence, evidence=json.dumps(device).encode()))
     assert single.bound
     assert single.signed_digest == result.signed_digest
+
+
+def test_the_vendors_command_lists_devices_under_a_member():
+    stage = scene()
+    evidence = stage.finish()
+    printed = b'{"evidences": ' + evidence.evidence + b', "result_code": 0, "result_message": "OK"}'
+    result = judge(replace(evidence, evidence=printed))
+    assert result.bound
 
 
 def test_a_container_with_json_escapes_declares_all_of_itself_unsigned():

@@ -8,6 +8,7 @@ from assay.evidence.nvidia import checks
 from assay.evidence.verification import Expected
 from assay.verification.formats import format_of
 from assay.verification.materials import Materials
+from assay.verification.recognition import recognise
 from assay.verification.terms import Given, Terms
 from support.nvidia_scenes import NONCE, NOW, STRANGER, roots, scene
 
@@ -39,3 +40,8 @@ def test_a_chain_to_another_root_is_passed_over():
 
 
 STRANGER_CHAIN = b"".join(issued.pem() for issued in scene().report.chain[:-1]) + STRANGER.device_root.pem()
+
+
+def test_what_the_vendors_command_prints_is_known():
+    assert recognise(b'{"evidences": [], "result_code": 0, "result_message": "OK"}') == "nvidia-gpu"
+    assert recognise(b'{"evidences": []}') is None

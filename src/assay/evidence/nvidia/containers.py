@@ -2,6 +2,9 @@
 
     [{"arch": "HOPPER", "evidence": base64, "certificate": base64 of PEM, "nonce": hex, ...}, ...]
     {"device_evidence_list": [{"arch": ..., "uuid": ..., "evidence": ..., "certificate": ...}, ...]}
+    {"evidences": [{"arch": ..., "evidence": ..., "certificate": ..., "nonce": ...}, ...], "result_code": 0}
+
+The first is what NVIDIA's SDK keeps, the last what its command ``nvattest collect-evidence`` prints.
 
 Nothing but report and chain of each device is relied on; what else a container says is compared with what
 the device signed.
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 MAX_CONTAINER_BYTES: Final = 2 << 20
 MAX_DEVICES: Final = 96
-_LIST: Final = "device_evidence_list"
+_LISTS: Final = ("device_evidence_list", "evidences")
 _LONGEST_TEXT: Final = 128
 _TEXTS: Final = ("arch", "nonce", "driver_version", "vbios_version")
 _SPACE: Final = b" \t\r\n"
@@ -72,10 +75,9 @@ def read_container(evidence: bytes) -> tuple[tuple[PresentedDevice, ...], tuple[
         value = parse(evidence, max_bytes=MAX_CONTAINER_BYTES)
     except JsonError as error:
         raise ContainerError("nvidia.container", error.message) from None
-    if type(value) is dict and _LIST in value:
-        value = value[_LIST]
-    elif type(value) is dict:
-        value = [value]
+    if type(value) is dict:
+        lists = [value[name] for name in _LISTS if name in value]
+        value = lists[0] if len(lists) == 1 else [value]
     if type(value) is not list or not 0 < len(value) <= MAX_DEVICES:
         raise ContainerError("nvidia.container", f"Evidence is a list of 1 to {MAX_DEVICES} devices.")
     devices = tuple(_device(item) for item in value)
