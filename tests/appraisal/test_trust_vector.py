@@ -212,3 +212,50 @@ def test_a_development_image_is_a_warning() -> None:
     by = policy(accept='["development-image"]', platforms='["tdx"]')
     assert judged(tdx(), by, workload_log=log(claims)).trust_vector["executables"] == 32
     assert judged(tdx(), policy(), workload_log=log(claims)).trust_vector["executables"] == 33
+
+
+def test_a_policy_for_other_platforms_affirms_nothing() -> None:
+    """It never looked: the TD could be in debug mode, as this one is, and out of date."""
+    by = policy(platforms='["snp"]')
+    assert vector(tdx(debug=True, platform_status=OUT), by) == NOTHING
+    assert vector(tdx(), by.tighten(policy())) == GOOD
+    simulated = judged(evidence(anchor=SIMULATED), by).trust_vector
+    assert (simulated["configuration"], simulated["hardware"], simulated["runtime-opaque"]) == (0, 97, 96)
+
+
+@pytest.mark.parametrize(
+    ("changed", "body", "different"),
+    [
+        ({}, "", {}),
+        ({}, "[snp.min_tcb.genoa]\nsnp = 99", {"hardware": 96}),
+        ({}, "[snp.min_launch_tcb.genoa]\nsnp = 99", {"hardware": 96}),
+        ({}, 'min_firmware = "255.0.0"', {"hardware": 96}),
+        ({"alias_check_complete": False}, "", {"hardware": 96}),
+        ({"provisional": True}, "", {"hardware": 96}),
+        ({}, 'products = ["turin"]', {"hardware": 96}),
+        ({}, f'chip_ids = ["{"00" * 32}"]', {"hardware": 96}),
+        ({"vmpl": 2}, "", {"configuration": 96}),
+    ],
+)
+def test_a_refused_state_of_snp_is_contraindicated(
+    changed: dict[str, Any], body: str, different: dict[str, int]
+) -> None:
+    from support import appraisal_snp as snp
+
+    stated = {"tcb": ""} if "[snp.min_tcb" in body else {}
+    found = snp.judged(snp.snp(**changed), snp.policy("" if stated else body, **(stated and {"tcb": body})))
+    claims = found.trust_vector
+    assert {**claims, "executables": 0} == {**GOOD, **different}
+    assert tier(claims["executables"]) != "affirming"
+
+
+@pytest.mark.parametrize("platform", ["gcp-vtpm", "tpm", "nitro-tpm"])
+@pytest.mark.parametrize(("accept", "hardware"), [('["host-tpm"]', 32), ("[]", 96)])
+def test_a_tpm_of_the_host_keeps_nothing_from_it(platform: str, accept: str, hardware: int) -> None:
+    from support.appraisal_nitro import CLAIMS as NITRO
+    from support.appraisal_vtpm import GOOD as MACHINES
+
+    made = replace(evidence(), platform=platform, _claims={**MACHINES, "nitro-tpm": NITRO}[platform])
+    found = judged(made, policy(platforms=f'["{platform}"]', accept=accept))
+    assert found.accepted is (hardware == 32)
+    assert (found.trust_vector["hardware"], found.trust_vector["runtime-opaque"]) == (hardware, 96)

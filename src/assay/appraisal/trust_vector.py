@@ -39,6 +39,42 @@ _CONFIGURATION_WORDS: Final = frozenset(
     word for word, found in WEAKNESSES.items() if "configuration" in found.concern
 )
 _HARDWARE_WORDS: Final = frozenset(word for word, found in WEAKNESSES.items() if "hardware" in found.concern)
+_CONFIGURATION_KEYS: Final = (
+    "attributes.",
+    "snp.vmpl.",
+    "snp.guest_policy.",
+    "azure.secure_boot.",
+    "azure.tpm_enabled.",
+    "azure.console_enabled.",
+    "confidential_space.overrides.",
+    "confidential_space.secure_boot.",
+    "maa.secure_boot.",
+)
+_PATCH_KEYS: Final = (
+    "tcb.",
+    "snp.min_tcb.",
+    "snp.min_launch_tcb.",
+    "snp.min_firmware.",
+    "snp.alias_check.",
+    "snp.provisional.",
+    "snp.platform_info.",
+    "snp.launch_mitigations.",
+    "snp.current_mitigations.",
+    "nvidia.firmware.",
+    "nvidia.hold.",
+    "nvidia.manifests.",
+)
+_MACHINE_KEYS: Final = (
+    "hardware.",
+    "snp.products.",
+    "snp.signing_keys.",
+    "snp.chip_ids.",
+    "snp.csp_ids.",
+    "nvidia.architectures.",
+    "nvidia.device_ids.",
+)
+_HOST_KEYS: Final = ("nitro.host_tpm.", "google.host_tpm.", "tpm.host_tpm.")
+"""Keys whose failed checks weigh on a claim."""
 
 NAMES: Final = (
     "instance-identity",
@@ -79,6 +115,7 @@ class TrustClaim:
         return {"value": self.value, "tier": tier(self.value), "reason": self.reason}
 
 
+_UNJUDGED: Final = TrustClaim(NO_CLAIM, "The policy is for other platforms, and judged nothing of this one.")
 _THIRD_PARTY: Final = TrustClaim(NO_CLAIM, "Only a third party's word stands for the hardware.")
 
 
@@ -115,8 +152,20 @@ def _instance(subject: Appraised) -> TrustClaim:
     return TrustClaim(INSTANCE_NOT_RECOGNIZED, "The machine is not on the policy's list.")
 
 
+def _judged(subject: Appraised) -> bool:
+    """Return whether any policy looked at the Claims; one for other platforms does not."""
+    return bool(subject.outcomes("simulated"))
+
+
+def _of_the_host(subject: Appraised) -> bool:
+    """Return whether the evidence is that of a TPM which the host makes: no TEE stands behind it."""
+    return "host-tpm" in subject.admitted or subject.any_failed(*_HOST_KEYS)
+
+
 def _configuration(subject: Appraised) -> TrustClaim:
-    if subject.any_failed("attributes."):
+    if not _judged(subject):
+        return _UNJUDGED
+    if subject.any_failed(*_CONFIGURATION_KEYS):
         return TrustClaim(CONFIGURATION_UNSUPPORTABLE, "An attribute has a value that the policy refuses.")
     if "debug" in subject.admitted:
         return TrustClaim(CONFIGURATION_UNSUPPORTABLE, "Debug mode is on; the policy admits it.")
@@ -137,17 +186,32 @@ def _executables(subject: Appraised) -> TrustClaim:
 def _hardware(subject: Appraised) -> TrustClaim:
     if subject.evidence.simulated or subject.platform in TOKENS:
         return _no_hardware(subject)
-    if subject.any_failed("accept_forgeable.") or any(word in FORGEABLE for word in subject.admitted):
-        return TrustClaim(HARDWARE_CONTRAINDICATED, "Evidence of this hardware can be forged.")
-    if subject.any_failed("tcb."):
-        return TrustClaim(HARDWARE_CONTRAINDICATED, "The platform's patches are not what the policy demands.")
-    if subject.any_failed("hardware."):
-        return TrustClaim(HARDWARE_CONTRAINDICATED, "The machine is not one that the policy accepts.")
+    if not _judged(subject):
+        return _UNJUDGED
+    why = _against(subject)
+    if why:
+        return TrustClaim(HARDWARE_CONTRAINDICATED, why)
     if _HARDWARE_WORDS & set(subject.admitted):
         return TrustClaim(HARDWARE_VULNERABLE, "The platform has known weaknesses; the policy admits them.")
     return TrustClaim(
         HARDWARE_GENUINE, "The chain ended in the vendor's root and every component is up to date."
     )
+
+
+def _against(subject: Appraised) -> str:
+    """Return what speaks against the hardware, as a sentence; nothing when nothing does."""
+    if any(word in FORGEABLE for word in subject.admitted):
+        return _FORGEABLE
+    return next((why for keys, why in _AGAINST if subject.any_failed(*keys)), "")
+
+
+_FORGEABLE: Final = "Evidence of this hardware can be forged."
+_AGAINST: Final = (
+    (("accept_forgeable.",), _FORGEABLE),
+    (_HOST_KEYS, "The TPM is the host's, and no TEE."),
+    (_PATCH_KEYS, "The platform's patches are not what the policy demands."),
+    (_MACHINE_KEYS, "The machine is not one that the policy accepts."),
+)
 
 
 def _no_hardware(subject: Appraised) -> TrustClaim:
@@ -168,6 +232,12 @@ def _runtime(subject: Appraised) -> TrustClaim:
         return _THIRD_PARTY
     if subject.evidence.simulated:
         return TrustClaim(RUNTIME_VISIBLE, "The hardware is simulated: the host sees everything.")
+    if not _judged(subject):
+        return _UNJUDGED
+    if _of_the_host(subject):
+        return TrustClaim(
+            RUNTIME_VISIBLE, "The TPM is the host's: nothing keeps the host from looking inside."
+        )
     if "debug" in subject.admitted or subject.any_failed("attributes.debug"):
         return TrustClaim(RUNTIME_VISIBLE, "Debug mode lets the host see everything.")
     return TrustClaim(RUNTIME_ENCRYPTED, "The processor encrypts the TEE's memory.")
