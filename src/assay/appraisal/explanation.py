@@ -107,7 +107,7 @@ class Difference:
     @property
     def effect(self) -> str:
         """What the second refuses compared with the first: ``stricter``, ``laxer`` or ``different``."""
-        if self.path in _NAMES:
+        if self.path in _NAMES or self.path.startswith(_STATED):
             return "different"
         if self.path.partition(": ")[0] in _RELAXING:
             return "laxer" if self.before is None else "stricter"
@@ -121,6 +121,8 @@ class Difference:
 
 
 _NAMES: Final = ("name", "simulated")
+_STATED: Final = "snp.min_tcb."
+"""A product of which nothing is stated is refused, or passes as unjudged: stating more can mean either."""
 
 
 def differences(first: Document, second: Document) -> tuple[Difference, ...]:
