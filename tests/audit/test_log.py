@@ -98,6 +98,21 @@ def test_what_is_undone_was_never_in_the_log(opened):
     check(db, log)
 
 
+def test_a_writer_whose_entry_was_undone_follows_the_one_that_took_its_place(opened, state):
+    db, log = opened
+    record(db, log, 3)
+    with suppress(ZeroDivisionError), db.transaction() as tx:
+        log.append(tx, "undone.entry", "", {})
+        raise ZeroDivisionError
+    other, second = open_state(state)
+    with other:
+        record(other, second, 1)
+        record(db, log, 1)
+        record(other, second, 1)
+        assert "undone.entry" not in [item.kind for item in check(db, log)]
+        assert check(other, second) == check(db, log)
+
+
 def test_a_bad_entry_is_refused_and_the_transaction_may_go_on(opened):
     db, log = opened
     with db.transaction() as tx:

@@ -9,6 +9,7 @@ import pytest
 
 from assay.errors import StoreError
 from assay.store import Database, Migration
+from assay.store.database import PAGE_BYTES
 from support.audit_children import finish, kill, spawn
 
 NUMBERS = (Migration("numbers", 1, ("CREATE TABLE numbers (n INTEGER UNIQUE, text TEXT) STRICT",)),)
@@ -227,15 +228,25 @@ def test_a_damaged_file_is_a_typed_error(db, state):
         tx.executemany("INSERT INTO numbers VALUES (?, ?)", [(n, "x" * 500) for n in range(500)])
     db.flush()
     db.close()
-    with (state / "assay.db").open("r+b") as file:
-        file.seek(3 * 4096)
-        file.write(b"\xff" * 20 * 4096)
+    intact = (state / "assay.db").read_bytes()
+    spoilt = intact[: 4 * PAGE_BYTES].ljust(len(intact), b"\xff")
+    (state / "assay.db").write_bytes(spoilt)
 
     def read():
         with Database.open(state, migrations=NUMBERS) as again:
             numbers(again)
 
     assert refused(read) == "store.database.corrupt"
+
+
+def test_a_commit_of_one_small_row_writes_few_bytes(db, state):
+    log = state / "assay.db-wal"
+    with db.transaction() as tx:
+        tx.execute("INSERT INTO numbers VALUES (1, 'a')")
+    before = log.stat().st_size
+    with db.transaction() as tx:
+        tx.execute("INSERT INTO numbers VALUES (2, 'b')")
+    assert log.stat().st_size - before == 2 * (PAGE_BYTES + 24)  # a page of the table, one of its index
 
 
 def test_something_that_is_no_database(state):

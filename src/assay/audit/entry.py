@@ -94,15 +94,16 @@ def encode(
         raise AuditError("audit.entry.lease", f"{lease!r} cannot stand as a lease's id in the log.")
     if len(facts) > MOST_FACTS:
         raise AuditError("audit.entry.fact", f"An entry holds at most {MOST_FACTS} facts, not {len(facts)}.")
-    told = ",".join([f'"{name}":{_written(name, facts[name])}' for name in sorted(facts)])
+    told = ",".join([f"{mark}{_written(name, facts[name])}" for name, mark in _marks(tuple(facts))])
     try:
-        shown = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")[:-6]
+        seconds, milliseconds = divmod(int(time * 1000), 1000)
+        shown = _shown(seconds)
     except (ValueError, OverflowError, OSError):
         raise AuditError("audit.entry.time", f"The clock says {time}: that is no time.") from None
     before = NO_PREVIOUS if prev is None else prev.hex()
     data = (
         f'{{"facts":{{{told}}},"kind":"{kind}","lease":"{lease}","prev":"{before}","seq":{seq},'
-        f'"time":"{shown}Z","v":{VERSION}}}'
+        f'"time":"{shown}.{milliseconds:03d}Z","v":{VERSION}}}'
     ).encode()
     if len(data) > LARGEST_ENTRY:
         raise AuditError("audit.entry.size", f"An entry has at most {LARGEST_ENTRY} bytes, not {len(data)}.")
@@ -144,15 +145,22 @@ def _is_lease(text: str) -> bool:
     return _LEASE.fullmatch(text) is not None
 
 
-@lru_cache(maxsize=1024)
-def _is_fact_name(text: str) -> bool:
-    return _FACT_NAME.fullmatch(text) is not None
+@lru_cache(maxsize=64)
+def _shown(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6]
+
+
+@lru_cache(maxsize=256)
+def _marks(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the names of an entry's facts in their order, each with what stands before its value."""
+    for name in names:
+        if not _FACT_NAME.fullmatch(name):
+            raise AuditError("audit.entry.fact", f"{name!r} is not the name of a fact: lower snake case.")
+    return tuple((name, f'"{name}":') for name in sorted(names))
 
 
 def _written(name: str, value: Fact) -> str:
     """Return a fact's value as RFC 8785 writes it; a test compares that with a library."""
-    if not _is_fact_name(name):
-        raise AuditError("audit.entry.fact", f"{name!r} is not the name of a fact: lower snake case.")
     if isinstance(value, str):
         if len(value) > LONGEST_STRING or not value.isascii():
             _check_text(name, value)

@@ -20,8 +20,8 @@ import fcntl
 import hashlib
 import os
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from assay.errors import StoreError
 from assay.store.files import check_private, create_private
@@ -36,8 +36,7 @@ _ORDER = struct.Struct(">QQ")
 _SLOT = _LAYOUT.size + 32
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """What the log was when it was last looked at.
 
     Attributes:
@@ -56,9 +55,7 @@ class Head:
 
     def encode(self) -> bytes:
         """Return the content of one slot, 512 bytes."""
-        name = self.origin.encode()
-        installation = bytes.fromhex(self.installation)
-        data = _LAYOUT.pack(self.number, self.size, self.root, installation, len(name), name)
+        data = _ORDER.pack(self.number, self.size) + self.root + _named(self.installation, self.origin)
         return data + hashlib.sha256(data).digest()
 
     @classmethod
@@ -112,9 +109,9 @@ class HeadFile:
         """
         descriptor = self._lock()
         try:
-            data = os.pread(descriptor, 2 * _SLOT, 0)
-            if not _is_newer(data[:_SLOT], head) and not _is_newer(data[_SLOT:], head):
-                os.pwrite(descriptor, head.encode(), _SLOT * (head.size % 2))
+            data, slot = os.pread(descriptor, 2 * _SLOT, 0), head.encode()
+            if not _is_newer(data[:_SLOT], slot) and not _is_newer(data[_SLOT:], slot):
+                os.pwrite(descriptor, slot, _SLOT * (head.size % 2))
         finally:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
 
@@ -154,7 +151,13 @@ class HeadFile:
         return self._descriptor
 
 
-def _is_newer(slot: bytes, head: Head) -> bool:
-    number, size = _ORDER.unpack_from(slot) if len(slot) == _SLOT else (0, 0)
+@lru_cache(maxsize=16)
+def _named(installation: str, origin: str) -> bytes:
+    name = origin.encode()
+    return _LAYOUT.pack(0, 0, b"", bytes.fromhex(installation), len(name), name)[_ORDER.size + 32 :]
+
+
+def _is_newer(found: bytes, slot: bytes) -> bool:
     # The checksum only matters to a slot that would win: of a spoilt one the numbers may be anything.
-    return (number, size) >= (head.number, head.size) and Head.decode(slot) is not None
+    newer = len(found) == _SLOT and found[: _ORDER.size] >= slot[: _ORDER.size]
+    return newer and Head.decode(found) is not None

@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 
 _ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,119}")
 _LOGS = "SELECT number, origin, public, closed FROM audit_logs"
-_INSERT = "INSERT INTO audit_entries VALUES (?, ?, ?)"
+_INSERT_AFTER = (  # without a leaf hash, when the log does not end there, no row is made
+    "INSERT OR IGNORE INTO audit_entries VALUES (?, (SELECT ? FROM audit_entries AS e, audit_logs AS l"
+    " WHERE e.place = ? AND e.leaf = ? AND l.number = ? AND l.closed IS NULL), ?)"
+)
 _STATE = (
     "SELECT l.closed, e.seq, e.leaf FROM audit_logs AS l"
     " LEFT JOIN audit_entries AS e ON e.place >= ? AND e.place < ?"
@@ -180,13 +183,13 @@ class Log:
             AuditError: ``audit.entry.*``; ``audit.log.superseded`` when another process started a new origin.
         """
         if not salted:
-            return self.append_many(tx, (Event(kind, lease, facts),))
+            return self._append_one(tx, Event(kind, lease, facts))
         told = dict(facts)
         salts: dict[str, bytes] = {}
         for name, value in salted.items():
             salts[name], digest = commitments.commit(value)
             told[name] = f"salted-sha256:{digest.hex()}"
-        first = self.append_many(tx, (Event(kind, lease, told),))
+        first = self._append_one(tx, Event(kind, lease, told))
         tx.executemany(
             "INSERT INTO audit_salts (log, seq, name, lease, salt) VALUES (?, ?, ?, ?, ?)",
             [(self._number, first, name, lease, salt) for name, salt in salts.items()],
@@ -205,9 +208,25 @@ class Log:
             tip = _Tip(
                 RowTree(tx, self._number).compact(size), row["leaf"]
             )  # another writer, or an undone change
-        self._tip = grown = _append(tx, self._number, tip, events)
-        tx.after_commit(lambda: self._remember(grown), instead_of=self)
+        self._keep(tx, _append(tx, number, tip, events))
         return size
+
+    def _append_one(self, tx: Transaction, event: Event) -> int:
+        # Nearly always the log still ends where this object left it, and then one statement finds that out
+        # and appends.
+        tip = self._tip
+        if tip is not None and tip.last is not None:
+            grown, rows, nodes = _grow(self._number, tip, (event,), tx.now())
+            key, leaf, data = rows[0]
+            if tx.execute(_INSERT_AFTER, (key, leaf, key - 1, tip.last, self._number, data)).rowcount == 1:
+                _insert_nodes(tx, nodes)
+                self._keep(tx, grown)
+                return tip.tree.size
+        return self.append_many(tx, (event,))
+
+    def _keep(self, tx: Transaction, grown: _Tip) -> None:
+        self._tip = grown
+        tx.after_commit(lambda: self._remember(grown), instead_of=self)
 
     def checkpoint(self) -> bytes:
         """Return the signed checkpoint of the committed log, once it is remembered outside of the database.
@@ -385,8 +404,17 @@ def _remembered(write: Callable[[Head], None], state: Head) -> None:
 
 
 def _append(tx: Transaction, number: int, tip: _Tip, events: Iterable[Event]) -> _Tip:
+    grown, rows, nodes = _grow(number, tip, events, tx.now())
+    tx.executemany("INSERT INTO audit_entries VALUES (?, ?, ?)", rows)
+    _insert_nodes(tx, nodes)
+    return grown
+
+
+def _grow(
+    number: int, tip: _Tip, events: Iterable[Event], now: float
+) -> tuple[_Tip, list[tuple[int, bytes, bytes]], list[tuple[int, int, int, bytes]]]:
+    """Return the tip behind these events, and the rows of their entries and of the subtrees they end."""
     tree, last = tip.tree.copy(), tip.last
-    now = tx.now()
     rows: list[tuple[int, bytes, bytes]] = []
     nodes: list[tuple[int, int, int, bytes]] = []
     for event in events:
@@ -396,10 +424,9 @@ def _append(tx: Transaction, number: int, tip: _Tip, events: Iterable[Event]) ->
         last = leaf_hash(data)
         rows.append((place(number, tree.size), last, data))
         nodes += [(number, *completed) for completed in tree.append_leaf(last)]
-    if len(rows) == 1:
-        tx.execute(_INSERT, rows[0])
-    else:
-        tx.executemany(_INSERT, rows)
+    return _Tip(tree, last), rows, nodes
+
+
+def _insert_nodes(tx: Transaction, nodes: list[tuple[int, int, int, bytes]]) -> None:
     if nodes:
         tx.executemany("INSERT INTO audit_nodes VALUES (?, ?, ?, ?)", nodes)
-    return _Tip(tree, last)

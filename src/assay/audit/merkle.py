@@ -16,6 +16,8 @@ from assay.errors import AuditError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_sha256 = hashlib.sha256
+
 HASH_BYTES = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 """The root of a tree without leaves (RFC 6962, 2.1)."""
@@ -35,11 +37,10 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def subtree_hash(hashes: Sequence[bytes]) -> bytes:
     """Return the root of a complete subtree from the hashes of ``2**k`` neighbours of equal height."""
-    sha256 = hashlib.sha256
     level = list(hashes)
     while len(level) > 1:
         pairs = iter(level)
-        level = [sha256(b"\1" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+        level = [_sha256(b"\1" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
     return level[0]
 
 
@@ -87,9 +88,10 @@ class CompactRange:
         """Return the root of the tree of these leaves; 32 bytes."""
         if not self.nodes:
             return EMPTY_ROOT
-        digest = self.nodes[-1]
-        for left in reversed(self.nodes[:-1]):
-            digest = node_hash(left, digest)
+        nodes = reversed(self.nodes)
+        digest = next(nodes)
+        for left in nodes:
+            digest = _sha256(b"\1" + left + digest).digest()
         return digest
 
     def copy(self) -> CompactRange:
