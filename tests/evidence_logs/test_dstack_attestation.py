@@ -311,6 +311,12 @@ def test_info():
     }
 
 
+def test_info_as_the_sdks_hand_it_on():
+    answer = json.loads(info())
+    answer["tcb_info"] = json.loads(answer["tcb_info"])
+    assert from_info(json.dumps(answer).encode()) == from_info(info())
+
+
 def test_info_with_an_attestation_in_its_certificate():
     leaf = certificate({Extension.ATTESTATION: version_0(QUOTE, EVENTS)})
     assert from_info(info(leaf)).quote == QUOTE
@@ -319,7 +325,9 @@ def test_info_with_an_attestation_in_its_certificate():
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (info(tcb_info={}), "dstack.answer.member"),
+        (info(tcb_info=[]), "dstack.answer.member"),
+        (info(tcb_info=None), "dstack.answer.member"),
+        (info(tcb_info={}), "dstack.log.type"),
         (info(tcb_info="{}"), "dstack.log.type"),
         (info(tcb_info="not JSON"), "json.malformed"),
         (info(app_cert=""), "dstack.certificate.chain"),

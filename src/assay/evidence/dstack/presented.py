@@ -124,7 +124,7 @@ def from_info(data: bytes) -> Presented:
         EvidenceError: ``json.*``, ``dstack.answer.*``, ``dstack.log.*`` or ``dstack.certificate.*``.
     """
     answer = strictjson.parse_object(data, max_bytes=MAX_ANSWER_BYTES)
-    tcb = strictjson.parse_object(_encoded(answer.get("tcb_info"), "tcb_info"), max_bytes=MAX_ANSWER_BYTES)
+    tcb = _tcb(answer.get("tcb_info"))
     certificate = parse_certificate(leaf_of_chain(_encoded(answer.get("app_cert"), "app_cert")))
     attestation = certificate.extensions.get(Extension.ATTESTATION)
     quote = parse_attestation(attestation).quote if attestation is not None else _quote_of(certificate)
@@ -169,6 +169,13 @@ def _quote_of(certificate: RatlsCertificate) -> bytes:
     if quote is None:
         refuse("certificate.no_quote", "The certificate carries neither an attestation nor a quote.")
     return quote
+
+
+def _tcb(stated: Any) -> dict[str, Any]:
+    """Read ``tcb_info``: JSON in a string, as the guest answers, or an object, as its SDKs hand it on."""
+    if type(stated) is dict:
+        return stated
+    return strictjson.parse_object(_encoded(stated, "tcb_info"), max_bytes=MAX_ANSWER_BYTES)
 
 
 def _compose(tcb: dict[str, Any]) -> bytes | None:
