@@ -87,6 +87,7 @@ def test_plan(shell):
     assert (found["files"], found["bytes"], found["policy"]["name"]) == (0, 0, "local")
     found = json.loads(shell("plan", "--on", "local", "--sync", ".", "--json", "--", "true").stdout)
     assert (found["files"], found["bytes"]) == (1, 10)
+    assert b"-- COMMAND" in shell("plan", "--on", "local", "--sync", ".").stderr
     assert any(check["id"] == "gate.runtime_register" for check in found["checks"])
     assert any("simulated" in text for text in found["not_proven"])
     assert found["settings"]["ttl"] == {"value": 5400, "from": "built-in"}

@@ -209,6 +209,16 @@ def test_output_that_was_cut_off_is_no_success(shell):
     assert b"output limit" in done.stderr
 
 
+def test_a_directory_that_is_gone(shell):
+    words = shell.argv("run", "--on", "local", "--", "true")
+    done = subprocess.run(
+        ["sh", "-c", 'mkdir gone && cd gone && rmdir ../gone && exec "$@"', "sh", *words],
+        env=shell.environ, cwd=shell.cwd, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert b"cli.directory.gone" in done.stderr
+
+
 def test_a_program_whose_name_no_file_system_holds(shell):
     done = shell("run", "-q", "--on", "local", "--time-limit", "20s", "--", "a" * 300)
     assert done.returncode == 127

@@ -59,12 +59,25 @@ def workload_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _here() -> Path:
+    from assay.errors import UsageError
+
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            "cli.directory.gone",
+            f"The directory that this command was started in cannot be used: {error.strerror}.",
+            action="Change to one that exists.",
+        ) from None
+
+
 def wanted_files(options: dict[str, Any], settings: Settings) -> Wanted:
     """Return what is to be sent, as options and settings say."""
     from assay.leases.sync import Wanted
 
     return Wanted(
-        cwd=Path.cwd(),
+        cwd=_here(),
         directory=options.get("sync"),
         include=settings.names("sync.include"),
         exclude=settings.names("sync.exclude"),
@@ -83,7 +96,7 @@ def locate(options: dict[str, Any]) -> tuple[Source, Settings]:
     from assay.leases import sync
     from assay.settings.resolve import resolve
 
-    source = sync.locate(sync.Wanted(Path.cwd(), options.get("sync"), (), (), 1, 1), os.environ)
+    source = sync.locate(sync.Wanted(_here(), options.get("sync"), (), (), 1, 1), os.environ)
     flags = {
         "on": options.get("on"),
         "policy": options.get("policy"),

@@ -20,7 +20,7 @@ def plan(command: tuple[str, ...], **options: Any) -> int:
     """Show what 'run' would lease and demand. Nothing is created and nothing is sent."""
     from assay.cli import job
     from assay.cli.narration import show_full_plan
-    from assay.cli.output import emit_json
+    from assay.cli.output import emit_json, progress
     from assay.leases.desk import Desk
     from assay.leases.spool import Spool
 
@@ -31,4 +31,6 @@ def plan(command: tuple[str, ...], **options: Any) -> int:
             emit_json(prepared.plan.to_json())
         else:
             show_full_plan(prepared.plan, [entry.path for entry in spool.listing.entries])
+            if not command and source.root is not None:
+                progress("Without a command no files go in: 'assay plan ... -- COMMAND' lists them.")
     return 0

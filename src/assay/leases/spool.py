@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Self
 from assay.errors import LeaseError, StoreError
 from assay.leases.secrets import HEAD_BYTES
 from assay.workload.bundle import Entry, Kind, Listing
+from assay.workload.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -164,11 +165,6 @@ def too_large(path: bytes) -> LeaseError:
         f"With {shown(path)} there is too much to send.",
         action="Send less (--exclude), or raise sync.max_bytes in your own settings.",
     )
-
-
-def shown(path: bytes) -> str:
-    """Return a path for an error sentence; the command line escapes it once more."""
-    return os.fsdecode(path)[:200].encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(slots=True)

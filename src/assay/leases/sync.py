@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 from assay.errors import LeaseError
 from assay.leases import git
 from assay.leases.secrets import begins_like_a_secret, named_like_a_secret
-from assay.leases.spool import Spool, Tree, shown, special
+from assay.leases.spool import Spool, Tree, special
 from assay.workload.bundle import Entry, Kind
+from assay.workload.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 from assay.errors import WorkloadError
 
 MAX_PATH_BYTES = 4096
 MAX_NAME_BYTES = 255
 MAX_DEPTH = 64
+
+
+def shown(path: bytes) -> str:
+    """Return a path for an error sentence, at most 200 characters of it; whoever prints it escapes it."""
+    return os.fsdecode(path)[:200].encode("utf-8", "backslashreplace").decode()
 
 
 def check_relative(path: bytes) -> None:
@@ -24,7 +31,10 @@ def check_relative(path: bytes) -> None:
         or b"\0" in path
         or any(part in (b"", b".", b"..") or len(part) > MAX_NAME_BYTES for part in parts)
     ):
-        raise WorkloadError("workload.path.unsafe", f"The path {path[:80]!r} does not stay below its root.")
+        raise WorkloadError(
+            "workload.path.unsafe",
+            f"The path {shown(path)} is not a plain one below its root, or has over {MAX_DEPTH} parts.",
+        )
 
 
 def check_link(path: bytes, target: bytes) -> None:
@@ -48,4 +58,8 @@ def check_link(path: bytes, target: bytes) -> None:
         or b".." in parts[climbs:]
         or b"" in parts
     ):
-        raise WorkloadError("workload.link.leaves_tree", f"The link {path[:80]!r} leads out of its tree.")
+        raise WorkloadError(
+            "workload.link.leaves_tree",
+            f"The link {shown(path)} leads out of its tree.",
+            action="Leave it out (--exclude), or put in its place what it leads to.",
+        )

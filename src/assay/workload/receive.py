@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from assay.errors import WorkloadError
 from assay.workload.bundle import BundleLimits, Entry, Kind, Listing, limit
+from assay.workload.paths import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -222,7 +223,7 @@ class Receiver:
         entry = self._entries.pop()
         if self._digest.digest() != entry.content:
             raise WorkloadError(
-                "workload.bundle.content", f"The file {entry.path[:80]!r} is not what the listing says."
+                "workload.bundle.content", f"The file {shown(entry.path)} is not what the listing says."
             )
         os.fchmod(self._file, entry.mode)
         os.close(self._file)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from assay.errors import WorkloadError
 from assay.workload.bundle import BundleLimits, Entry, Kind, Listing, limit
-from assay.workload.paths import MAX_DEPTH, check_relative
+from assay.workload.paths import MAX_DEPTH, check_relative, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -226,10 +226,10 @@ class Snapshot:
                 return self._file(path, most)
         except OSError as error:
             raise WorkloadError(
-                "workload.bundle.unreadable", f"{path[:80]!r} cannot be read: {error.strerror}."
+                "workload.bundle.unreadable", f"{shown(path)} cannot be read: {error.strerror}."
             ) from error
         kind = "link" if stat.S_ISLNK(status.st_mode) else "special file"
-        raise WorkloadError("workload.bundle.special", f"{path[:80]!r} is a {kind} and cannot be sent.")
+        raise WorkloadError("workload.bundle.special", f"{shown(path)} is a {kind} and cannot be sent.")
 
     def _target(self, path: bytes) -> bytes:
         parent, name = self._parent(path)
@@ -243,7 +243,7 @@ class Snapshot:
         with os.fdopen(opened, "rb", buffering=0) as file:
             status = os.fstat(opened)
             if not stat.S_ISREG(status.st_mode):
-                raise WorkloadError("workload.bundle.special", f"{path[:80]!r} is not a regular file.")
+                raise WorkloadError("workload.bundle.special", f"{shown(path)} is not a regular file.")
             digest = hashlib.sha256()
             size = 0
             while chunk := file.read(CHUNK_BYTES):
@@ -256,7 +256,7 @@ class Snapshot:
     def _contents(self, entry: Entry) -> Iterator[bytes]:
         changed = WorkloadError(
             "workload.bundle.changed",
-            f"{entry.path[:80]!r} changed while it was being sent.",
+            f"{shown(entry.path)} changed while it was being sent.",
             action="Run again when nothing writes to the directory.",
         )
         try:
