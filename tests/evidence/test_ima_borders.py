@@ -96,7 +96,7 @@ def test_what_a_template_says_of_a_file(template, data, found):
     [
         (b"n|d", fields(b"/x", DIGEST)),
         (b"n-ng|d-ngv2", fields(b"/x\0", b"ima:" + NG)),
-        # Entries of ima-sig and evm-sig as the kernel measures them, with what a file's owner wrote in the end.
+        # Entries of ima-sig and evm-sig as a kernel measures them; what a file's owner wrote stands last.
         (b"sig|n|d", fields(NG, b"/x\0", b"\3" + DIGEST[1:])),
         (b"sig|n-ng|d-ng", fields(NG, b"/x\0", b"sha256:\0" + bytes(32))),
         (b"d-ng|n-ng|d-ng", fields(NG, b"/x\0", b"sha256:\0" + bytes(32))),
