@@ -32,7 +32,21 @@ def SEEDS() -> list[bytes]:  # noqa: N802 - the harness's name
     provider = SnpScene(amd, Product.MILAN, 2, "vlek", NOW, bytes(64))
     thim = {"vcekCert": encode(vek).decode(), "certificateChain": encode(ask, ark).decode()}
     tsm = {"provider": "sev_guest", "outblob": b64encode(evidence.report).decode(), "auxblob": ""}
+    version, number = {"major": 1, "minor": 55, "build": 40}, {"policy": 0x30000, "plat_info": 37}
+    tcb = {"fmc": 1, "bootloader": 1, "tee": 1, "snp": 4, "microcode": 81}
+    fields = (
+        dict.fromkeys(("guest_svn", "vmpl", "sig_algo", "key_info", "cpuid_fam_id", "launch_mit_vector"), 0)
+        | {name: [0] * 16 for name in ("family_id", "image_id")}
+        | {name: [0] * 32 for name in ("host_data", "report_id", "report_id_ma")}
+        | {name: [0] * 48 for name in ("measurement", "id_key_digest", "author_key_digest")}
+        | {name: [0] * 64 for name in ("report_data", "chip_id")}
+        | dict.fromkeys(("current_tcb", "reported_tcb", "committed_tcb", "launch_tcb"), tcb)
+        | {"version": 5, "current": version, "committed": version, "cpuid_step": None, **number}
+        | {"signature": {"r": [1] * 72, "s": [1] * 72}}
+    )
+    chain = [{"cert_type": "VCEK", "data": list(vek)}, {"cert_type": {"OTHER": ""}, "data": []}]
     return [
+        json.dumps({"attestation_report": fields, "cert_chain": chain}).encode(),
         vek,
         provider.vek.sign(),
         crl,

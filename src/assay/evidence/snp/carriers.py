@@ -1,6 +1,6 @@
-"""Where reports travel: the answer of the guest device, and what Linux's configfs-tsm gives as JSON.
+"""Where reports travel: the guest device's answer, configfs-tsm's files as JSON, fields in JSON (``fields``).
 
-``unwrap`` takes the report, and the certificate table where there is one, out of either. Nothing of the
+``unwrap`` takes the report, and the certificate table where there is one, out of each. Nothing of the
 wrapping is trusted, and none of it is kept.
 """
 
@@ -11,6 +11,7 @@ from typing import Final
 
 from assay.errors import EvidenceError
 from assay.evidence.decoding.strictjson import member, parse_object
+from assay.evidence.snp.fields import report_of
 from assay.evidence.snp.report import REPORT_BYTES
 from assay.evidence.snp.table import MAX_TABLE_BYTES
 
@@ -20,6 +21,7 @@ _RESPONSE: Final = bytes(4) + REPORT_BYTES.to_bytes(4, "little") + bytes(_HEADER
 _MAX_RESPONSE: Final = 4096
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _PROVIDER: Final = "sev_guest"
+_FIELDS: Final = "attestation_report"
 
 
 class CarrierError(EvidenceError):
@@ -34,12 +36,12 @@ def unwrap(data: bytes) -> bytes:
 
     Args:
         data: MSG_REPORT_RSP (ABI: status and size, 24 zeros, report, zeros up to 4,096 bytes); the JSON form
-            of a configfs-tsm report, ``outblob`` and ``auxblob`` in base64 or its URL-safe form; or a report
-            itself, which is returned as it is.
+            of a configfs-tsm report, ``outblob`` and ``auxblob`` in base64 or its URL-safe form; a report in
+            fields, as Trustee's clients send it; or a report itself, which is returned as it is.
 
     Raises:
-        CarrierError: It has the beginning of one of the two, and is not it.
-        JsonError: It begins as JSON, and is not.
+        CarrierError: It has the beginning of one of them, and is not it.
+        JsonError: It begins as JSON, and is not; or its fields are not those of a report.
     """
     if data.startswith(_RESPONSE):
         report, rest = data[_HEADER : _HEADER + REPORT_BYTES], data[_HEADER + REPORT_BYTES :]
@@ -51,6 +53,8 @@ def unwrap(data: bytes) -> bytes:
     if not data.startswith(b"{"):
         return data
     members = parse_object(data, max_bytes=MAX_JSON_BYTES)
+    if _FIELDS in members:
+        return report_of(members)
     if member(members, "provider", str).strip() != _PROVIDER:
         raise CarrierError("snp.carrier.provider", f"The report is not from the provider {_PROVIDER}.")
     aux = members.get("auxblob")
