@@ -5,7 +5,8 @@
 Every mutant is a small edit of one module (``mutants.py``). The tests that reach the edited line run
 against it, those that killed its neighbours first, then the quickest (``trial.py``). Results are kept in
 ``mutation/results`` under a hash of the edited definition and of the tests' files, so a second run tries
-only what changed. What the unchanged tests do is kept as well, while no module and no test changes.
+only what changed; a sample is drawn by the mutants' names, so that an edit elsewhere leaves it as it is.
+What the unchanged tests do is kept as well, while no module and no test changes.
 
 A mutant that no test notices is a survivor. Each one must stand in ``mutation/survivors-<room>.toml`` with
 the reason why it may live; ``--note`` writes the new ones there, for a person to fill in. The run fails
@@ -20,7 +21,6 @@ import ast
 import hashlib
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
@@ -138,12 +138,17 @@ def main() -> int:
     if options.only:
         chosen = [mutant for mutant in chosen if options.only in mutant.id]
     if options.sample and options.sample < len(chosen):
-        chosen = random.Random(options.seed).sample(chosen, options.sample)
+        chosen = sorted(chosen, key=lambda mutant: _lot(options.seed, mutant))[: options.sample]
     cache_path = ROOT / "mutation" / "results" / f"{options.room}.json"
     print(f"{len(everything)} mutants, {len(chosen)} chosen", flush=True)
     outcomes = Campaign(baseline, cache_path, options.jobs).run(chosen, sources)
     _name_stale(options.room, {mutant.id for mutant in everything})
     return _report(options, outcomes, time.monotonic() - began)
+
+
+def _lot(seed: int, mutant: Mutant) -> bytes:
+    """Return what orders mutants by chance, the same way whatever becomes of the others."""
+    return hashlib.sha256(f"{seed}\0{mutant.id}".encode()).digest()
 
 
 def _is_inside(path: str, room: Path, chosen: Sequence[str]) -> bool:
