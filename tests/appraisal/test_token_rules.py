@@ -9,7 +9,7 @@ import pytest
 
 from assay.appraisal import AttestationResult, Policy, appraise
 from assay.appraisal.rules.subject import Context
-from assay.evidence.ledger import Ledger
+from assay.evidence.ledger import Ledger, Outcome
 from assay.evidence.verification import Anchor, EvidenceResult
 from support.appraisal_evidence import BINDING, NOW, SIGNATURE
 from support.appraisal_tokens import (
@@ -163,7 +163,9 @@ def test_states_that_nothing_admits(platform, claims, code):
 
 
 def test_a_machine_without_intels_status_has_none_to_judge():
-    assert judged("confidential-space", policy("confidential-space"), changed(SPACE, tcb_status="")).accepted
+    silent = judged("confidential-space", policy("confidential-space"), changed(SPACE, tcb_status=""))
+    assert silent.accepted
+    assert silent.ledger["policy.confidential_space.tcb"].outcome is Outcome.NOT_APPLICABLE
 
 
 GCE = SPACE.gce
@@ -197,6 +199,7 @@ GCE = SPACE.gce
         ("secure_boot = true", changed(SPACE, secure_boot=False), "secure_boot.mismatch"),
         ("secure_boot = true", changed(SPACE, secure_boot=None), "secure_boot.unknown"),
         ("monitoring = false", changed(SPACE, monitoring={"memory": True}), "monitoring.mismatch"),
+        ("monitoring = false", changed(SPACE, monitoring={}), "monitoring.unknown"),
     ],
 )
 def test_requirements_of_confidential_space(body, claims, code):

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from assay.appraisal.rules.subject import Rule, Subject, Workshop, admit, failed
 from assay.appraisal.vocabulary import UP_TO_DATE, component_needs
+from assay.evidence.ledger import Check, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from assay.evidence.ledger import Check
 
 
 def status_rule(shop: Workshop, path: str, status_of: Callable[[Any], str], *, required: bool) -> Rule:
@@ -24,11 +23,14 @@ def status_rule(shop: Workshop, path: str, status_of: Callable[[Any], str], *, r
     """
     spec = shop.spec(path, "the platform is up to date, as the token's issuer found")
     passed = spec.passed
+    not_stated = Check(spec, Outcome.NOT_APPLICABLE, "", "The token does not state what its issuer found.")
 
     def judge(subject: Subject) -> Check:
         status = status_of(subject.claims)
-        if status == UP_TO_DATE or (not status and not required):
+        if status == UP_TO_DATE:
             return passed
+        if not status and not required:
+            return not_stated
         needs = component_needs("platform", status) if status else None
         if needs is None:
             shown = ascii(status)[1:-1][:40] or "not stated"

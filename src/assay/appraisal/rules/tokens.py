@@ -106,7 +106,7 @@ def _confidential_space(shop: Workshop) -> Iterator[Rule]:
         yield flag_rule(
             shop,
             "confidential_space.monitoring",
-            lambda claims: any(claims.monitoring.values()),
+            lambda claims: any(claims.monitoring.values()) if claims.monitoring else None,
             wanted=table.monitoring,
         )
 
