@@ -286,6 +286,47 @@ def test_the_td_report_is_declared_unsigned(form):
         assert max(differing) < region.end <= max(differing) + 3
 
 
+@pytest.mark.parametrize("form", ["v1", "bundle"])
+def test_a_report_that_is_written_with_escapes_is_unsigned_whole(form):
+    """JSON may write any character as an escape: what is looked for then stands nowhere."""
+    stage = scene("azure-tdx")
+    stage.form = form
+    scenario = stage.finish()
+    (plain,) = judge(scenario).unsigned
+    at = plain.start + 20
+    escape = f"\\u{scenario.container[at]:04x}".encode()
+    written = scenario.container[:at] + escape + scenario.container[at + 1 :]
+    result = judge(scenario, evidence=written)
+    assert result.bound
+    (region,) = result.unsigned
+    assert json.loads(written[region.start : region.end]).startswith("SENMQ")
+
+
+@pytest.mark.parametrize("form", ["v0", "v1", "bundle"])
+def test_the_td_report_is_found_where_it_stands_whatever_it_holds(form):
+    """Its writer chooses it: like the zeros in front of it, or like a part of the TD quote."""
+    stage = scene("azure-tdx")
+    stage.form = form
+    scenario = stage.finish()
+    (plain,) = judge(scenario).unsigned
+    parts = scenario.parts
+    quote = parts.td_quote[600:][: 1024 + 30]
+    for content in (bytes(1024), quote[32 - 30 :][:1024]):
+        hcl = parts.hcl[:32] + content + parts.hcl[32 + 1024 :]
+        evidence = AzureEvidence(hcl, parts.quote, td_quote=parts.td_quote)
+        members = container_members(evidence, form)
+        first_the_quote = dict(sorted(members.items(), key=lambda member: "td" not in member[0]))
+        written = json.dumps(first_the_quote).encode()
+        (region,) = judge(scenario, evidence=written).unsigned
+        found = written[region.start : region.end]
+        if form == "v0":
+            assert bytes(map(int, found.strip(b", ").split(b","))) == content
+        else:
+            assert region.end - region.start == plain.end - plain.start
+            name = next(name for name in members if name.startswith("hcl_report"))
+            assert region.start == written.index(members[name].encode()) + 42
+
+
 def test_a_quote_of_fewer_pcrs_has_its_labels_from_what_was_signed():
     stage = scene()
     stage.indices = (4, 7, 11)

@@ -18,6 +18,7 @@ TDREPORT: Final = (32, 32 + 1024)
 _TDREPORT_NAME: Final = "TDREPORT of the HCL report"
 _CERTIFICATES: Final = ("ak_certificate_pem", "ak_intermediate_certificates_pem")
 _LOG: Final = "event_log"
+_HCL: Final = ("hcl_report", "hcl_report_base64")
 
 
 def unsigned_regions(
@@ -44,7 +45,7 @@ def unsigned_regions(
         return (*found, *(UnsignedRegion(one.start, one.end, f"{_LOG}: {one.name}") for one in log))
     found = [UnsignedRegion(*_td_report(evidence, parts.hcl), _TDREPORT_NAME)] if td else []
     if certificate_open or log:
-        members = _tpm_members(evidence)
+        members = _places(evidence, *_places(evidence, 0, len(evidence))["tpm_attestation"])
         if certificate_open:
             found += [UnsignedRegion(*members[name], name) for name in _CERTIFICATES if name in members]
         if log:
@@ -53,26 +54,42 @@ def unsigned_regions(
 
 
 def _td_report(container: bytes, hcl: bytes) -> tuple[int, int]:
-    """Return where the TDREPORT of an HCL report stands in the text of a container."""
+    """Return where the TDREPORT of an HCL report stands in the text of a container.
+
+    A report that is written with escapes is named whole: nobody signed how it is written.
+    """
     first, last = TDREPORT
     aligned = first - first % 3
-    at = container.find(base64.urlsafe_b64encode(hcl[aligned : aligned + 48]))
-    if at >= 0:
-        return at + (first - aligned) * 8 // 6, at + -(-(last - aligned) * 8 // 6)
-    text = raw_members(container, max_bytes=len(container)).get("hcl_report", b"")
-    start = container.find(text)
-    (region,) = _of_items(container, (start, start + len(text)), [UnsignedRegion(first, last, "")])
-    return region.start, region.end
+    text = base64.urlsafe_b64encode(hcl[aligned : aligned + 48])
+    at = container.find(text)
+    if at < 0 or container.find(text, at + 1) >= 0:
+        places = _places(container, 0, len(container))
+        start, end = next(places[name] for name in _HCL if name in places)
+        value = container[start:end]
+        if value.startswith(b"["):
+            (region,) = _of_items(container, (start, end), [UnsignedRegion(first, last, "")])
+            return region.start, region.end
+        if b"\\" in value:
+            return start, end
+        at = start + 1 + aligned // 3 * 4
+    return at + (first - aligned) * 8 // 6, at + -(-(last - aligned) * 8 // 6)
 
 
-def _tpm_members(container: bytes) -> dict[str, tuple[int, int]]:
-    """Return where the members of a bundle's TPM part stand."""
-    text = raw_members(container, max_bytes=len(container)).get("tpm_attestation", b"{}")
-    base = container.find(text)
-    found = {}
+def _places(container: bytes, start: int, end: int) -> dict[str, tuple[int, int]]:
+    """Return where the value of each member of an object stands: each behind the one before it.
+
+    Args:
+        container: The text.
+        start: Where the object begins in it.
+        end: Where it ends.
+    """
+    text = container[start:end]
+    found: dict[str, tuple[int, int]] = {}
+    at = 0
     for name, value in raw_members(text, max_bytes=len(text)).items():
-        start = base + text.find(value)
-        found[name] = start, start + len(value)
+        at = text.index(value, at)
+        found[name] = start + at, start + at + len(value)
+        at += len(value)
     return found
 
 
