@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 from pathlib import Path
@@ -192,6 +193,23 @@ def test_a_reader_of_the_progress_that_goes_away_leaves_no_machine(shell, lines)
         assert process.wait(60) == 0
     assert shell.json("lease", "list")["leases"] == []
     assert not list((shell.home / "state/local").iterdir())
+
+
+def test_a_slow_reader_of_a_pipe_that_does_not_block(shell):
+    near, far = os.pipe()
+    os.set_blocking(far, False)
+    with subprocess.Popen(
+        shell.argv("run", "-q", "--on", "local", "--", "sh", "-c", "head -c 300000 /dev/zero; echo all >&2"),
+        env=shell.environ, cwd=shell.cwd, stdin=subprocess.DEVNULL, stdout=far, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        room = select.poll()
+        room.register(far, select.POLLOUT)
+        while process.poll() is None and room.poll(0):
+            pass  # until the pipe is full
+        os.close(far)
+        with os.fdopen(near, "rb") as read:
+            assert len(read.read()) == 300_000
+        assert process.wait(60) == 0
 
 
 def test_a_process_without_standard_streams(shell):

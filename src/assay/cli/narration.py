@@ -83,6 +83,8 @@ class Narrator:
         """Print one moment; a reader that went away never ends a lease half way."""
         try:
             self._tell(moment)
+        except BlockingIOError:
+            return  # a slow reader of a pipe that somebody made non-blocking misses a line, no more
         except OSError:
             stop_progress()
 

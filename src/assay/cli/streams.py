@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import termios
@@ -79,15 +80,24 @@ class Streams:
             descriptor = _DESCRIPTORS[stream]
             if descriptor in self._broken:
                 return
-            view = memoryview(data)
             try:
-                while view:
-                    view = view[os.write(descriptor, view) :]
+                _write_all(descriptor, data)
             except OSError:
                 self._broken.add(descriptor)
                 relay.put(Signal(signal.SIGPIPE))
 
         return write
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:  # whoever shares the pipe made it non-blocking, and its reader is slow
+            poll = select.poll()
+            poll.register(descriptor, select.POLLOUT)
+            poll.poll()
 
 
 def _is_open(descriptor: int) -> bool:

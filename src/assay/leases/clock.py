@@ -44,5 +44,6 @@ def check(view: Reader, now: datetime) -> None:
             "lease.clock.before_evidence",
             f"This computer's clock says {now:%Y-%m-%d %H:%M:%S} UTC, but evidence signed at"
             f" {known:%Y-%m-%d %H:%M:%S} UTC was verified here: expired collateral would pass.",
-            action="Set the clock, then run the command again.",
+            action="Set the clock, then run the command again. If it is right now and was ahead then, only a"
+            " new state directory (ASSAY_STATE_DIR) forgets that.",
         )
