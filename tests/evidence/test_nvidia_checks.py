@@ -1012,6 +1012,24 @@ def test_the_vendors_command_lists_devices_under_a_member():
     assert result.bound
 
 
+def test_what_a_request_states_for_all_devices_is_compared_with_each():
+    stage = protected()
+    evidence = stage.finish()
+    devices = [
+        {"certificate": each["certificate"], "evidence": each["evidence"]}
+        for each in json.loads(evidence.evidence)[:2]
+    ]
+
+    def asked(**stated):
+        request = {"arch": "HOPPER", "nonce": NONCE.hex(), "evidence_list": devices} | stated
+        return judge(replace(evidence, evidence=json.dumps(request).encode()))
+
+    assert not asked().ledger.failed()
+    for wrong in ({"arch": "BLACKWELL"}, {"nonce": bytes(32).hex()}):
+        assert [check.id for check in asked(**wrong).ledger.failed()] == [checks.STATEMENT.id]
+    assert [check.code for check in asked(nonce=1).ledger.failed()] == ["nvidia.container"]
+
+
 def test_a_container_with_json_escapes_declares_all_of_itself_unsigned():
     stage = scene()
     evidence = stage.finish()

@@ -42,6 +42,8 @@ def test_a_chain_to_another_root_is_passed_over():
 STRANGER_CHAIN = b"".join(issued.pem() for issued in scene().report.chain[:-1]) + STRANGER.device_root.pem()
 
 
-def test_what_the_vendors_command_prints_is_known():
+def test_what_the_vendors_command_and_service_take_is_known():
+    assert recognise(b'{"arch": "HOPPER", "nonce": "00", "evidence_list": []}') == "nvidia-gpu"
+    assert recognise(b'{"evidence_list": []}') is None
     assert recognise(b'{"evidences": [], "result_code": 0, "result_message": "OK"}') == "nvidia-gpu"
     assert recognise(b'{"evidences": []}') is None

@@ -121,6 +121,7 @@ def _has(*names: str) -> Callable[[Mapping[str, Any]], bool]:
 _MEMBERS: Final = (
     (_has("device_evidence_list"), "nvidia-gpu"),
     (_has("evidences", "result_code"), "nvidia-gpu"),
+    (_has("evidence_list", "nonce"), "nvidia-gpu"),
     (_has("tpm_quote", "ak_public"), "tpm"),
     (_has("hcl_report", "td_quote"), "azure-tdx"),
     (_has("tdx_quote_base64", "hcl_report_base64"), "azure-tdx"),

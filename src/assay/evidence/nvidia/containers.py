@@ -3,8 +3,10 @@
     [{"arch": "HOPPER", "evidence": base64, "certificate": base64 of PEM, "nonce": hex, ...}, ...]
     {"device_evidence_list": [{"arch": ..., "uuid": ..., "evidence": ..., "certificate": ...}, ...]}
     {"evidences": [{"arch": ..., "evidence": ..., "certificate": ..., "nonce": ...}, ...], "result_code": 0}
+    {"arch": ..., "nonce": ..., "evidence_list": [{"evidence": ..., "certificate": ...}, ...]}
 
-The first is what NVIDIA's SDK keeps, the last what its command ``nvattest collect-evidence`` prints.
+The first is what NVIDIA's SDK keeps, the third what its command ``nvattest collect-evidence`` prints, and the
+last what its attestation service is asked with: services that attest GPUs hand that on.
 
 Nothing but report and chain of each device is relied on; what else a container says is compared with what
 the device signed.
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 MAX_CONTAINER_BYTES: Final = 2 << 20
 MAX_DEVICES: Final = 96
-_LISTS: Final = ("device_evidence_list", "evidences")
+_LISTS: Final = ("device_evidence_list", "evidences", "evidence_list")
 _LONGEST_TEXT: Final = 128
 _TEXTS: Final = ("arch", "nonce", "driver_version", "vbios_version")
 _SPACE: Final = b" \t\r\n"
@@ -75,21 +77,25 @@ def read_container(evidence: bytes) -> tuple[tuple[PresentedDevice, ...], tuple[
         value = parse(evidence, max_bytes=MAX_CONTAINER_BYTES)
     except JsonError as error:
         raise ContainerError("nvidia.container", error.message) from None
+    whole: dict[str, Any] = {}
     if type(value) is dict:
         lists = [value[name] for name in _LISTS if name in value]
+        if len(lists) == 1:
+            whole = {name: value[name] for name in _TEXTS if name in value}
         value = lists[0] if len(lists) == 1 else [value]
     if type(value) is not list or not 0 < len(value) <= MAX_DEVICES:
         raise ContainerError("nvidia.container", f"Evidence is a list of 1 to {MAX_DEVICES} devices.")
-    devices = tuple(_device(item) for item in value)
+    devices = tuple(_device(item, whole) for item in value)
     return devices, _regions(evidence, devices)
 
 
-def _device(item: Any) -> PresentedDevice:
+def _device(item: Any, whole: Mapping[str, Any]) -> PresentedDevice:
+    """Decode a device; what it does not state itself is what the container states for all of them."""
     if type(item) is not dict:
         raise ContainerError("nvidia.container", "A device of the evidence is no object.")
     stated = {}
     for name in _TEXTS:
-        text = item.get(name)
+        text = item.get(name, whole.get(name))
         if text is None:
             continue
         if type(text) is not str or len(text) > _LONGEST_TEXT:
