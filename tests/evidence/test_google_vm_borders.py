@@ -10,7 +10,13 @@ import pytest
 from assay.evidence.decoding.der import DerError
 from assay.evidence.google_vm import checks, read_container
 from assay.evidence.google_vm.ak import read_instance
-from assay.evidence.google_vm.container import BankQuote, GoogleVmEvidence, StatedInstance, tee_span
+from assay.evidence.google_vm.container import (
+    BankQuote,
+    GoogleVmEvidence,
+    StatedInstance,
+    log_spans,
+    tee_span,
+)
 from assay.evidence.google_vm.errors import GoogleVmError
 from assay.evidence.google_vm.protobuf import ProtobufError, read_message
 from assay.evidence.google_vm.snp_report import pack_processor, snp_part
@@ -505,6 +511,14 @@ def test_a_container_that_cannot_be_read_is_covered_by_nothing():
     result = judge(scenario, evidence=parts)
     assert result.unsigned == (UnsignedRegion(0, 0, "all of it: the evidence cannot be read"),)
     assert result.signed_digest == hashlib.sha256(parts.ak_public).digest()
+
+
+def test_a_part_stands_where_its_field_is_and_not_where_its_bytes_are_first():
+    """Fields: the key (1), the canonical log (5), the firmware's log (3), a TD quote (9), all alike."""
+    container = b"".join(bytes([number << 3 | 2, 1]) + b"X" for number in (1, 5, 3, 9))
+    assert tee_span(container) == (11, 12)
+    assert log_spans(container) == ((8, 9), (5, 6))
+    assert log_spans(container[:3]) == ((0, 0), (0, 0))
 
 
 def test_regions_stand_in_the_container_or_in_the_logs_themselves():

@@ -25,6 +25,7 @@ from assay.evidence.google_vm.protobuf import (
     one_bytes,
     one_int,
     read_message,
+    spans_of,
 )
 from assay.evidence.google_vm.snp_report import SnpPart, snp_part
 from assay.evidence.google_vm.td_quote import td_quote
@@ -40,6 +41,7 @@ MAX_PCRS: Final = 24
 _MAX_TEXT: Final = 128
 
 _ATTESTATION: Final = dict.fromkeys(range(1, 10), bytes)
+_FIRMWARE_LOG, _CANONICAL_LOG = 3, 5
 _SNP, _TD = 8, 9
 _QUOTE: Final = {1: bytes, 2: bytes, 3: bytes}
 _PCRS: Final = {1: int, 2: bytes}
@@ -128,8 +130,8 @@ def read_container(data: bytes) -> GoogleVmEvidence:
         return GoogleVmEvidence(
             ak_public=one_bytes(found, 1),
             quotes=tuple([_quote(item) for item in many_bytes(found, 2, MAX_QUOTES)]),
-            event_log=one_bytes(found, 3),
-            canonical_log=one_bytes(found, 5),
+            event_log=one_bytes(found, _FIRMWARE_LOG),
+            canonical_log=one_bytes(found, _CANONICAL_LOG),
             ak_certificate=one_bytes(found, 6) or None,
             ak_intermediates=many_bytes(found, 7, MAX_INTERMEDIATES),
             instance=_instance(stated) if stated else None,
@@ -146,10 +148,20 @@ def read_container(data: bytes) -> GoogleVmEvidence:
 
 def tee_span(data: bytes) -> tuple[int, int]:
     """Return where the fields of the TEE's report or quote stand in a container that was read before."""
-    message = read_message(data, _ATTESTATION)
-    found = one_bytes(message, _TD) or one_bytes(message, _SNP)
-    start = data.find(found)
-    return start, start + len(found)
+    return _span(data, frozenset({_SNP, _TD}))
+
+
+def log_spans(data: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return where the firmware's log and the canonical log stand in a container that was read before."""
+    return _span(data, frozenset({_FIRMWARE_LOG})), _span(data, frozenset({_CANONICAL_LOG}))
+
+
+def _span(data: bytes, numbers: frozenset[int]) -> tuple[int, int]:
+    """Return where the content of a field stands; the same bytes can stand in another one as well."""
+    for number, start, end in spans_of(data):
+        if number in numbers:
+            return end - len(one_bytes(read_message(data[start:end], _ATTESTATION), number)), end
+    return 0, 0
 
 
 def _quote(data: bytes) -> BankQuote:

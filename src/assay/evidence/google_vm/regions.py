@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assay.evidence.google_vm.container import tee_span
+from assay.evidence.google_vm.container import log_spans, tee_span
 from assay.evidence.verification import UnsignedRegion
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def unsigned_regions(
     container: bytes,
-    logs: Sequence[tuple[bytes, Sequence[UnsignedRegion]]],
+    logs: Sequence[Sequence[UnsignedRegion]],
     *,
     tee_unread: bool,
     beside_report: Sequence[tuple[int, int]],
@@ -22,13 +22,13 @@ def unsigned_regions(
 
     Args:
         container: The container; empty where the evidence was given in parts.
-        logs: Each log, and the regions of it that no quoted PCR covers.
+        logs: The regions that no quoted PCR covers, of the firmware's log and of the canonical one.
         tee_unread: Whether the container holds evidence of a TEE that was not asked for.
         beside_report: Start and end, in the TEE's evidence, of what stands beside the SNP report.
     """
     found: list[UnsignedRegion] = []
-    for log, regions in logs:
-        base = container.find(log) if container and regions else 0
+    spans = log_spans(container) if container and any(logs) else ((0, 0), (0, 0))
+    for (base, _), regions in zip(spans, logs, strict=False):
         found += [UnsignedRegion(base + one.start, base + one.end, one.name) for one in regions]
     if container and tee_unread:
         found.append(UnsignedRegion(*tee_span(container), "TEE's evidence that was not asked for"))

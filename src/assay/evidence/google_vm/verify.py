@@ -204,7 +204,7 @@ class _Work:
         self._anchor: Anchor | None = None
         self._quote: QuoteOutcome | None = None
         self._log: BootLogClaims | None = None
-        self._regions: tuple[tuple[bytes, tuple[UnsignedRegion, ...]], ...] = ()
+        self._regions: tuple[tuple[UnsignedRegion, ...], ...] = ()
         self._tee: TeeOutcome | None = None
         self._tee_unread = False
 
@@ -336,10 +336,7 @@ class _Work:
         )
         self._made += found.checks
         self._log = found.claims
-        self._regions = (
-            (parts.event_log, found.unsigned),
-            (parts.canonical_log, found.unsigned_canonical),
-        )
+        self._regions = (found.unsigned, found.unsigned_canonical)
 
     def judge_tee(self, parts: GoogleVmEvidence, report_data: Binding, tee: Tee) -> None:
         """Make every check of the TD quote or SNP report; one that was not asked for is not looked at."""
