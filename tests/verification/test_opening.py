@@ -72,6 +72,8 @@ def test_answers_of_a_dstack_guest_are_taken_apart() -> None:
         (b"00" * 100, "verification.evidence.unrecognised"),
         (b"{}", "verification.answer.unrecognised"),
         (TCB, "verification.answer.unrecognised"),
+        (b"HCLA" + bytes(2596), "verification.evidence.hcl_alone"),
+        ((b"HCLA" + bytes(2596)).hex().encode(), "verification.evidence.hcl_alone"),
         (bytes(MAX_EVIDENCE_BYTES + 1), "verification.evidence.oversized"),
     ],
 )

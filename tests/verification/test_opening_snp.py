@@ -50,6 +50,16 @@ def test_a_report_is_found_in_what_carries_it():
     assert judge(evidence, endorsements=None, report=opened.evidence).bound
 
 
+@pytest.mark.parametrize("version", [1, 6])
+def test_a_report_of_another_version_is_refused_for_its_version(version):
+    evidence = scene().finish()
+    report = version.to_bytes(4, "little") + evidence.report[4:]
+    opened = open_evidence(report)
+    result = judge(evidence, report=opened.evidence)
+    assert opened.platform == "snp"
+    assert {check.code for check in result.ledger.failed()} == {"snp.report.version"}
+
+
 def test_what_is_no_carrier_is_not_one():
     evidence, table = extended()
     for data in (

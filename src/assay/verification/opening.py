@@ -22,6 +22,7 @@ MAX_LOG_BYTES: Final = 4 << 20
 MAX_DEPTH: Final = 3
 """How deep evidence may lie in wrappings."""
 _JSON_STARTS: Final = (b"{", b"[")
+_HCL_REPORT: Final = b"HCLA"
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
@@ -50,8 +51,8 @@ def open_bundle(data: bytes) -> Bundle:
             attestation), an SNP guest device's, the JSON of a configfs-tsm report, or one of ``containers``.
 
     Raises:
-        EvidenceError: ``verification.evidence.oversized``, ``verification.evidence.unrecognised``, or the
-            codes of the container's own parser.
+        EvidenceError: ``verification.evidence.oversized``, ``verification.evidence.unrecognised``,
+            ``verification.evidence.hcl_alone``, or the codes of the container's own parser.
     """
     if len(data) > MAX_EVIDENCE_BYTES:
         raise EvidenceError(
@@ -87,6 +88,7 @@ def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
         ):
             if inside is not None:
                 return inside
+        _demand_no_part(found)
     if data.lstrip()[:1] in _JSON_STARTS:
         from assay.evidence.decoding import strictjson  # noqa: PLC0415 - needed for these formats alone
 
@@ -96,6 +98,18 @@ def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
             raise unrecognised("The file is a JSON list, and no record of a message wrapper.")
         return (_of_answer(data),) if inside is None else inside
     raise unrecognised()
+
+
+def _demand_no_part(found: bytes) -> None:
+    """Refuse what is known, and is only a part of evidence."""
+    if found.startswith(_HCL_REPORT):
+        raise EvidenceError(
+            "verification.evidence.hcl_alone",
+            "The file is the HCL report of an Azure VM alone; without a quote of the vTPM nothing shows whose"
+            " it is, or that it is new.",
+            action="Give report and quote together, as JSON: version, tpm_quote, hcl_report, and vcek or"
+            " td_quote.",
+        )
 
 
 def _of_answer(data: bytes) -> Opened:

@@ -20,6 +20,7 @@ MAX_JSON_BYTES: Final = 2 << 20
 _TEE: Final = {0: "sgx", 0x81: "tdx"}
 _SNP_BYTES: Final = 1184
 _SNP_VERSIONS: Final = range(2, 6)
+_SMALL: Final = 32  # no format has such a beginning in exactly the bytes of a report
 _MAX_PAYLOAD: Final = 1 << 16
 _COSE: Final = (b"\xd2\x84\x44\xa1\x01\x38\x22", b"\x84\x44\xa1\x01\x38\x22")  # ES384 and nothing else
 _SPDM: Final = b"\x11\xe0"
@@ -49,8 +50,9 @@ def _quote(data: bytes) -> str | None:
 
 
 def _report(data: bytes) -> str | None:
-    """An SEV-SNP report: 1,184 bytes at least, a version, the one signature algorithm."""
-    if len(data) < _SNP_BYTES or int.from_bytes(data[:4], "little") not in _SNP_VERSIONS:
+    """An SEV-SNP report: the one signature algorithm, and a version that is known, or may be once."""
+    versions = _SNP_VERSIONS if len(data) > _SNP_BYTES else range(_SMALL)
+    if len(data) < _SNP_BYTES or int.from_bytes(data[:4], "little") not in versions:
         return None
     return "snp" if int.from_bytes(data[0x34:0x38], "little") == 1 else None
 
