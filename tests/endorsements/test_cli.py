@@ -187,6 +187,26 @@ def test_a_file_that_is_no_evidence_is_named(capsys, files, tmp_path):
     assert found[1]["endorsements"][0]["origin"] == "network"
 
 
+def test_a_bundle_is_not_complete_for_evidence_that_cannot_say_what_it_needs(capsys, files, tmp_path):
+    quote, options = files
+    (tmp_path / "cut.bin").write_bytes(quote.read_bytes()[:500])
+    code, out, _ = said(capsys, "endorsements", "bundle", tmp_path / "b.tar", tmp_path / "cut.bin", *options)
+    assert code == 1
+    assert "missing   the evidence does not say what it needs" in out
+    assert "[dcap.quote.truncated]" in out
+    assert "No bundle was written" in out
+    assert not (tmp_path / "b.tar").exists()
+    code, out, _ = said(capsys, "endorsements", "fetch", tmp_path / "cut.bin", "--json", *options)
+    (missing,) = json.loads(out)["results"][0]["missing"]
+    assert (code, missing["kind"]) == (1, "evidence")
+
+
+def test_evidence_that_brings_everything_needs_nothing_whatever_is_wrong_with_it(capsys, tmp_path):
+    assert said(capsys, "simulate", "nitro", "--out", tmp_path / "made")[0] == 0
+    code, out, _ = said(capsys, "endorsements", "fetch", tmp_path / "made" / "document.cbor", "--offline")
+    assert (code, "nothing is missing" in out) == (0, True)
+
+
 def test_nobody_is_asked_offline(capsys, files, service):
     quote, options = files
     code, out, _ = said(capsys, "endorsements", "fetch", quote, "--offline", *options)

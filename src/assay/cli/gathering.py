@@ -26,7 +26,7 @@ from assay.errors import AssayError
 from assay.evidence.facts import FactCache
 from assay.evidence.roots import VENDOR_ROOTS
 from assay.evidence.verification import Unchecked
-from assay.verification.formats import format_of
+from assay.verification.formats import format_of, nothing
 from assay.verification.materials import Materials
 from assay.verification.opening import open_bundle
 from assay.verification.terms import Given, Terms
@@ -40,11 +40,13 @@ if TYPE_CHECKING:
     from assay.endorsements.needs import Choices
     from assay.endorsements.record import Endorsement, Wanted
     from assay.endorsements.surroundings import Surroundings
+    from assay.evidence.ledger import Check
     from assay.evidence.roots import Roots
     from assay.evidence.verification import EvidenceResult, Need
     from assay.verification.opened import Opened
 
 PATIENCE_SECONDS: Final = 1.0
+_UNSAID: Final = "the evidence does not say what it needs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,12 @@ class Errand:
 
     @property
     def complete(self) -> bool:
-        """True when no file lacks anything that somebody publishes."""
+        """True when no file lacks anything that somebody publishes, as far as it says what it needs."""
         return all(
-            not isinstance(outcome, AssayError) and not outcome.open and not outcome.unasked
+            not isinstance(outcome, AssayError)
+            and not outcome.open
+            and not outcome.unasked
+            and _mute(outcome) is None
             for _, outcome in self.outcomes
         )
 
@@ -91,7 +96,10 @@ class Errand:
                 yield f"  missing   {need.kind}: {escape(error.message)} [{error.code}]"
             for need in outcome.open:
                 yield f"  missing   {_need(need)}"
-            if not outcome.open and not outcome.unasked:
+            mute = _mute(outcome)
+            if mute is not None:
+                yield f"  missing   {_UNSAID}: {escape(mute.reason)} [{mute.code}]"
+            elif not outcome.open and not outcome.unasked:
                 yield "  nothing is missing that somebody publishes"
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -106,6 +114,11 @@ class Errand:
                 "missing": [
                     *({"kind": need.kind, "error": error.to_json()} for need, error in outcome.unasked),
                     *({"kind": need.kind, "reason": need.reason} for need in outcome.open),
+                    *(
+                        {"kind": "evidence", "reason": f"{_UNSAID}: {mute.reason}"}
+                        for mute in (_mute(outcome),)
+                        if mute is not None
+                    ),
                 ],
             }
             for path, outcome in self.outcomes
@@ -174,6 +187,15 @@ def run_errand(
         except AssayError as error:
             outcomes.append((path, error))
     return Errand(tuple(outcomes), now)
+
+
+def _mute(outcome: Gathered) -> Check | None:
+    """Return the check at which evidence failed before it said what it needs; None where it said so."""
+    result = outcome.result
+    asked = outcome.found or outcome.open or outcome.unasked
+    if asked or result.authentic or format_of(result.platform).endorse is nothing:
+        return None
+    return next(iter(result.ledger.failed()), None)
 
 
 def _verified(
