@@ -349,6 +349,15 @@ def test_a_composite_id_is_version_key_and_digest():
         assert verified(certify(stage, (pki.OID_COMPOSITE, wrong)))[1].fwid == b""
 
 
+@pytest.mark.parametrize(
+    ("filling", "good"), [(b"\0", True), (b"\0" * 5, True), (b"\0\n\0", False), (b"\0x", False)]
+)
+def test_a_chain_may_be_filled_with_nuls(filling, good):
+    outcomes, found = verify_device_chain(scene().report.pem() + filling, roots(), NOW, FactCache())
+    assert (found is not None) is good
+    assert good or [check.code for check in outcomes.failed()] == ["nvidia.chain.layout"]
+
+
 @pytest.mark.parametrize("size", [2048, 2049])
 def test_a_certificate_of_a_device_has_at_most_2048_bytes(size):
     fwid = pki.tagged(0x30, bytes.fromhex("0609608648016503040202") + b"\x04\x30" + b"\x07" * 48)

@@ -138,7 +138,7 @@ def verify_device_chain(
     """Verify a device's chain, by role, to a root of trust; remember it if all of it passed.
 
     Args:
-        text: Five certificates as PEM, leaf first.
+        text: Five certificates as PEM, leaf first; may end in NULs, as drivers fill their buffer.
         roots: The roots that it may end in.
         now: The time at which it must be valid.
         facts: Where verified chains are remembered.
@@ -164,7 +164,7 @@ def verify_device_chain(
 
 def _chain(ledger: LedgerBuilder, text: bytes, roots: Roots, now: datetime) -> DeviceChain:
     try:
-        ders = certificates(text, count=CHAIN_LENGTH)
+        ders = certificates(text.rstrip(b"\0"), count=CHAIN_LENGTH)
         below = [GeneralCertificate.parse(der, max_bytes=MAX_CERTIFICATE_BYTES) for der in ders[:-1]]
     except (PemError, DerError) as error:
         raise ledger.fail(checks.CHAIN_LAYOUT, "nvidia.chain.layout", error.message) from None

@@ -61,7 +61,7 @@ def _chain(materials: Materials, given: Given) -> bytes:
     anchors = {root.der for root in given.roots.of(NVIDIA)}
     for _, data in sorted(materials.files.items()):
         try:
-            found = certificates(data, count=CHAIN_LENGTH)
+            found = certificates(data.rstrip(b"\0"), count=CHAIN_LENGTH)
         except PemError:
             continue
         if found[-1] in anchors:
