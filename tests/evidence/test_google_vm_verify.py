@@ -116,6 +116,16 @@ def test_without_a_session_evidence_is_authentic_and_not_bound():
     assert [need.kind for need in result.needs] == ["binding"]
 
 
+def test_the_root_may_come_along_as_it_was_fetched():
+    stage = scene()
+    authority, root = stage.authority.sign(), stage.google.root_der
+    stage.intermediates = (authority, root)
+    assert judge(stage.finish()).bound
+    stage.intermediates = (authority, root[:-1] + bytes([root[-1] ^ 1]))
+    failed = judge(stage.finish()).ledger.failed()
+    assert [check.code for check in failed] == ["google_vm.ak.chain.unused"]
+
+
 def test_without_lists_revocation_is_not_proven():
     scenario = scene().finish()
     result = judge(scenario, endorsements=None)
