@@ -210,6 +210,15 @@ def measurements_not_compared(stage):
     stage.whole.devices["GPU-1"].claims["measres"] = "not-run"
 
 
+def service_refused_a_device(stage):
+    """The service then writes a token of another shape for it."""
+    stage.draft.claims["x-nvidia-overall-att-result"] = False
+    claims = stage.whole.devices["GPU-1"].claims
+    for name in ("hwmodel", "eat_nonce", "measres"):
+        del claims[name]
+    claims["x-nvidia-error-details"] = {"code": 4010, "message": "NONCE_NOT_MATCHING"}
+
+
 def no_measurements(stage):
     del stage.whole.devices["GPU-1"].claims["measres"]
 
@@ -228,6 +237,7 @@ def no_measurements(stage):
         (result_is_text, "nras.token.claims.jose.claims"),
         (result_is_false, "nras.token.result.refused"),
         (result_is_missing, "nras.token.result.refused"),
+        (service_refused_a_device, "nras.token.result.refused"),
         (measurements_differ, "nras.token.result.measurements"),
         (measurements_not_compared, "nras.token.result.measurements"),
         (no_measurements, "nras.device.claims.jose.claims"),
@@ -238,6 +248,28 @@ def test_what_holds_the_tokens_together(spoil, code):
     stage = scene("nras")
     spoil(stage)
     assert_refused(stage.finish(), code)
+
+
+@pytest.mark.parametrize(
+    ("details", "said"),
+    [
+        ({"message": "NONCE_NOT_MATCHING"}, "; of GPU-1 it says NONCE_NOT_MATCHING."),
+        ({"message": "A" + "9" * 63}, "; of GPU-1 it says A" + "9" * 63 + "."),
+        ({"message": "A" * 65}, "."),
+        ({"message": "\x1b[2J"}, "."),
+        ({"message": 7}, "."),
+        ({}, "."),
+        ("NONCE_NOT_MATCHING", "."),
+        (None, "."),
+    ],
+)
+def test_why_the_service_refused_is_said(details, said):
+    stage = scene("nras")
+    service_refused_a_device(stage)
+    stage.whole.devices["GPU-1"].claims["x-nvidia-error-details"] = details
+    (failed,) = stage.finish().ledger.failed()
+    assert failed.id == "nras.token.result"
+    assert failed.reason == "The service did not accept the devices" + said
 
 
 def test_another_nonce_is_refused():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -132,6 +133,7 @@ def _devices(ledger: LedgerBuilder, bundle: Bundle, given: Given) -> dict[str, O
     return found
 
 
+_REASON: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _LATER: Final = (checks.DEVICE_CLAIMS, checks.DEVICE_ISSUED, checks.DEVICE_AGE)
 
 
@@ -149,6 +151,9 @@ def _judged(ledger: LedgerBuilder, opened: Opened, devices: Mapping[str, Opened]
         nonces = [read.hexadecimal(found.claims, "eat_nonce", None) for found in devices.values()]
         results = [read.text(found.claims, "measres") for found in devices.values()]
     except JoseError as error:
+        if passed is False:
+            # Of a device that it did not accept, the service says why and no more.
+            raise ledger.fail(checks.RESULT, "nras.token.result.refused", _refusal(devices)) from None
         spec = checks.DEVICE_CLAIMS
         raise ledger.fail(spec, f"{spec.id}.{error.code}", error.message) from None
     ledger.passed(checks.DEVICE_CLAIMS)
@@ -176,6 +181,16 @@ def _judged(ledger: LedgerBuilder, opened: Opened, devices: Mapping[str, Opened]
         ),
         nonce,
     )
+
+
+def _refusal(devices: Mapping[str, Opened]) -> str:
+    """Return a sentence with the first reason that the service gives for a device."""
+    for name, found in devices.items():
+        details = found.claims.get("x-nvidia-error-details")
+        why = details.get("message") if type(details) is dict else None
+        if type(why) is str and _REASON.fullmatch(why):
+            return f"The service did not accept the devices; of {name} it says {why}."
+    return "The service did not accept the devices."
 
 
 def _device(name: str, found: Opened) -> DeviceClaims:
