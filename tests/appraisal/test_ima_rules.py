@@ -70,8 +70,8 @@ CASES = [
     ),
     (
         f'known = ["{signer()}", "/var/log/"]',
-        measured(AGENT, signed=(AGENT[0],), violated=(LOG,)),
-        measured(AGENT, signed=(AGENT[0],), violated=("/var/logs",)),
+        measured(AGENT, (LOG, b"a line"), signed=(AGENT[0],)),
+        measured(AGENT, signed=(AGENT[0],), violated=(LOG,)),  # no register covers the name of a violation
         "known.unknown",
     ),
     ('violations = "refused"', GOOD, measured(AGENT, violated=(LOG,)), "violations.found"),

@@ -457,12 +457,19 @@ def test_how_much_of_what_is_refused_is_shown():
 
 def test_what_is_ignored_is_neither_unknown_nor_required():
     policy = FilePolicy({}, frozenset({"/a"}), refuse_unknown=True, ignored=("/a", "/log/"))
-    assert appraised(policy, ("/a", False), ("/log/x", True)) == {"ima.files.required": "1 files: '/a'."}
+    assert appraised(policy, ("/a", False), ("/log/x", False)) == {"ima.files.required": "1 files: '/a'."}
     assert appraised(policy, ("/b", False), ("/a", False)).keys() == {
         "ima.files.unknown", "ima.files.required"
     }  # fmt: skip
     nothing = FilePolicy({}, frozenset(), refuse_unknown=True)
     assert appraised(nothing, ("", False)) == {"ima.files.unknown": "1 files: ''."}
+
+
+def test_no_name_excuses_a_violation():
+    """A violation extends ones: its entry can name any file, and the register stays as it is."""
+    policy = FilePolicy({}, frozenset(), refuse_unknown=True, ignored=("/log/",))
+    assert appraised(policy, ("/log/x", True)) == {"ima.files.violations": "1 files: '/log/x'."}
+    assert appraised(policy, ("boot_aggregate", True)).keys() == {"ima.files.violations"}
 
 
 @pytest.mark.parametrize("count", [64, 65])

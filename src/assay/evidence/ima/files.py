@@ -67,9 +67,11 @@ class FilePolicy:
         allowed: Digests by path, each as ``sha256:`` and lower-case hex.
         required: Paths that must have been measured.
         refuse_unknown: Whether a file that is neither listed nor signed is refused.
-        ignored: Prefixes of paths that are not judged, such as ``/var/log/``.
+        ignored: Prefixes of paths that are not judged, such as ``/var/log/``; of violations no name is
+            measured, and none is excused by it.
         signers: Keys whose file signatures make a file known: SPKI, DER.
-        admit_violations: Whether violations outside the list are admitted.
+        admit_violations: Whether violations that the log does not name as files of the list are admitted;
+            whoever keeps the log chooses these names.
     """
 
     allowed: Mapping[str, frozenset[str]]
@@ -128,7 +130,9 @@ def _files(ledger: LedgerBuilder, claims: ImaClaims, policy: FilePolicy) -> list
     return [
         pair
         for pair in found
-        if not _of_the_boot(pair[0], found[0][0]) and not pair[0].path.startswith(policy.ignored or ("\0",))
+        if not _of_the_boot(pair[0], found[0][0])
+        # No register covers the name in a violation, so it can excuse nothing.
+        and (pair[1] or not pair[0].path.startswith(policy.ignored or ("\0",)))
     ]
 
 
