@@ -84,11 +84,20 @@ def test_a_field_of_another_size_is_refused(number):
         td_quote(message)
 
 
-def test_a_virtual_tpm_alone_is_no_tdx_vm():
+@pytest.mark.parametrize(
+    ("tee", "check", "code", "what"),
+    [
+        ("tdx", "dcap.quote.layout", "dcap.quote.truncated", "TD quote"),
+        ("snp", "snp.report.layout", "snp.report.length", "SNP report"),
+    ],
+)
+def test_a_virtual_tpm_alone_is_no_confidential_vm(tee, check, code, what):
     scenario = scene().finish()
-    result = judge(scenario, tee="tdx", report_data=Expected(REPORT_DATA))
+    result = judge(scenario, tee=tee, report_data=Expected(REPORT_DATA))
     assert not result.authentic
-    assert result.ledger["dcap.quote.layout"].code == "dcap.quote.truncated"
+    assert [(failed.id, failed.code, failed.reason) for failed in result.ledger.failed()] == [
+        (check, code, f"The attestation holds no {what}.")
+    ]
 
 
 def test_a_td_quote_that_nobody_asked_for_changes_nothing():

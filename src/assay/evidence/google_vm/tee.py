@@ -60,7 +60,8 @@ def judge_td(
         binding=report_data,
         facts=facts,
     )
-    return _taken(found, dcap.TDX_BINDING, checks.TD_BOUND, report_data)
+    absent = "" if parts.td_quote else "The attestation holds no TD quote."
+    return _taken(found, dcap.TDX_BINDING, checks.TD_BOUND, report_data, absent=absent)
 
 
 def judge_snp(
@@ -77,7 +78,8 @@ def judge_snp(
     if parts.snp is not None:
         report, unused, given = parts.snp.report, parts.snp.unused, parts.snp.endorsements.or_else(given)
     found = verify_snp(report, endorsements=given, roots=roots, now=now, binding=report_data, facts=facts)
-    return _taken(found, snp.BINDING, checks.SNP_BOUND, report_data, unused)
+    absent = "" if report else "The attestation holds no SNP report."
+    return _taken(found, snp.BINDING, checks.SNP_BOUND, report_data, unused, absent=absent)
 
 
 def _taken(
@@ -86,12 +88,19 @@ def _taken(
     spec: CheckSpec,
     report_data: Binding,
     unused: tuple[tuple[int, int], ...] = (),
+    *,
+    absent: str,
 ) -> TeeOutcome:
-    """Take the outcomes over; the binding is how the report hangs together with the TPM."""
+    """Take the outcomes over; the binding is how the report hangs together with the TPM.
+
+    Where there is no report, ``absent`` says so in place of what its verifier says of zero bytes.
+    """
     made: list[Check] = []
     bound = False
     for check in found.ledger:
-        if check.spec is not binding:
+        if absent and check.outcome is Outcome.FAILED:
+            made.append(Check(check.spec, Outcome.FAILED, check.code, absent))
+        elif check.spec is not binding:
             made.append(check)
         elif isinstance(report_data, Unchecked):
             reason = f"the report data are not compared: {report_data.reason}"
