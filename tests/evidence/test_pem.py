@@ -58,6 +58,12 @@ def test_lines_of_64_or_76_characters_and_no_mixture():
     assert refused(BEGIN + mixed + END, 1) == "pem.malformed"
 
 
+def test_the_line_end_between_two_certificates_may_be_missing():
+    for end in (b"\n", b"", b"\0"):
+        assert certificates(encode(ONE).rstrip() + encode(TWO).rstrip() + end, count=2) == (ONE, TWO)
+    assert refused(encode(ONE).rstrip() + encode(TWO), 1) == "pem.count"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -67,7 +73,9 @@ def test_lines_of_64_or_76_characters_and_no_mixture():
         encode(ONE) + b"\n" + encode(TWO),
         encode(ONE) + b"\n",
         encode(ONE) + b"\0\0",
-        encode(ONE).rstrip() + encode(TWO),
+        encode(ONE).rstrip() + b" " + encode(TWO),
+        encode(ONE).rstrip() + b"\r" + encode(TWO),
+        encode(ONE).rstrip() + encode(TWO)[1:],
         encode(ONE).rstrip() + b"\r",
         encode(ONE) + b"\0" + encode(TWO),
         encode(ONE).replace(b"BEGIN CERT", b"BEGIN X509 CERT"),

@@ -1,7 +1,8 @@
 """Strict PEM: exactly the certificates that are expected, and nothing between them.
 
 Lines have 64 characters, as RFC 7468 demands, or 76, as MIME has them and some quoting software writes;
-base64 is canonical. No byte of a text can then carry anything but its certificates.
+base64 is canonical. The same software leaves out the line end between two certificates. No byte of a text can
+then carry anything but its certificates.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ MAX_CHAIN_BYTES = 16384
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _END = b"-----END CERTIFICATE-----"
 _BODY = rb"(?:(?:[A-Za-z0-9+/]{%d}\r?\n)*[A-Za-z0-9+/]{1,%d}={0,2}\r?\n)"
-_BLOCK = re.compile(
-    _BEGIN + rb"\r?\n(" + _BODY % (64, 64) + b"|" + _BODY % (76, 76) + rb")" + _END + rb"\r?\n"
-)
+_TAIL = rb"(?:\r?\n|(?=%s))" % _BEGIN
+_BLOCK = re.compile(_BEGIN + rb"\r?\n(" + _BODY % (64, 64) + b"|" + _BODY % (76, 76) + rb")" + _END + _TAIL)
 
 
 class PemError(EvidenceError):
@@ -46,7 +46,7 @@ def certificates(text: bytes, *, count: int) -> tuple[bytes, ...]:
     while pos < len(text):
         block = _BLOCK.match(text, pos)
         if block is None:
-            # A last certificate without its line end is the one liberty that real chains take.
+            # Real chains end without a line end, too.
             block = _BLOCK.match(text + b"\n", pos)
             if block is None or not text.endswith(_END) or block.end() <= len(text):
                 raise PemError("pem.malformed", f"No strict PEM certificate at byte {pos} of a chain.")
