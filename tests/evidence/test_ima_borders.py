@@ -348,6 +348,7 @@ def test_counts_and_regions_by_hand():
     assert (found.bank, found.padded) == (SHA256, False)
     assert [(region.start, region.end, region.name) for region in claims.unsigned] == [
         (ends[1], ends[2], "entry of a PCR that is not quoted"),
+        (ends[2] + 4 + 20, ends[3], "what a violation says of itself"),
         (ends[4], ends[5], "pending entries"),
     ]
     assert [item.violation for item in found.entries] == [False, False, True, False]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 IMA_PCR = 10
+_DIGEST_AT = 4  # behind the PCR of an entry
 DEFAULT_MAX_PENDING = 64
 """Entries that a busy machine adds between its quote and the reading of its log, generously."""
 
@@ -145,7 +146,7 @@ class ImaOutcome:
     Attributes:
         checks: One outcome for each check of the specs, in their order.
         claims: What the log says; None unless every check passed or did not apply.
-        unsigned: The entries that no quoted PCR covers.
+        unsigned: The entries that no quoted PCR covers, and all but PCR and digest of violations.
     """
 
     checks: tuple[Check, ...]
@@ -159,6 +160,7 @@ class _Replay:
 
     bounds: list[int]
     skipped: list[UnsignedRegion]
+    violated: list[UnsignedRegion]
     matched: int = 0
     matched_end: int = 0
     pending: int = 0
@@ -253,8 +255,10 @@ def _claims(
     entries = ImaLog(log, found.bounds[: found.matched], algorithm)
     _aggregate(ledger, specs, entries, bank, pcrs)
     claims = ImaClaims(entries, pending, len(found.skipped), bank, padded, found.violations)
-    rest = UnsignedRegion(found.matched_end, len(log), "pending entries")
-    return claims, (*found.skipped, rest) if pending else tuple(found.skipped)
+    regions = sorted((*found.skipped, *found.violated), key=lambda region: region.start)
+    if pending:
+        regions.append(UnsignedRegion(found.matched_end, len(log), "pending entries"))
+    return claims, tuple(regions)
 
 
 def _pass(
@@ -267,7 +271,7 @@ def _pass(
     ones = b"\xff" * (bank.size - len(padding)) + padding
     verbatim = padded or algorithm is bank
     values: dict[int, bytes] = {}
-    found = _Replay([], [])
+    found = _Replay([], [], [])
     bounds = found.bounds
     violations = 0
     for start, register, digest, body, end in frames(log, algorithm):
@@ -281,6 +285,8 @@ def _pass(
         if digest == unmeasured:
             extension = ones
             violations += 1
+            said = start + _DIGEST_AT + algorithm.size
+            found.violated.append(UnsignedRegion(said, end, "what a violation says of itself"))
         elif own(body).digest() != digest:
             found.wrong_template = len(bounds) - 1
             break
