@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 
 import pytest
@@ -12,6 +13,16 @@ from support import vectors
 # A busy machine is no defect: nothing may fail for taking long.
 settings.register_profile("assay", deadline=None)
 settings.load_profile("assay")
+
+# Under nohup, or in the background of a shell, some of these are ignored; the programs that are tested would
+# then ignore them as well, as they should.
+for _number, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+    (signal.SIGQUIT, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 _FROM_WORKERS: pytest.StashKey[tuple[Counter, list[str]]] = pytest.StashKey()
 

@@ -98,6 +98,18 @@ def test_a_connection_that_breaks_in_time_is_no_overtime():
         raise ChannelError("channel.peer.closed", "The peer closed the connection.")
 
 
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Relay(None) as relay:
+            relay.arm()
+            signal.raise_signal(signal.SIGHUP)
+            assert relay.received is None
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_signals_before_during_and_after():
     with Relay(lambda: (33, 77)) as relay:
         os.kill(os.getpid(), signal.SIGUSR1)

@@ -46,6 +46,8 @@ class _Mode(Enum):
 class Relay:
     """Takes this process's signals for the length of a ``with`` block; a ``Control`` of a session.
 
+    A signal that this process was started to ignore stays ignored.
+
     Args:
         size: Returns rows and columns of the terminal; None without one.
 
@@ -71,7 +73,8 @@ class Relay:
     def __enter__(self) -> Self:
         numbers = [*_ENDING, *_PASSED_ON, *([signal.SIGWINCH] if self._size else [])]
         for number in numbers:
-            self._before[number] = signal.signal(number, self._handle)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, and jobs in a shell's background
+                self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
