@@ -220,9 +220,11 @@ def test_cleanup_destroys_a_machine_whose_lease_was_released_and_only_names_a_fo
     from support.provider_hostile import request_for
 
     desk.provider("hostile").create(request_for("somebody-else"), timeout=5)
-    found = desk.reconciler().clean(["hostile"], dry_run=True)
+    foreseen = desk.reconciler().clean(["hostile"], dry_run=True)
     assert len(cloud.machines) == 2
     found = desk.reconciler().clean(["hostile"])
+    assert len(found.machines) == 1
+    assert foreseen == found
     assert [record.lease for record in cloud.machines.values()] == ["somebody-else"]
     assert len(found.foreign) == 1
     assert found.to_json()["problems"] == []

@@ -37,10 +37,12 @@ def cleanup(*, dry_run: bool, as_json: bool) -> int:
             out.more("would be settled" if dry_run else f"now {action.after.value}")
     for lease_id in found.keys:
         out.line("key", f"of {lease_id}: {'would be removed' if dry_run else 'removed'}")
+    for machine in found.machines:
+        out.line("machine", f"{machine}: {'would be destroyed' if dry_run else 'destroyed'}")
     for machine in found.foreign:
         out.line("machine", f"{machine} is not in this book; it was not touched", "warn")
     for problem in found.problems:
         out.line("problem", problem, "bad")
-    if not (found.actions or found.keys or found.problems):
+    if not (found.actions or found.keys or found.machines or found.problems):
         out.line("clean", "nothing is left to do")
     return exit_codes.REFUSED if left or found.problems else exit_codes.OK

@@ -66,12 +66,14 @@ class Cleaning:
     Attributes:
         actions: About leases.
         keys: Leases whose left key was removed.
+        machines: Machines of leases that were released already, destroyed again.
         foreign: Machines with our tag that this book never held: not touched.
         problems: What could not be looked at, one sentence each.
     """
 
     actions: tuple[Action, ...]
     keys: tuple[str, ...]
+    machines: tuple[str, ...]
     foreign: tuple[str, ...]
     problems: tuple[str, ...]
 
@@ -81,6 +83,7 @@ class Cleaning:
             "schema": "assay/cleanup/v1",
             "leases": [action.to_json() for action in self.actions],
             "keys": list(self.keys),
+            "machines": list(self.machines),
             "foreign": list(self.foreign),
             "problems": list(self.problems),
         }
@@ -135,16 +138,17 @@ class Reconciler:
             dry_run: Only say what would be done.
         """
         actions = list(self.sweep(insist=True, dry_run=dry_run))
+        machines: list[str] = []
         foreign: list[str] = []
         problems: list[str] = []
         for name in names:
             try:
-                foreign += self._sweep_machines(name, dry_run=dry_run)
+                self._sweep_machines(name, machines, foreign, dry_run=dry_run)
             except AssayError as error:
                 problems.append(f"{name}: {error.message} [{error.code}]")
         actions += self._sweep_vanished(problems, dry_run=dry_run)
         keys = self.sweep_keys(dry_run=dry_run)
-        return Cleaning(tuple(actions), keys, tuple(foreign), tuple(problems))
+        return Cleaning(tuple(actions), keys, tuple(machines), tuple(foreign), tuple(problems))
 
     def _sweep_vanished(self, problems: list[str], *, dry_run: bool) -> list[Action]:
         """Release leases whose machine ended by itself, at its own deadline or when it was idle."""
@@ -188,20 +192,20 @@ class Reconciler:
             holding.give_back(self.book.db, hold)
         return _action(seen, lease, Reason.VANISHED, lease.problem or "")
 
-    def _sweep_machines(self, name: str, *, dry_run: bool) -> list[str]:
+    def _sweep_machines(self, name: str, again: list[str], foreign: list[str], *, dry_run: bool) -> None:
         provider = self.provider(name)
         machines = provider.inventory(timeout=release.DESTROY_SECONDS)
         live = {
             lease.id for lease in self.book.live()
         }  # after the inventory: a lease that begins now is live
         known = self.book.known(machine.lease for machine in machines)
-        foreign = []
         for machine in machines:
             if machine.lease not in known:
                 foreign.append(f"{name} {machine.id}")
-            elif machine.lease not in live and not dry_run:
-                provider.destroy(machine.id, timeout=release.DESTROY_SECONDS)
-        return foreign
+            elif machine.lease not in live:
+                if not dry_run:
+                    provider.destroy(machine.id, timeout=release.DESTROY_SECONDS)
+                again.append(f"{name} {machine.id}")
 
     def sweep_keys(self, *, dry_run: bool = False) -> tuple[str, ...]:
         """Remove the keys of released leases that a crash left, and return their lease ids."""
