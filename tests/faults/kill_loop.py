@@ -35,7 +35,7 @@ def say(text: str) -> None:
 
 def environment() -> dict[str, str]:
     paths = os.pathsep.join((str(ROOT / "src"), str(ROOT / "tests")))
-    return {**os.environ, "PYTHONPATH": paths}
+    return {**os.environ, "PYTHONPATH": paths, "PYTHONFAULTHANDLER": "1"}
 
 
 @dataclass
@@ -80,9 +80,19 @@ class Loop:
                 client.kill()
             else:
                 self.kill_inside(victim)
-        client.communicate(timeout=LONGEST)
+        self.wait_for(client)
         self.ends[str(client.returncode)] += 1
         self.recover()
+
+    @staticmethod
+    def wait_for(client: subprocess.Popen[bytes]) -> None:
+        """Wait until the client ends; show where it hangs when it does not."""
+        try:
+            client.communicate(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            client.send_signal(signal.SIGABRT)
+            say(client.communicate(timeout=LONGEST)[1].decode(errors="replace"))
+            raise
 
     def kill_inside(self, victim: str) -> None:
         """Kill the guest or the machine that runs now, if one does."""
