@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.evidence.azure import checks
 from assay.evidence.azure.hcl import MAX_HCL_BYTES, AzureError
 from assay.evidence.decoding.pem import PemError, certificates
-from assay.evidence.decoding.strictjson import JsonError, member, parse_object
+from assay.evidence.decoding.strictjson import JsonError, member, mistyped, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,12 +180,12 @@ def _tdx_text(found: dict[str, Any]) -> AzureEvidence:
 def _bundle(found: dict[str, Any]) -> AzureEvidence:
     attestation = member(found, "tpm_attestation", dict)
     if not _BUNDLE_MEMBERS - _BUNDLE_OPTIONAL <= attestation.keys() <= _BUNDLE_MEMBERS:
-        raise JsonError("json.type", "The TPM's part has other members than it should.")
+        raise mistyped("The TPM's part has other members than it should.")
     if attestation.get("instance_info") is not None:
-        raise JsonError("json.type", "An Azure VM has no instance information.")
+        raise mistyped("An Azure VM has no instance information.")
     intermediates = attestation.get("ak_intermediate_certificates_pem", [])
     if type(intermediates) is not list or len(intermediates) > MAX_INTERMEDIATES:
-        raise JsonError("json.type", f"There are more than {MAX_INTERMEDIATES} intermediate certificates.")
+        raise mistyped(f"There are more than {MAX_INTERMEDIATES} intermediate certificates.")
     certificate = attestation["ak_certificate_pem"]
     return AzureEvidence(
         _base64url(found["hcl_report_base64"], MAX_HCL_BYTES),
@@ -214,20 +214,20 @@ def _reader(members: frozenset[str]) -> Callable[[dict[str, Any]], AzureEvidence
     for known, reader in _FORMS:
         if members == known:
             return reader
-    raise JsonError("json.type", "Its members are those of no known form.")
+    raise mistyped("Its members are those of no known form.")
 
 
 def _version(found: dict[str, Any], newest: int) -> None:
     if not 1 <= member(found, "version", int) <= newest:
-        raise JsonError("json.type", "Its version is not known.")
+        raise mistyped("Its version is not known.")
 
 
 def _quote(found: Any, read: Callable[[Any, int], bytes]) -> VtpmQuote:
     if type(found) is not dict or found.keys() != {"signature", "message", "pcrs"}:
-        raise JsonError("json.type", "The quote has other members than it should.")
+        raise mistyped("The quote has other members than it should.")
     pcrs = member(found, "pcrs", list)
     if len(pcrs) > MAX_PCRS:
-        raise JsonError("json.oversized", f"There are more than {MAX_PCRS} PCR values.")
+        raise mistyped(f"There are more than {MAX_PCRS} PCR values.")
     return VtpmQuote(
         read(found["message"], _MAX_MESSAGE),
         read(found["signature"], _MAX_SIGNATURE),
@@ -237,44 +237,44 @@ def _quote(found: Any, read: Callable[[Any, int], bytes]) -> VtpmQuote:
 
 def _numbers(found: Any, most: int) -> bytes:
     if type(found) is not list or len(found) > most or not {int}.issuperset(map(type, found)):
-        raise JsonError("json.type", f"Bytes are no array of at most {most} numbers.")
+        raise mistyped(f"Bytes are no array of at most {most} numbers.")
     try:
         return bytes(found)
     except ValueError:
-        raise JsonError("json.type", "A number is not that of a byte.") from None
+        raise mistyped("A number is not that of a byte.") from None
 
 
 def _hex(found: Any, most: int) -> bytes:
     # Lower case only: the case of a digit is nothing that anybody signed.
     if type(found) is not str or len(found) > 2 * most:
-        raise JsonError("json.type", f"Bytes are no text of at most {2 * most} digits.")
+        raise mistyped(f"Bytes are no text of at most {2 * most} digits.")
     try:
         value = bytes.fromhex(found)
     except ValueError:
         value = b""
     if value.hex() != found:
-        raise JsonError("json.type", "Bytes are not written in lower-case hex.")
+        raise mistyped("Bytes are not written in lower-case hex.")
     return value
 
 
 def _base64url(found: Any, most: int) -> bytes:
     """Decode base64url with or without padding, in its one encoding."""
     if type(found) is not str or len(found) > (most + 2) // 3 * 4:
-        raise JsonError("json.type", f"Bytes are no base64url text of at most {most} bytes.")
+        raise mistyped(f"Bytes are no base64url text of at most {most} bytes.")
     try:
         value = base64.b64decode(found + "=" * (-len(found) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         value = b""
     whole = base64.urlsafe_b64encode(value).decode()
     if found not in (whole, whole.rstrip("=")):
-        raise JsonError("json.type", "Bytes are not written in base64url.")
+        raise mistyped("Bytes are not written in base64url.")
     return value
 
 
 def _pems(found: Any) -> tuple[bytes, ...]:
     """Return a VCEK, and what Azure's metadata service gives behind it: its issuer, the root."""
     if type(found) is not str or len(found) > 2 * _MAX_VCEK:
-        raise JsonError("json.type", f"Certificates are no PEM text of at most {2 * _MAX_VCEK} characters.")
+        raise mistyped(f"Certificates are no PEM text of at most {2 * _MAX_VCEK} characters.")
     # The service leaves a blank line behind a certificate.
     text = found.replace(_END + "\n", _END)
     return certificates(text.encode("utf-8", "replace"), count=min(max(text.count(_END), 1), _CHAIN))
@@ -282,6 +282,6 @@ def _pems(found: Any) -> tuple[bytes, ...]:
 
 def _one_pem(found: Any, most: int) -> bytes:
     if type(found) is not str or len(found) > 2 * most:
-        raise JsonError("json.type", f"A certificate is no PEM text of at most {2 * most} characters.")
+        raise mistyped(f"A certificate is no PEM text of at most {2 * most} characters.")
     (der,) = certificates(found.encode("utf-8", "replace"), count=1)
     return der

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from assay.evidence.azure import checks
 from assay.evidence.azure.hcl import MAX_RUNTIME_BYTES, AzureError
-from assay.evidence.decoding.strictjson import JsonError, member, parse_object, strings
+from assay.evidence.decoding.strictjson import JsonError, member, mistyped, parse_object, strings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,37 +104,37 @@ def parse_runtime(raw: bytes) -> Runtime:
 
 def _demand(holds: bool, why: str) -> None:  # noqa: FBT001 - the condition is the point
     if not holds:
-        raise JsonError("json.type", why)
+        raise mistyped(why)
 
 
 def _bounded(values: list[Any], most: int) -> list[Any]:
     if len(values) > most:
-        raise JsonError("json.oversized", f"An array has more than {most} items.")
+        raise mistyped(f"An array has more than {most} items.")
     return values
 
 
 def _key(item: Any) -> dict[str, Any]:
     if type(item) is not dict:
-        raise JsonError("json.type", "A key is not an object.")
+        raise mistyped("A key is not an object.")
     _text(member(item, "kid", str))
     return item
 
 
 def _text(value: str) -> str:
     if len(value) > _MAX_TEXT or not value.isprintable():
-        raise JsonError("json.type", f"A text has more than {_MAX_TEXT} characters, or unprintable ones.")
+        raise mistyped(f"A text has more than {_MAX_TEXT} characters, or unprintable ones.")
     return value
 
 
 def _settings(found: dict[str, Any]) -> dict[str, Setting]:
     if len(found) > _MAX_SETTINGS:
-        raise JsonError("json.oversized", f"The VM has more than {_MAX_SETTINGS} settings.")
+        raise mistyped(f"The VM has more than {_MAX_SETTINGS} settings.")
     for name, value in found.items():
         _text(name)
         if type(value) is str:
             _text(value)
         elif type(value) not in (bool, int):
-            raise JsonError("json.type", "A setting of the VM is neither text nor number nor truth value.")
+            raise mistyped("A setting of the VM is neither text nor number nor truth value.")
     return found
 
 
@@ -144,7 +144,7 @@ def _user_data(text: str) -> bytes:
     except ValueError:
         found = b""
     if len(found) != _USER_DATA_BYTES or len(text) != 2 * _USER_DATA_BYTES:
-        raise JsonError("json.type", f"The user data are not {_USER_DATA_BYTES} bytes in hex.")
+        raise mistyped(f"The user data are not {_USER_DATA_BYTES} bytes in hex.")
     return found
 
 
@@ -173,9 +173,9 @@ def _number(text: str) -> bytes:
     except (binascii.Error, ValueError):
         found = b""
     if base64.urlsafe_b64encode(found).rstrip(b"=") != text.encode("utf-8", "replace"):
-        raise JsonError("json.type", "Its modulus is not base64url.")
+        raise mistyped("Its modulus is not base64url.")
     if len(found) != _MODULUS_BYTES or not found[0] & 0x80 or not found[-1] & 1:
-        raise JsonError("json.type", "Its modulus is not an odd number of 2048 bits.")
+        raise mistyped("Its modulus is not an odd number of 2048 bits.")
     return found
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from assay.evidence.dcap.tcb import TcbStatus
-from assay.evidence.decoding.strictjson import JsonError, member, parse_object, strings
+from assay.evidence.decoding.strictjson import JsonError, member, mistyped, parse_object, strings
 from assay.evidence.facts import Window
 from assay.evidence.records import record
 
@@ -174,7 +174,7 @@ def parse_tcb_info(data: bytes) -> TcbInfo:
     version = _number(top, "version", 0xFF)
     name = member(top, "id", str) if version >= 3 or "id" in top else "SGX"
     if member(top, "tcbType", int) != 0:
-        raise JsonError("json.type", "The tcbType is not 0: no other composition of versions exists.")
+        raise mistyped("The tcbType is not 0: no other composition of versions exists.")
     tdx = name == "TDX"
     reader = _Reader()
     levels = [_platform_level(reader, item, version, tdx=tdx) for item in _array(top, "tcbLevels")]
@@ -234,7 +234,7 @@ class _Reader:
                 return self._times.setdefault(text, datetime.fromisoformat(text))
         except ValueError:
             pass
-        raise JsonError("json.type", f"Member {name} is no time of the form 2026-01-31T23:59:59Z.")
+        raise mistyped(f"Member {name} is no time of the form 2026-01-31T23:59:59Z.")
 
     def window(self, top: dict[str, Any]) -> Window:
         return Window(self.time(top, "issueDate"), self.time(top, "nextUpdate"))
@@ -243,7 +243,7 @@ class _Reader:
         advisories = strings(member(level, "advisoryIDs", list)) if "advisoryIDs" in level else ()
         fresh = set(advisories) - self._advisories
         if len(advisories) > _MAX_ADVISORIES or not all(map(_ADVISORY.fullmatch, fresh)):
-            raise JsonError("json.type", "Advisory ids are too many or malformed.")
+            raise mistyped("Advisory ids are too many or malformed.")
         self._advisories |= fresh
         return Standing(member(level, "tcbStatus", str)[:64], self.time(level, "tcbDate"), advisories)
 
@@ -266,13 +266,13 @@ def _platform_level(reader: _Reader, item: Any, version: int, *, tdx: bool) -> P
 def _components(tcb: dict[str, Any], name: str) -> tuple[int, ...]:
     items = member(tcb, name, list)
     if len(items) != _COMPONENTS:
-        raise JsonError("json.type", f"Member {name} has {len(items)} components, not {_COMPONENTS}.")
+        raise mistyped(f"Member {name} has {len(items)} components, not {_COMPONENTS}.")
     try:
         found = [item["svn"] for item in items]
     except (TypeError, KeyError):
         found = [None]
     if set(map(type, found)) != {int} or min(found) < 0 or max(found) > 0xFF:
-        raise JsonError("json.type", f"A component of {name} has no SVN from 0 to 255.")
+        raise mistyped(f"A component of {name} has no SVN from 0 to 255.")
     return tuple(found)
 
 
@@ -282,7 +282,7 @@ def _modules(reader: _Reader, top: dict[str, Any]) -> dict[int, ModuleIdentity]:
         module = _object(item)
         name = member(module, "id", str)
         if not _MODULE.fullmatch(name):
-            raise JsonError("json.type", "The id of a TDX module is not TDX_ and two hexadecimal digits.")
+            raise mistyped("The id of a TDX module is not TDX_ and two hexadecimal digits.")
         version = int(name[4:], 16)
         if version in found:
             raise JsonError("json.duplicate_member", "A TDX module identity stands twice, or has version 0.")
@@ -313,7 +313,7 @@ def _isv_levels(reader: _Reader, top: dict[str, Any]) -> tuple[IsvLevel, ...]:
 def _number(top: dict[str, Any], name: str, most: int) -> int:
     value: int = member(top, name, int)
     if not 0 <= value <= most:
-        raise JsonError("json.type", f"Member {name} is not from 0 to {most}.")
+        raise mistyped(f"Member {name} is not from 0 to {most}.")
     return value
 
 
@@ -325,17 +325,17 @@ def _hex(top: dict[str, Any], name: str, size: int) -> bytes:
         value = b""
     if len(value) == size and len(text) == 2 * size:
         return value
-    raise JsonError("json.type", f"Member {name} is not {size} bytes in hexadecimal.")
+    raise mistyped(f"Member {name} is not {size} bytes in hexadecimal.")
 
 
 def _array(top: dict[str, Any], name: str) -> list[Any]:
     items: list[Any] = member(top, name, list)
     if not 0 < len(items) <= _MAX_LEVELS:
-        raise JsonError("json.type", f"Member {name} has no elements, or more than {_MAX_LEVELS}.")
+        raise mistyped(f"Member {name} has no elements, or more than {_MAX_LEVELS}.")
     return items
 
 
 def _object(item: Any) -> dict[str, Any]:
     if type(item) is not dict:
-        raise JsonError("json.type", "An array holds something else than objects.")
+        raise mistyped("An array holds something else than objects.")
     return item

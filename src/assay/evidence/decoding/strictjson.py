@@ -31,6 +31,11 @@ class JsonError(EvidenceError):
     """
 
 
+def mistyped(why: str) -> JsonError:
+    """Return the error ``json.type`` for a value that is JSON, but not the value that should stand there."""
+    return JsonError("json.type", why)
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -139,7 +144,7 @@ def parse_object(data: bytes, *, max_bytes: int) -> dict[str, Any]:
     """Return the members of the one JSON object that ``data`` is; other values are ``json.type``."""
     value = _bounded(data, _text(data, max_bytes))
     if type(value) is not dict:
-        raise JsonError("json.type", "A JSON document is not an object.")
+        raise mistyped("A JSON document is not an object.")
     return value
 
 
@@ -151,7 +156,7 @@ def raw_members(data: bytes, *, max_bytes: int) -> dict[str, bytes]:
     """
     text = _text(data, max_bytes)
     if type(_bounded(data, text)) is not dict:
-        raise JsonError("json.type", "A JSON document is not an object.")
+        raise mistyped("A JSON document is not an object.")
     # The text is one valid object without duplicates: what follows only finds where its values begin and end.
     found: dict[str, bytes] = {}
     pos = _skip(text, text.index("{") + 1)
@@ -182,12 +187,12 @@ def member(value: dict[str, Any], name: str, kind: type[Any]) -> Any:
     if type(found) is not kind:
         if found is _DECODER:
             raise JsonError("json.missing_member", f"Member {name} is missing.")
-        raise JsonError("json.type", f"Member {name} is not of type {kind.__name__}.")
+        raise mistyped(f"Member {name} is not of type {kind.__name__}.")
     return found
 
 
 def strings(values: Sequence[Any]) -> tuple[str, ...]:
     """Return an array of strings as a tuple; anything else in it is ``json.type``."""
     if not all(type(item) is str for item in values):
-        raise JsonError("json.type", "An array holds something else than strings.")
+        raise mistyped("An array holds something else than strings.")
     return tuple(values)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import Any, Final
 
-from assay.evidence.decoding.strictjson import JsonError, member
+from assay.evidence.decoding.strictjson import member, mistyped
 from assay.evidence.snp.products import LAYOUTS, Product
 from assay.evidence.snp.table import ARK, ASK, CRL, MAX_ENTRIES, MAX_TABLE_BYTES, VCEK, VLEK, encode_table
 
@@ -35,7 +35,7 @@ def report_of(found: dict[str, Any]) -> bytes:
         JsonError: ``json.type`` or ``json.missing_member``.
     """
     if not found.keys() <= {"attestation_report", "cert_chain"}:
-        raise JsonError("json.type", "A report in fields has other members than it should.")
+        raise mistyped("A report in fields has other members than it should.")
     report = member(found, "attestation_report", dict)
     chain = found.get("cert_chain")
     return _report(report) + (b"" if chain is None else _table(chain))
@@ -90,7 +90,7 @@ class _Fields:
     def number(self, name: str, bits: int) -> int:
         value: int = member(self._left, name, int)
         if not 0 <= value < 1 << bits:
-            raise JsonError("json.type", f"Member {name} does not fit {bits} bits.")
+            raise mistyped(f"Member {name} does not fit {bits} bits.")
         del self._left[name]
         return value
 
@@ -103,7 +103,7 @@ class _Fields:
     def octets(self, name: str, size: int) -> bytes:
         value = _numbers(self._left.pop(name, None))
         if len(value) != size:
-            raise JsonError("json.type", f"Member {name} is not {size} bytes.")
+            raise mistyped(f"Member {name} is not {size} bytes.")
         return value
 
     def fields(self, name: str) -> _Fields:
@@ -122,29 +122,29 @@ class _Fields:
 
     def finish(self) -> None:
         if self._left:
-            raise JsonError("json.type", "A report in fields has a member that is not known.")
+            raise mistyped("A report in fields has a member that is not known.")
 
 
 def _numbers(found: Any) -> bytes:
     if type(found) is not list or len(found) > MAX_TABLE_BYTES or not {int}.issuperset(map(type, found)):
-        raise JsonError("json.type", "Bytes are no array of numbers.")
+        raise mistyped("Bytes are no array of numbers.")
     try:
         return bytes(found)
     except ValueError:
-        raise JsonError("json.type", "A number is not that of a byte.") from None
+        raise mistyped("A number is not that of a byte.") from None
 
 
 def _table(found: Any) -> bytes:
     if type(found) is not list or len(found) > MAX_ENTRIES:
-        raise JsonError("json.type", f"A certificate table is no array of at most {MAX_ENTRIES} entries.")
+        raise mistyped(f"A certificate table is no array of at most {MAX_ENTRIES} entries.")
     contents: dict[bytes, bytes] = {}
     for entry in found:
         if type(entry) is not dict or entry.keys() != {"cert_type", "data"}:
-            raise JsonError("json.type", "An entry of a certificate table has other members than it should.")
+            raise mistyped("An entry of a certificate table has other members than it should.")
         kind = entry["cert_type"]
         guid = _GUIDS.get(kind) if type(kind) is str else None
         if guid in contents:
-            raise JsonError("json.type", f"A certificate table has two entries {kind}.")
+            raise mistyped(f"A certificate table has two entries {kind}.")
         if guid is not None:
             contents[guid] = _numbers(entry["data"])
     return encode_table(contents) if contents else b""
