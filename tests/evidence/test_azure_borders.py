@@ -73,3 +73,23 @@ def test_only_authentic_evidence_is_remembered():
     for _ in range(2):
         assert judge(genuine, facts=facts).authentic
         assert len(facts.shelf("azure.runtime")) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(1, "VBS"), (2, "SNP"), (3, "no TEE"), (5, "CCA"), (6, "unknown (6)")]
+)
+def test_a_report_for_something_else_is_named(number, name):
+    stage = scene("azure-tdx")
+    stage.after_hcl = lambda data: data[:1224] + number.to_bytes(4, "little") + data[1228:]
+    (failed,) = judge(stage.finish()).ledger.failed()
+    assert failed.code == "azure.hcl.platform"
+    assert failed.reason == f"The HCL report is of type {name}, not azure-tdx."
+
+
+def test_a_certificate_is_a_text_of_at_most_twice_its_bytes():
+    bundle = members("bundle")
+    for size in (16384, 16385):
+        bundle["tpm_attestation"]["ak_certificate_pem"] = "x" * size
+        with pytest.raises(AzureError) as error:
+            read_container(json.dumps(bundle).encode())
+        assert ("at most 16384 characters" in error.value.message) is (size == 16385)
