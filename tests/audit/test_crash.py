@@ -195,7 +195,7 @@ def test_interrupts_between_any_two_lines_leave_a_log_that_goes_on(tmp_path):
     """SQLite is interrupted at each of its steps, and not even allowed to roll back."""
     db, log = open_state(tmp_path / "state")
     with db:
-        for steps in range(1, 120):
+        for steps in range(1, 400):
             with db.read() as view:
                 connection = view._connection
             calls = iter([0] * (steps - 1) + [1] * 10_000)
@@ -208,7 +208,7 @@ def test_interrupts_between_any_two_lines_leave_a_log_that_goes_on(tmp_path):
             log.append(tx, "a.b", "", {"n": -1})
         _, found = read_all(db, log)
         assert found[-1].facts == {"n": -1}
-        assert 20 < found[-2].facts["n"] <= 119, "some were interrupted, some were not"
+        assert 20 < found[1].facts["n"] <= 350, "some were interrupted, some were not"
 
 
 def test_a_terminated_writer_leaves_no_lock(tmp_path):

@@ -3,8 +3,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 from hypothesis import settings
@@ -443,6 +444,73 @@ def test_the_head_survives_a_spoilt_slot_and_never_goes_back(state):
     assert HeadFile(state).read() is None
     HeadFile(state).advance(heads[4])
     assert HeadFile(state).read() == heads[4]
+
+
+def test_threads_that_remember_at_once_leave_the_newest(state, monkeypatch):
+    state.mkdir(mode=0o700)
+    file = HeadFile(state)
+    heads = [Head("ab" * 16, 1, "o", size, bytes(32)) for size in range(7)]
+    file.begin(heads[2])
+    other = threading.Thread(target=file.advance, args=(heads[6],))
+    pread = os.pread
+
+    def overtaken(*arguments):  # between the first thread's look and its writing
+        found = pread(*arguments)
+        if threading.current_thread() is not other and not other.ident:
+            other.start()
+            other.join(0.2)  # it cannot end before this thread has
+        return found
+
+    monkeypatch.setattr(os, "pread", overtaken)
+    file.advance(heads[4])
+    other.join()
+    assert file.read() == heads[6]
+
+
+def copied(source, target):
+    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as two:
+        one.backup(two)
+
+
+def test_a_backup_restored_under_a_writer_is_noticed_by_its_next_append(state, tmp_path):
+    db, log = open_state(state)
+    with db:
+        record(db, log, 3)
+        copied(db.path, tmp_path / "backup")
+        record(db, log, 2)
+        before = (state / "log.head").read_bytes()
+        copied(tmp_path / "backup", db.path)
+        for _ in range(2):
+            with db.transaction() as tx:
+                assert code(log.append, tx, "a.b", "", {}) == "audit.log.replaced"
+        assert code(log.checkpoint) == "audit.log.replaced"
+        assert code(lambda: log.export(tmp_path / "out", tar=False)) == "audit.log.replaced"
+        assert (state / "log.head").read_bytes() == before
+        assert log.size() == 4
+    db, new = open_state(state)
+    with db:
+        found = continued(db, new).facts
+        assert (found["previous_origin"], found["previous_size"]) == (log.origin, 6)
+        assert found["reason"] == "restored_backup"
+
+
+def test_nothing_is_signed_that_cannot_be_remembered_where_the_next_command_looks(opened, state):
+    db, log = opened
+    record(db, log, 2)
+    (state / "log.head").unlink()
+    record(db, log, 1)
+    assert code(log.checkpoint) == "audit.log.replaced"
+
+
+def test_a_changed_key_is_noticed_without_a_head(state):
+    db, log = open_state(state)
+    db.close()
+    (state / "log.head").unlink()
+    (state / "keys" / "log.key").unlink()
+    db, new = open_state(state)
+    with db:
+        assert new.origin != log.origin
+        assert continued(db, new).facts["reason"] == "key_changed"
 
 
 class Writing(RuleBasedStateMachine):

@@ -20,6 +20,7 @@ import fcntl
 import hashlib
 import os
 import struct
+import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,13 +70,14 @@ class Head(NamedTuple):
 
 
 class HeadFile:
-    """The file that remembers; several processes may write it. It stays open from the first use on."""
+    """The file that remembers; several processes and threads may write it. It stays open once it was used."""
 
-    __slots__ = ("_descriptor", "_path")
+    __slots__ = ("_descriptor", "_path", "_threads")
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / NAME
         self._descriptor: int | None = None
+        self._threads = threading.Lock()  # to them the lock of one descriptor is the same lock
 
     def __del__(self) -> None:
         if self._descriptor is not None:
@@ -93,11 +95,12 @@ class HeadFile:
             if error.code == "store.file.missing":
                 return None
             raise
-        descriptor = self._lock()
-        try:
-            data = os.pread(descriptor, 2 * _SLOT, 0)
-        finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        with self._threads:
+            descriptor = self._lock()
+            try:
+                data = os.pread(descriptor, 2 * _SLOT, 0)
+            finally:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
         slots = (Head.decode(data[:_SLOT]), Head.decode(data[_SLOT:]))
         return max((head for head in slots if head), key=lambda head: (head.number, head.size), default=None)
 
@@ -107,22 +110,24 @@ class HeadFile:
         Raises:
             OSError: when it cannot be written.
         """
-        descriptor = self._lock()
-        try:
-            data, slot = os.pread(descriptor, 2 * _SLOT, 0), head.encode()
-            if not _is_newer(data[:_SLOT], slot) and not _is_newer(data[_SLOT:], slot):
-                os.pwrite(descriptor, slot, _SLOT * (head.size % 2))
-        finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        with self._threads:
+            descriptor = self._lock()
+            try:
+                data, slot = os.pread(descriptor, 2 * _SLOT, 0), head.encode()
+                if not _is_newer(data[:_SLOT], slot) and not _is_newer(data[_SLOT:], slot):
+                    os.pwrite(descriptor, slot, _SLOT * (head.size % 2))
+            finally:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def sync(self, head: Head) -> None:
         """Remember ``head``, or what is newer, on the disk. Raises as ``advance``."""
         self.advance(head)
-        descriptor = self._lock()
-        try:
-            os.fsync(descriptor)
-        finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        with self._threads:
+            descriptor = self._lock()
+            try:
+                os.fsync(descriptor)
+            finally:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def begin(self, head: Head) -> None:
         """Remember the first state of a new log on the disk; the file is made when there is none.

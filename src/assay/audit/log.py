@@ -180,7 +180,8 @@ class Log:
             salted: Guessable values by fact name: their salted digest becomes the fact, and the salt is kept.
 
         Raises:
-            AuditError: ``audit.entry.*``; ``audit.log.superseded`` when another process started a new origin.
+            AuditError: ``audit.entry.*``; ``audit.log.superseded`` when another process started a new origin;
+                ``audit.log.replaced`` when the database was exchanged, or set back, under this process.
         """
         if not salted:
             return self._append_one(tx, Event(kind, lease, facts))
@@ -205,9 +206,10 @@ class Log:
         size = 0 if row["seq"] is None else row["seq"] + 1
         tip = self._tip
         if tip is None or tip.tree.size != size or tip.last != row["leaf"]:
-            tip = _Tip(
-                RowTree(tx, self._number).compact(size), row["leaf"]
-            )  # another writer, or an undone change
+            # Another writer, an undone change, or another database where this one was.
+            if (known := self._head.read()) is not None:
+                self._require(tx, known)
+            tip = _Tip(RowTree(tx, self._number).compact(size), row["leaf"])
         self._keep(tx, _append(tx, number, tip, events))
         return size
 
@@ -233,10 +235,12 @@ class Log:
 
         Raises:
             StoreError: ``store.transaction.nested`` inside a transaction of this thread.
-            AuditError: ``audit.log.superseded``; ``audit.log.head`` when it cannot be remembered.
+            AuditError: ``audit.log.superseded``; ``audit.log.replaced``; ``audit.log.head`` when it cannot be
+                remembered.
         """
+        known = self._head.read()  # before the database: what is read later can only be newer
         with self._db.read() as view:
-            state = self._state(view)
+            state = self._state(view, known)
         return self._sign(state)
 
     def export(
@@ -252,9 +256,10 @@ class Log:
         Raises:
             AuditError: ``audit.export.*``; ``audit.log.damaged``; as ``checkpoint``.
         """
+        known = self._head.read()  # before the database, as above
         with self._db.read() as view:
             tree = RowTree(view, self._number)
-            state = self._state(view)
+            state = self._state(view, known)
             found = view.one(
                 "SELECT max(size) FROM audit_exports WHERE log = ? AND size < ?", (self._number, state.size)
             )
@@ -327,11 +332,23 @@ class Log:
         self._db.flush()
         return dropped
 
-    def _state(self, view: Reader) -> Head:
+    def _state(self, view: Reader, known: Head | None) -> Head:
         row = view.one(f"{_LOGS} WHERE number = ?", (self._number,))
         if row is None or (row["closed"] is not None and not self._final):
             raise self._superseded()
+        if not self._final:
+            self._require(view, known)
         return _head(view, self._db.installation, row)
+
+    def _require(self, view: Reader, known: Head | None) -> None:
+        """Go on only if the database is still the one that the head is of."""
+        if _judge(view, _current(view), known, self._db.installation, self._key) is not None:
+            raise AuditError(
+                "audit.log.replaced",
+                f"The log {self.origin!r} is not the one known a moment ago: a backup was restored, or a file"
+                " of the state directory was exchanged, while this command ran.",
+                action="Run the command again: the log goes on under a new origin that says so.",
+            )
 
     def _sign(self, state: Head) -> bytes:
         if not self._final:
@@ -364,10 +381,10 @@ def _head(view: Reader, installation: str, row: Any) -> Head:
 
 def _judge(view: Reader, row: Any, head: Head | None, installation: str, key: LogKey) -> str | None:
     """Return why the newest log of the database cannot go on, or None when it can."""
-    if head is None:  # one entry and no head: a crash in between, and no checkpoint left without a head
-        return None if RowTree(view, row["number"]).size() == 1 else "head_missing"
     if row["public"] != key.public:
         return "key_changed"
+    if head is None:  # one entry and no head: a crash in between, and no checkpoint left without a head
+        return None if RowTree(view, row["number"]).size() == 1 else "head_missing"
     if head.installation != installation:
         return "database_replaced"
     if (head.number, head.size) > (row["number"], RowTree(view, row["number"]).size()):
