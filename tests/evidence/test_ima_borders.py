@@ -473,6 +473,26 @@ def test_no_name_excuses_a_violation():
     assert appraised(policy, ("boot_aggregate", True)).keys() == {"ima.files.violations"}
 
 
+def test_a_violation_that_repeats_the_boot_aggregate_is_a_violation():
+    first = fields(b"sha256:\0" + bytes(32), b"boot_aggregate\0")
+    for name in (b"ima-ng", b"ima-sig"):
+        log = measured(first) + entry(name, counted(first), bytes(20))
+        claims = judge(log, SHA256, {10: replay(SHA256, SHA256.digest(first), b"\xff" * 32)}).claims
+        for refuse_unknown in (True, False):
+            ledger = appraise_files(claims, FilePolicy({}, frozenset(), refuse_unknown=refuse_unknown))
+            assert [check.code for check in ledger.failed()] == ["ima.files.violations"]
+
+
+def test_a_violation_is_no_boot_aggregate():
+    """It says of itself which boot it is of, and extends ones."""
+    values = {index: SHA256.digest(b"%d" % index) for index in range(8)}
+    said = fields(b"sha256:\0" + SHA256.digest(b"".join(values.values())), b"boot_aggregate\0")
+    pcrs = values | {10: replay(SHA256, b"\xff" * 32)}
+    result = judge(entry(b"ima-ng", counted(said), bytes(20)), SHA256, pcrs)
+    assert list(failures(result)) == ["test.ima.boot_aggregate.missing"]
+    assert result.claims is None
+
+
 @pytest.mark.parametrize("count", [64, 65])
 def test_how_many_entries_may_follow_when_nothing_is_said(count):
     first = fields(b"sha256:\0" + bytes(32), b"boot_aggregate\0")

@@ -128,11 +128,11 @@ def _files(ledger: LedgerBuilder, claims: ImaClaims, policy: FilePolicy) -> list
         raise ledger.fail(READABLE, READABLE.id, error.message) from error
     ledger.passed(READABLE)
     return [
-        pair
-        for pair in found
-        if not _of_the_boot(pair[0], found[0][0])
-        # No register covers the name in a violation, so it can excuse nothing.
-        and (pair[1] or not pair[0].path.startswith(policy.ignored or ("\0",)))
+        (file, violation)
+        for file, violation in found
+        # No register covers what a violation says of itself, so it can excuse nothing.
+        if violation
+        or not (_of_the_boot(file, found[0][0]) or file.path.startswith(policy.ignored or ("\0",)))
     ]
 
 
@@ -140,7 +140,8 @@ def _of_the_boot(found: ImaFile, first: ImaFile) -> bool:
     """Tell whether an entry is the aggregate of the boot with which its log begins, or repeats it.
 
     After a kexec the log goes on with the same aggregate. Any other entry of that name is a file: the kernel
-    names files that it cannot reach from its root by their last name alone.
+    names files that it cannot reach from its root by their last name alone. That a log does not begin with a
+    violation is for the replay to refuse.
     """
     same = (found.algorithm, found.digest) == (first.algorithm, first.digest)
     return found.path == first.path == BOOT_AGGREGATE and same

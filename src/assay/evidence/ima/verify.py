@@ -311,7 +311,8 @@ def _aggregate(
     except EvidenceError as error:
         ledger.failed(spec, f"{spec.id}.unreadable", error.message)
         return
-    if first.path != "boot_aggregate":
+    # A violation extends ones, whatever it says: its digest would be the one that is looked for.
+    if first.path != "boot_aggregate" or entries[0].violation:
         ledger.failed(spec, f"{spec.id}.missing", "The IMA log does not begin with a boot aggregate.")
     elif first.algorithm != bank.name.lower() or not pcrs.keys() >= set(range(8)):
         ledger.not_applicable(spec, "the PCRs that the boot aggregate is over are not quoted in its bank")
