@@ -287,16 +287,36 @@ def test_the_td_report_is_declared_unsigned(form):
 
 
 @pytest.mark.parametrize("form", ["v1", "bundle"])
-def test_a_report_that_is_written_with_escapes_is_unsigned_whole(form):
-    """JSON may write any character as an escape: what is looked for then stands nowhere."""
+@pytest.mark.parametrize("place", [-42, 20, 1300])
+def test_a_report_that_is_written_with_escapes_is_unsigned_whole(form, place):
+    """JSON may write any character as an escape: what is looked for then stands nowhere, or elsewhere."""
     stage = scene("azure-tdx")
     stage.form = form
     scenario = stage.finish()
     (plain,) = judge(scenario).unsigned
-    at = plain.start + 20
+    at = plain.start + place
     escape = f"\\u{scenario.container[at]:04x}".encode()
     written = scenario.container[:at] + escape + scenario.container[at + 1 :]
     result = judge(scenario, evidence=written)
+    assert result.bound
+    (region,) = result.unsigned
+    assert json.loads(written[region.start : region.end]).startswith("SENMQ")
+
+
+@pytest.mark.parametrize("form", ["v1", "bundle"])
+def test_a_part_of_the_td_quote_is_not_taken_for_a_report_that_is_written_with_escapes(form):
+    """Whoever writes the container chooses the TDREPORT and how it is written; the quote is signed."""
+    stage = scene("azure-tdx")
+    stage.form = form
+    scenario = stage.finish()
+    parts = scenario.parts
+    at = next(at for at in range(0, len(parts.td_quote), 3) if not any(parts.td_quote[at : at + 2]))
+    content = parts.td_quote[at + 2 :][:1024]
+    hcl = parts.hcl[:32] + content + parts.hcl[32 + 1024 :]
+    written = json.dumps(container_members(AzureEvidence(hcl, parts.quote, td_quote=parts.td_quote), form))
+    place = written.index("SENMQ") + 43
+    written = f"{written[:place]}\\u{ord(written[place]):04x}{written[place + 1 :]}"
+    result = judge(scenario, evidence=written.encode())
     assert result.bound
     (region,) = result.unsigned
     assert json.loads(written[region.start : region.end]).startswith("SENMQ")

@@ -60,18 +60,16 @@ def _td_report(container: bytes, hcl: bytes) -> tuple[int, int]:
     """
     first, last = TDREPORT
     aligned = first - first % 3
-    text = base64.urlsafe_b64encode(hcl[aligned : aligned + 48])
-    at = container.find(text)
-    if at < 0 or container.find(text, at + 1) >= 0:
+    # No other text of a container begins as the report does. What stands inside of one may be its writer's.
+    start = container.find(b'"' + base64.urlsafe_b64encode(hcl[: aligned + 48]))
+    if start < 0 or b"\\" in container[start : start + 4 * len(hcl) // 3]:
         places = _places(container, 0, len(container))
         start, end = next(places[name] for name in _HCL if name in places)
-        value = container[start:end]
-        if value.startswith(b"["):
+        if container[start] == ord("["):
             (region,) = _of_items(container, (start, end), [UnsignedRegion(first, last, "")])
             return region.start, region.end
-        if b"\\" in value:
-            return start, end
-        at = start + 1 + aligned // 3 * 4
+        return start, end
+    at = start + 1 + aligned // 3 * 4
     return at + (first - aligned) * 8 // 6, at + -(-(last - aligned) * 8 // 6)
 
 
