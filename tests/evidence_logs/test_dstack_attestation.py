@@ -22,7 +22,6 @@ from assay.evidence.dstack import (
 )
 from assay.evidence.dstack.attestation import MAX_ATTESTATION_BYTES, parse_attestation
 from assay.evidence.dstack.certificate import (
-    GZIP_MAGIC,
     MAX_UNPACKED_LOG_BYTES,
     Extension,
     leaf_of_chain,
@@ -46,6 +45,8 @@ from support.dstack_guest import acpi_events, log_json, runtime, system_events
 
 EVENTS = acpi_events() + system_events()
 QUOTE = b"\x04\x00quote" * 40
+
+MAGIC = b"ELGZv1"
 
 
 def code(work, *arguments) -> str:
@@ -443,18 +444,18 @@ def test_bombs_are_refused_before_they_unfold(size):
     packer = zlib.compressobj(wbits=31)
     bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(size >> 20))
     bomb += packer.compress(bytes(size & 0xFFFFF)) + packer.flush()
-    assert code(unpack_log, GZIP_MAGIC + bomb) == "dstack.certificate.log_size"
+    assert code(unpack_log, MAGIC + bomb) == "dstack.certificate.log_size"
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        GZIP_MAGIC,
-        GZIP_MAGIC + b"no gzip",
+        MAGIC,
+        MAGIC + b"no gzip",
         compressed(b"[]")[:-1],
         compressed(b"[]") + b"\0",
-        compressed(b"[]") + compressed(b"[]")[len(GZIP_MAGIC) :],
-        GZIP_MAGIC + zlib.compress(b"[]"),
+        compressed(b"[]") + compressed(b"[]")[len(MAGIC) :],
+        MAGIC + zlib.compress(b"[]"),
     ],
     ids=["nothing", "no gzip", "cut", "a byte more", "a second member", "zlib"],
 )

@@ -306,3 +306,24 @@ def test_anything_else_is_refused(data):
         open_attestation(data)
     except EvidenceError as error:
         assert error.code.startswith("dstack.")  # noqa: PT017 - whatever it is, it is dstack's
+
+
+@pytest.mark.parametrize(
+    ("left_out", "proven"),
+    [
+        ((), {"app_id", "compose_hash", "key_provider"}),
+        (("app_id",), {"compose_hash", "key_provider"}),
+        (("key_provider_id",), {"app_id", "compose_hash"}),
+        (("app_id", "key_provider_id"), {"compose_hash"}),
+    ],
+)
+def test_a_committed_document_proves_what_it_names(left_out, proven):
+    named = json.loads(DOCUMENT)
+    document = json.dumps({name: value for name, value in named.items() if name not in left_out})
+    made = snp(host_data=host_data(document.encode())).changed(document=document)
+    assert judged(made).claims.proven == proven
+
+
+def test_the_check_of_the_platforms_own_evidence():
+    ledger = judged(unauthentic()).ledger
+    assert [check.id for check in ledger.failed()] == ["dstack.guest.evidence"]
