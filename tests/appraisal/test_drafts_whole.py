@@ -26,6 +26,7 @@ from assay.appraisal.rules.subject import Context
 from assay.errors import EvidenceError
 from assay.evidence.dstack import verify_guest
 from assay.evidence.ledger import Ledger
+from assay.evidence.snp.claims import TcbVersion
 from assay.evidence.snp.products import Product
 from assay.evidence.verification import Anchor, EvidenceResult, Expected
 from assay.simulator.tpm.device import spki
@@ -323,6 +324,15 @@ def test_a_draft_admits_no_weakness_that_one_of_its_lines_removes() -> None:
     text = draft(made, name="d", source="x", now=NOW, context=Context(), workload_log=None)
     assert "[snp.min_tcb.genoa]" in text
     assert "accept = []" in text
+
+
+def test_a_draft_demands_no_security_version_that_every_firmware_has() -> None:
+    """All zeros judge nothing and are refused in a policy, so a draft of them could not be read."""
+    zero = TcbVersion(SNP.product, bytes(8))
+    made = evidence("snp", replace(SNP, reported_tcb=zero))
+    text = draft(made, name="d", source="x", now=NOW, context=Context(), workload_log=None)
+    assert "snp.min_tcb" not in text
+    assert '"unjudged-tcb"' in text
 
 
 def test_evidence_that_is_not_authentic_has_no_draft() -> None:

@@ -114,7 +114,7 @@ def test_weaknesses(changed, body, code, word):
     ],
 )
 def test_requirements(changed, body, code):
-    tables = GENOA + "[snp.min_tcb.turin]\nbl = 0\n"
+    tables = GENOA + "[snp.min_tcb.turin]\nbl = 1\n"
     good = snp(launch_mitigations=7, current_mitigations=15)
     assert judged(good, policy(body, tcb=tables)).accepted
     found = judged(replace(good, **changed), policy(body, tcb=tables))
@@ -146,7 +146,7 @@ def test_security_versions_are_compared_one_by_one(part, least, key, claim):
 
 
 def test_a_component_that_the_product_does_not_have_is_never_enough():
-    found = judged(SNP, policy(tcb="[snp.min_tcb.genoa]\nfmc = 0\n"))
+    found = judged(SNP, policy(tcb="[snp.min_tcb.genoa]\nfmc = 1\n"))
     assert codes(found) == ["policy.snp.min_tcb.too_small"]
     turin = TcbVersion(Product.TURIN, bytes([1, 1, 1, 1, 0, 0, 0, 1]))
     assert judged(
@@ -165,7 +165,7 @@ def test_firmware_is_not_judged_by_another_products_numbers():
 
 
 MILAN = {"product": Product.MILAN, "forgeable": True}
-MILAN_TCB = "[snp.min_tcb.milan]\nbl = 0\n"
+MILAN_TCB = "[snp.min_tcb.milan]\nbl = 1\n"
 HARDWARE_CONTRAINDICATED = 96
 
 
@@ -245,7 +245,10 @@ def test_only_a_policy_that_names_the_measurement_opens_a_gate():
 @pytest.mark.parametrize("product", ["milan", "genoa", "turin"])
 def test_a_product_without_versions_judges_nothing_and_is_refused(key, product):
     path = f"snp.{key}.{product}"
-    with pytest.raises(PolicyError) as caught:
-        Policy.load(f'version = 1\nplatforms = ["snp"]\n[{path}]\n'.encode(), name="test")
-    assert (caught.value.code, caught.value.detail["path"]) == ("policy.contradiction", path)
-    Policy.load(f'version = 1\nplatforms = ["snp"]\n[{path}]\nsnp = 0\n'.encode(), name="test")
+    written = f'version = 1\nplatforms = ["snp"]\n[{path}]\n'
+    # Zero is what every firmware has: to state it judges nothing either.
+    for stated in ("", "bl = 0", "fmc = 0\nbl = 0\ntee = 0\nsnp = 0\nucode = 0"):
+        with pytest.raises(PolicyError, match=r"no smallest version above 0") as caught:
+            Policy.load(f"{written}{stated}\n".encode(), name="test")
+        assert (caught.value.code, caught.value.detail["path"]) == ("policy.contradiction", path)
+    Policy.load(f"{written}snp = 1\nbl = 0\n".encode(), name="test")

@@ -98,10 +98,14 @@ def snp(claims: SnpClaims, launched: str = "what the guest was launched with") -
         yield "# Uncomment to demand this key's signature under the guest's ID block as well. It cannot stand"
         yield "# in for the measurement: whoever holds the key can sign any guest."
         yield "# " + _hex("id_key_digest", claims.id_key_digest)
+    components = claims.reported_tcb.components
     yield ""
+    if not any(components.values()):
+        yield "# Its security versions are all 0, the smallest there are: no line can demand them."
+        return
     yield f"[snp.min_tcb.{product}]"
     yield "# Smaller security versions have vulnerabilities that this firmware may not have."
-    for name, value in claims.reported_tcb.components.items():
+    for name, value in components.items():
         yield f"{name} = {value}"
 
 

@@ -187,13 +187,12 @@ def _refuse_snp_contradictions(snp: Snp | None, accepted: frozenset[str]) -> Non
         products = getattr(snp, key)
         for product in () if products is None else ("milan", "genoa", "turin"):
             least = getattr(products, product)
-            if least is not None and not any(
-                getattr(least, name) is not None for name in least.__dataclass_fields__
-            ):
+            # Every firmware has at least zero: such a line says no more than none.
+            if least is not None and not any(getattr(least, name) for name in least.__dataclass_fields__):
                 path = f"snp.{key}.{product}"
                 raise _contradiction(
                     path,
-                    f"[{path}] states no smallest version, so any firmware would pass as judged.",
+                    f"[{path}] states no smallest version above 0, so any firmware would pass as judged.",
                     f"State snp and ucode in [{path}], or remove it.",
                 )
 
