@@ -245,6 +245,27 @@ def test_report_data_that_are_a_nonce_say_what_the_others_answered():
     assert isinstance(expected(Held(b"r" * 64), "nvidia-gpu", None), Unchecked)
 
 
+def test_a_nonce_behind_a_key_is_the_relying_partys_word():
+    """nvidia.composite.nonce.mismatch"""
+    behind = b"k" * 32 + NONCE
+    whole = Whole([machine(behind), gpus(NONCE), vtpm(NONCE)], tie=Held(behind, NONCE))
+    assert whole.judge().accepted
+    assert expected(Held(behind, NONCE), "nvidia-gpu", None) == Expected(NONCE)
+    assert expected(Held(behind, NONCE), "tdx", 64) == Expected(behind)
+    whole.pieces[1] = gpus(OTHER)
+    assert unmet(whole.judge()) == [(GPU_NONCE.id, "nvidia.composite.nonce.mismatch")]
+    # Report data that do not end with the nonce commit to nothing that a device answered.
+    apart = Whole([machine(b"k" * 64), gpus(NONCE), vtpm(NONCE)], tie=Held(b"k" * 64, NONCE))
+    assert (GPU_NONCE.id, "nvidia.composite.nonce.mismatch") in unmet(apart.judge())
+    assert ("composite.tpm", "composite.tpm.unchecked") in unmet(apart.judge())
+    # A nonce with zeros behind it is what the devices answered, whatever else is said.
+    padded = Whole([machine(PADDED), gpus(OTHER)], tie=Held(PADDED, OTHER))
+    assert unmet(padded.judge()) == [(GPU_NONCE.id, "nvidia.composite.nonce.mismatch")]
+    # A constant at the end is no nonce by being there: without the word nothing is compared.
+    silent = Whole([machine(behind), gpus(NONCE)], tie=Held(behind))
+    assert not silent.judge().accepted
+
+
 @pytest.mark.parametrize("make", [lambda: Shared(b""), lambda: Shared(bytes(65)), lambda: Carried(b"")])
 def test_nothing_ties_pieces_to_no_session(make):
     with pytest.raises(EvidenceError) as refused:

@@ -59,6 +59,14 @@ def test_a_gpu_that_answered_to_the_head_of_the_report_data():
     assert check is GPU_NONCE.passed
 
 
+def test_a_gpu_that_answered_to_the_tail_of_the_report_data():
+    address = b"\xad" * 20
+    check = check_gpu_nonce(
+        [HEAD, HEAD], NonceShape.REPORT_DATA_TAIL, report_data=address.ljust(32, b"\0") + HEAD, encoding=None
+    )
+    assert check is GPU_NONCE.passed
+
+
 @pytest.mark.parametrize(
     ("code", "shape", "nonces", "report_data", "encoding"),
     [
@@ -78,6 +86,11 @@ def test_a_gpu_that_answered_to_the_head_of_the_report_data():
         ("mismatch", NonceShape.REPORT_DATA_HEAD, [HEAD, bytes(32)], HEAD + bytes(32), None),
         ("shape", NonceShape.REPORT_DATA_HEAD, [HEAD], HEAD + bytes(31) + b"\1", None),
         ("shape", NonceShape.REPORT_DATA_HEAD, [HEAD], HEAD, None),
+        ("missing", NonceShape.REPORT_DATA_TAIL, [], bytes(32) + HEAD, None),
+        ("mismatch", NonceShape.REPORT_DATA_TAIL, [HEAD, bytes(32)], bytes(32) + HEAD, None),
+        ("mismatch", NonceShape.REPORT_DATA_TAIL, [HEAD], HEAD + HEAD[::-1], None),
+        ("shape", NonceShape.REPORT_DATA_TAIL, [bytes(32)], HEAD + bytes(32), None),
+        ("shape", NonceShape.REPORT_DATA_TAIL, [HEAD], HEAD, None),
     ],
 )
 def test_any_other_nonce_is_refused(code, shape, nonces, report_data, encoding):

@@ -5,7 +5,8 @@ The tie is the Relying Party's word, never the evidence's:
 * ``Carried``: report data and Nitro's user data hold SHA-512 of the session's encoding; a TPM, a GPU and a
   token hold SHA-256 of their carrier's name and the encoding.
 * ``Shared``: one nonce in all of them; 64-byte report data are filled up with zeros.
-* ``Held``: the machine's report data are known; what they mean for the others follows if they are a nonce.
+* ``Held``: the machine's report data are known; what they mean for the others follows if they are a nonce,
+  or is said with them.
 * ``Unchecked``: nothing is known. The pieces are still compared with each other, as far as that goes.
 """
 
@@ -91,9 +92,12 @@ class Held:
 
     Attributes:
         report_data: All of its report data or user data.
+        nonce: What the others answered, where the report data do not show it by being a nonce with zeros
+            behind it; they have to end with it. Empty when it is not known.
     """
 
     report_data: bytes
+    nonce: bytes = b""
 
 
 Tie = Carried | Shared | Held | Unchecked
@@ -128,7 +132,7 @@ def expected(tie: Tie, platform: str, report_data_bytes: int | None) -> Binding:
         return Expected(tie.nonce if report_data_bytes is None else tie.nonce.ljust(report_data_bytes, b"\0"))
     if platform in MACHINES:
         return Expected(tie.report_data)
-    head = head_nonce(tie.report_data)
+    head = tie.nonce or head_nonce(tie.report_data)
     return Unchecked("the report data alone do not say what it carries") if head is None else Expected(head)
 
 

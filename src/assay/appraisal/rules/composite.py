@@ -251,9 +251,12 @@ def _gpu_nonce(pieces: Sequence[Piece], tie: Tie) -> Check:
         return _open(GPU_NONCE, "what the machine's evidence commits to is not known")
     if isinstance(tie, Carried):
         return check_gpu_nonce(nonces, NonceShape.CARRIER, report_data=report_data, encoding=tie.encoding)
+    shape = NonceShape.REPORT_DATA_HEAD
     if not isinstance(tie, Shared) and head_nonce(report_data) is None:
-        return _open(GPU_NONCE, "the report data are no nonce, and the session's encoding is not known")
-    return check_gpu_nonce(nonces, NonceShape.REPORT_DATA_HEAD, report_data=report_data, encoding=None)
+        if not (isinstance(tie, Held) and tie.nonce):
+            return _open(GPU_NONCE, "the report data are no nonce, and the session's encoding is not known")
+        shape = NonceShape.REPORT_DATA_TAIL
+    return check_gpu_nonce(nonces, shape, report_data=report_data, encoding=None)
 
 
 def _report_data(pieces: Sequence[Piece], tie: Tie) -> bytes | None:
@@ -304,4 +307,7 @@ def _asked(pieces: Sequence[Piece], tie: Tie) -> bytes | None:
     if isinstance(tie, Shared):
         return tie.nonce
     report_data = _report_data(pieces, tie)
-    return None if report_data is None else head_nonce(report_data)
+    if report_data is None:
+        return None
+    said = tie.nonce if isinstance(tie, Held) and tie.nonce and report_data.endswith(tie.nonce) else None
+    return head_nonce(report_data) or said

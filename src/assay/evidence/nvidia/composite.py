@@ -7,6 +7,9 @@ computes it from what the CPU's evidence commits to, and compares. These are the
   session's binding, whose SHA-512 the CPU's report data hold. One session, one value, two carriers.
 * ``report_data_head``: the first 32 bytes of the CPU's report data are the nonce itself and the rest is zero;
   found in bundles of dstack guests, and in what Trustee's guests send.
+* ``report_data_tail``: the last 32 bytes of the CPU's report data are the nonce itself, behind what commits
+  to a key; found in the attestation reports of inference services. The report data alone do not show it: a
+  nonce may as well come first and a key last. The relying party has to know.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ class NonceShape(StrEnum):
 
     CARRIER = "carrier"
     REPORT_DATA_HEAD = "report_data_head"
+    REPORT_DATA_TAIL = "report_data_tail"
 
 
 def carried_nonce(encoding: bytes) -> bytes:
@@ -71,6 +75,10 @@ def check_gpu_nonce(
         if encoding is None or not hmac.compare_digest(hashlib.sha512(encoding).digest(), report_data):
             return _failed("unbound", "The CPU's report data do not commit to this session's binding.")
         expected = carried_nonce(encoding)
+    elif shape is NonceShape.REPORT_DATA_TAIL:
+        if len(report_data) != REPORT_DATA_BYTES or not any(report_data[-NONCE_BYTES:]):
+            return _failed("shape", "The CPU's report data do not end with a nonce.")
+        expected = report_data[-NONCE_BYTES:]
     else:
         head = head_nonce(report_data)
         if head is None:
