@@ -41,7 +41,7 @@ from assay.evidence.snp import SnpEndorsements
 from assay.evidence.tpm.attest import Attest, AttestError
 from assay.evidence.tpm.public import AttestationKey
 from assay.evidence.tpm.quote import QuoteOutcome, verify_quote
-from assay.evidence.tpm.signature import Scheme, rsassa_signature
+from assay.evidence.tpm.signature import Scheme, rsassa
 from assay.evidence.verification import EvidenceResult, Expected, Need, Unchecked, UnsignedRegion
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ class _Work:
     def _verify_quote(self, quote: VtpmQuote, key: AttestationKey, relied: frozenset[int]) -> None:
         found = self._quote = verify_quote(
             quote.message,
-            rsassa_signature(quote.signature, Algorithm.SHA256),
+            rsassa(quote.signature, Algorithm.SHA256),
             specs=checks.QUOTE,
             key=key,
             bank=Algorithm.SHA256,

@@ -113,7 +113,10 @@ class Attest(NamedTuple):
         extra, at = _sized(data, at, MAX_EXTRA_DATA, "extraData")
         if signer_size > MAX_NAME_BYTES or size < at + _CLOCK.size:
             raise _layout("truncated", "The quote ends before its clock and PCR selection.")
-        return cls(signer, extra, *_rest(data, at))
+        return _make(cls, (signer, extra, *_rest(data, at)))
+
+
+_make = tuple.__new__  # what the class's own constructor calls, without the step in between
 
 
 def _rest(data: bytes, at: int) -> tuple[int, int, int, bool, int, tuple[BankSelection, ...], bytes]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 
 from assay.errors import EvidenceError
 from assay.evidence.eventlog.algorithms import Algorithm
@@ -134,19 +134,19 @@ class AttestationKey:
 
     def verifies(self, signature: TpmSignature, signed: bytes) -> bool:
         """Tell whether this key made the signature over ``signed``."""
-        algorithm = _HASHES[signature.algorithm]
+        return self.verifies_digest(signature, signature.algorithm.digest(signed))
+
+    def verifies_digest(self, signature: TpmSignature, digest: bytes) -> bool:
+        """Tell whether this key made the signature, given the digest by its hash of what is signed."""
+        hashed = _PREHASHED[signature.algorithm]
         key: Any = self.key  # of the kind that ``is_rsa`` says
         try:
             if self.is_rsa:
-                pad = (
-                    _PKCS1
-                    if signature.scheme is _RSASSA
-                    else padding.PSS(padding.MGF1(algorithm), padding.PSS.AUTO)
-                )
-                key.verify(signature.parts[0], signed, pad, algorithm)
+                pad = _PKCS1 if signature.scheme is _RSASSA else _pss(signature.algorithm)
+                key.verify(signature.parts[0], digest, pad, hashed)
                 return True
             r, s = (int.from_bytes(part, "big") for part in signature.parts)
-            key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(algorithm))
+            key.verify(encode_dss_signature(r, s), digest, ec.ECDSA(hashed))
         except (InvalidSignature, UnsupportedAlgorithm, ValueError):
             return False
         return True
@@ -154,6 +154,11 @@ class AttestationKey:
 
 _PKCS1 = padding.PKCS1v15()
 _RSASSA, _ECDSA = Scheme.RSASSA, Scheme.ECDSA
+_PREHASHED = {algorithm: Prehashed(digest) for algorithm, digest in _HASHES.items()}
+
+
+def _pss(algorithm: Algorithm) -> padding.PSS:
+    return padding.PSS(padding.MGF1(_HASHES[algorithm]), padding.PSS.AUTO)
 
 
 def _lacks(attributes: Attributes | None) -> tuple[str, ...]:

@@ -53,10 +53,8 @@ class QuoteSpecs:
 
     Attributes:
         all: All of them, for the format's own list.
-        read: Ready-made outcomes of the first three checks, passed.
-        unattributed: That the key's attributes are not known here, because only the public key was given.
         passed: Ready-made outcomes of all checks where all passed.
-        passed_bare: The same for a key whose attributes are not known.
+        passed_bare: The same for a key whose attributes are not known, because only the public key was given.
     """
 
     layout: CheckSpec
@@ -72,8 +70,6 @@ class QuoteSpecs:
     digest: CheckSpec
     nonce: CheckSpec
     all: tuple[CheckSpec, ...] = field(init=False)
-    read: tuple[Check, ...] = field(init=False)
-    unattributed: Check = field(init=False)
     passed: tuple[Check, ...] = field(init=False)
     passed_bare: tuple[Check, ...] = field(init=False)
 
@@ -87,8 +83,6 @@ class QuoteSpecs:
         passed = tuple([spec.passed for spec in every])
         bare = tuple([unattributed if spec is self.attributes else spec.passed for spec in every])
         object.__setattr__(self, "all", every)
-        object.__setattr__(self, "read", passed[:3])
-        object.__setattr__(self, "unattributed", unattributed)
         object.__setattr__(self, "passed", passed)
         object.__setattr__(self, "passed_bare", bare)
 
@@ -174,7 +168,7 @@ class QuoteOutcome(NamedTuple):
 
 def verify_quote(
     attest: bytes,
-    signature: bytes,
+    signature: bytes | TpmSignature,
     *,
     specs: QuoteSpecs,
     key: bytes | AttestationKey,
@@ -188,7 +182,8 @@ def verify_quote(
 
     Args:
         attest: TPMS_ATTEST, without a size in front.
-        signature: TPMT_SIGNATURE; ``signature.rsassa_signature`` makes one of a bare RSA signature.
+        signature: TPMT_SIGNATURE, or one that was decoded before; ``signature.rsassa`` is that of a bare RSA
+            signature.
         specs: The checks under the format's names.
         key: The attestation key: TPMT_PUBLIC, TPM2B_PUBLIC or SPKI in DER, or one that was decoded before.
         bank: The bank that the values were presented as; the signed one must be the same.
@@ -201,59 +196,69 @@ def verify_quote(
         EvidenceError: ``evidence.call.type`` when arguments are of another type, ``evidence.call.nonce`` for
             an empty expected nonce: errors of the caller.
     """
-    if type(nonce) not in _BINDINGS or type(attest) is not bytes or type(signature) is not bytes:
+    if type(nonce) not in _BINDINGS or type(attest) is not bytes or type(signature) not in _SIGNATURES:
         raise EvidenceError("evidence.call.type", "Quote and signature are bytes, and nothing else.")
     if isinstance(nonce, Expected) and not nonce.value:
         raise EvidenceError("evidence.call.nonce", "An empty nonce is expected: it would bind nothing.")
-    made: list[Check] = []
+    noted: list[Check] = []  # what is no plain success; while there is none, the outcomes are ready-made
+    digest = hashlib.sha256(attest).digest()
     decoded: Attest | None = None
     claims: TpmQuoteClaims | None = None
+    ready = specs.passed
     try:
-        decoded = _read(made, specs, attest)
-        ak = _key(made, specs, key)
-        signed_with = _signature(made, specs, ak, signature, attest)
-        presented = _ascending(decoded, pcrs)
-        _registers(made, specs, decoded, signed_with, bank, presented, relied, banks)
-        _nonce(made, specs, decoded.extra_data, nonce)
+        decoded = _read(noted, specs, attest)
+        ak = _key(noted, specs, key)
+        if ak.attributes is None:
+            ready = specs.passed_bare
+        signed_with = _signature(noted, specs, ak, signature, attest, digest)
+        presented = _registers(noted, specs, decoded, signed_with, bank, pcrs, relied, banks)
+        _nonce(noted, specs, decoded.extra_data, nonce)
         claims = _claims(decoded, signed_with, ak, bank, presented)
     except CheckFailedError:
         pass
-    checks, closed = _close(made, specs)
-    return QuoteOutcome(checks, None if closed else claims, decoded, hashlib.sha256(attest).digest())
+    if claims is not None and not noted:
+        return _make(QuoteOutcome, (ready, claims, decoded, digest))
+    checks = _close(noted, specs, ready, stopped=claims is None)
+    if any(check.outcome is Outcome.FAILED for check in noted):
+        claims = None
+    return QuoteOutcome(checks, claims, decoded, digest)
 
 
+_make = tuple.__new__  # what the class's own constructor calls, without the step in between
 _BINDINGS = (Expected, Unchecked)
-_ATTRIBUTES = 4  # place of that check among those of the specs
+_SIGNATURES = (bytes, TpmSignature)
 
 
-def _close(made: list[Check], specs: QuoteSpecs) -> tuple[tuple[Check, ...], bool]:
-    """Return one outcome for every check, in order, and whether one of them closes the Claims."""
-    found = tuple(made)
-    # A quote that passed has the ready-made outcomes, each of them and in their order. To compare them, which
-    # are the same objects, is far quicker than to enter each in a ledger: whatever differs goes there.
-    if len(found) == len(specs.all):
-        ready = specs.passed_bare if found[_ATTRIBUTES] is specs.unattributed else specs.passed
-        if found == ready:
-            return ready, False
+def _close(
+    noted: list[Check], specs: QuoteSpecs, ready: tuple[Check, ...], *, stopped: bool
+) -> tuple[Check, ...]:
+    """Return one outcome for every check, in order: what was noted, and success for the others made.
+
+    Args:
+        noted: Outcomes that are no plain success, in their order.
+        specs: The checks.
+        ready: The outcomes where all passed.
+        stopped: Whether the last one noted ended the verification, so that no check behind it was made.
+    """
+    found = {check.spec: check for check in noted}
     ledger = LedgerBuilder(specs.all)
-    ledger.extend(made)
-    checks = ledger.close().checks
-    return checks, any(_closes(check, specs) for check in checks)
-
-
-def _closes(check: Check, specs: QuoteSpecs) -> bool:
-    if check.outcome is Outcome.NOT_CHECKED:
-        return check.spec is not specs.nonce
-    return check.outcome is Outcome.FAILED
+    for check in ready:
+        spec = check.spec
+        if spec is specs.digest and specs.selection in found:
+            continue  # values of other PCRs than the signed ones are not hashed
+        ledger.record(found.get(spec, check))
+        if stopped and spec is noted[-1].spec:
+            break
+    return ledger.close().checks
 
 
 def _failed(spec: CheckSpec, code: str, reason: str) -> Check:
     return Check(spec, Outcome.FAILED, code, reason)
 
 
-def _stop(made: list[Check], spec: CheckSpec, code: str, reason: str) -> CheckFailedError:
-    """Record a failure and return what to raise: it ends the verification."""
-    made.append(Check(spec, Outcome.FAILED, code, reason))
+def _stop(noted: list[Check], spec: CheckSpec, code: str, reason: str) -> CheckFailedError:
+    """Note a failure and return what to raise: it ends the verification."""
+    noted.append(Check(spec, Outcome.FAILED, code, reason))
     return CheckFailedError(code, reason)
 
 
@@ -262,99 +267,97 @@ def _code(spec: CheckSpec, error: EvidenceError) -> str:
     return f"{spec.id}.{error.code.rpartition('.')[2]}"
 
 
-def _read(made: list[Check], specs: QuoteSpecs, attest: bytes) -> Attest:
+def _read(noted: list[Check], specs: QuoteSpecs, attest: bytes) -> Attest:
     try:
-        found = Attest.parse(attest)
+        return Attest.parse(attest)
     except AttestError as error:
         if error.part == "layout":
-            raise _stop(made, specs.layout, _code(specs.layout, error), error.message) from error
+            raise _stop(noted, specs.layout, _code(specs.layout, error), error.message) from error
         spec = specs.magic if error.part == "magic" else specs.kind
-        raise _stop(made, spec, spec.id, error.message) from error
-    made += specs.read
-    return found
+        raise _stop(noted, spec, spec.id, error.message) from error
 
 
-def _key(made: list[Check], specs: QuoteSpecs, key: bytes | AttestationKey) -> AttestationKey:
+def _key(noted: list[Check], specs: QuoteSpecs, key: bytes | AttestationKey) -> AttestationKey:
     try:
         found = key if isinstance(key, AttestationKey) else AttestationKey.parse(key)
     except EvidenceError as error:
-        raise _stop(made, specs.key, _code(specs.key, error), error.message) from error
-    attributes = specs.attributes.passed
-    if found.attributes is None:
-        attributes = specs.unattributed
-    elif found.lacks:
+        raise _stop(noted, specs.key, _code(specs.key, error), error.message) from error
+    if found.lacks:
         reason = f"The public area of the attestation key lacks: {', '.join(found.lacks)}."
-        attributes = _failed(specs.attributes, specs.attributes.id, reason)
-    made += (specs.key.passed, attributes)
+        noted.append(_failed(specs.attributes, specs.attributes.id, reason))
     return found
 
 
 def _signature(
-    made: list[Check], specs: QuoteSpecs, key: AttestationKey, signature: bytes, attest: bytes
+    noted: list[Check],
+    specs: QuoteSpecs,
+    key: AttestationKey,
+    signature: bytes | TpmSignature,
+    attest: bytes,
+    digest: bytes,
 ) -> TpmSignature:
     try:
-        found = TpmSignature.parse(signature)
+        found = signature if isinstance(signature, TpmSignature) else TpmSignature.parse(signature)
     except EvidenceError as error:
-        raise _stop(made, specs.encoding, _code(specs.encoding, error), error.message) from error
-    made.append(specs.encoding.passed)
+        raise _stop(noted, specs.encoding, _code(specs.encoding, error), error.message) from error
+    algorithm = found.algorithm
     if not key.admits(found):
         raise _stop(
-            made,
+            noted,
             specs.scheme,
             f"{specs.scheme.id}.mismatch",
-            f"The signature is {found.scheme.name} with {found.algorithm.name}: not what this key makes.",
+            f"The signature is {found.scheme.name} with {algorithm.name}: not what this key makes.",
         )
-    scheme = specs.scheme.passed
-    if found.algorithm is _SHA1:
+    if algorithm is _SHA1:
         reason = "The signature is over a SHA-1 hash: it can be forged."
-        scheme = _failed(specs.scheme, f"{specs.scheme.id}.weak", reason)
-    made.append(scheme)
-    if not key.verifies(found, attest):
+        noted.append(_failed(specs.scheme, f"{specs.scheme.id}.weak", reason))
+    # The digest that names the quote is the signed one as well, nearly always: it is made once.
+    if not key.verifies_digest(found, digest if algorithm is _SHA256 else algorithm.digest(attest)):
         raise _stop(
-            made,
+            noted,
             specs.signature,
             specs.signature.id,
             "The signature over the quote is not the attestation key's.",
         )
-    made.append(specs.signature.passed)
     return found
 
 
-_SHA1 = Algorithm.SHA1
-
-
-def _ascending(quote: Attest, pcrs: Mapping[int, bytes]) -> dict[int, bytes]:
-    """Return a copy of what was presented, by ascending index: nobody else can change it."""
-    # A view copies itself in one step; ``dict`` would ask it for one entry after the other.
-    found = pcrs.copy() if type(pcrs) is MappingProxyType else dict(pcrs)
-    if len(quote.selections) == 1 and quote.selections[0].pcrs == tuple(found):
-        return found  # in the signed order, which is ascending
-    return dict(sorted(found.items()))
+_SHA1, _SHA256 = Algorithm.SHA1, Algorithm.SHA256
 
 
 def _registers(
-    made: list[Check],
+    noted: list[Check],
     specs: QuoteSpecs,
     quote: Attest,
     signature: TpmSignature,
     bank: Algorithm,
-    pcrs: dict[int, bytes],
+    pcrs: Mapping[int, bytes],
     relied: frozenset[int],
     banks: frozenset[Algorithm],
-) -> None:
-    accepted = specs.bank.passed
+) -> dict[int, bytes]:
+    """Compare the values presented with what was signed.
+
+    Returns:
+        A copy of them by ascending index: nobody else can change it.
+    """
+    # A view copies itself in one step; ``dict`` would ask it for one entry after the other.
+    found = pcrs.copy() if type(pcrs) is MappingProxyType else dict(pcrs)
+    indices = tuple(found)
+    if len(quote.selections) != 1 or quote.selections[0].pcrs != indices:  # the signed order is ascending
+        found = dict(sorted(found.items()))
+        indices = tuple(found)
+    defect = _selection_defect(quote, bank, found, indices, relied)
+    if defect is not None:
+        noted.append(_failed(specs.selection, f"{specs.selection.id}.{defect[0]}", defect[1]))
     if bank not in banks:
         reason = f"The bank is {bank.name}, which is not accepted here."
-        accepted = _failed(specs.bank, specs.bank.id, reason)
-    defect = selection_defect(quote, bank, pcrs, relied)
-    if defect is not None:
-        made += (_failed(specs.selection, f"{specs.selection.id}.{defect[0]}", defect[1]), accepted)
-        return
-    digest = specs.digest.passed
-    if not hmac.compare_digest(signature.algorithm.digest(b"".join(pcrs.values())), quote.pcr_digest):
+        noted.append(_failed(specs.bank, specs.bank.id, reason))
+    if defect is None and not hmac.compare_digest(
+        signature.algorithm.digest(b"".join([*found.values()])), quote.pcr_digest
+    ):
         reason = "The PCR values presented are not those that were signed."
-        digest = _failed(specs.digest, specs.digest.id, reason)
-    made += (specs.selection.passed, accepted, digest)
+        noted.append(_failed(specs.digest, specs.digest.id, reason))
+    return found
 
 
 def selection_defect(
@@ -365,6 +368,16 @@ def selection_defect(
     Returns:
         What is wrong, as a short word, and why; None when nothing is.
     """
+    return _selection_defect(quote, bank, pcrs, tuple(pcrs), relied)
+
+
+def _selection_defect(
+    quote: Attest,
+    bank: Algorithm,
+    pcrs: Mapping[int, bytes],
+    indices: tuple[int, ...],
+    relied: frozenset[int],
+) -> tuple[str, str] | None:
     selections = quote.selections
     if len(selections) > 1:
         if len({selection.algorithm for selection in selections}) != len(selections):
@@ -374,36 +387,41 @@ def selection_defect(
         return "empty", "The quote covers no PCR."
     if len(selections) > 1:
         return "banks", "The quote covers more than one bank."
-    return _presented_defect(selections[0], bank, pcrs, relied)
+    return _presented_defect(selections[0], bank, pcrs, indices, relied)
 
 
 def _presented_defect(
-    signed: BankSelection, bank: Algorithm, pcrs: Mapping[int, bytes], relied: frozenset[int]
+    signed: BankSelection,
+    bank: Algorithm,
+    pcrs: Mapping[int, bytes],
+    indices: tuple[int, ...],
+    relied: frozenset[int],
 ) -> tuple[str, str] | None:
     if signed.algorithm != bank:
         return (
             "bank",
             f"The PCRs are presented as {bank.name}; the quote covers bank 0x{signed.algorithm:04x}.",
         )
-    if signed.pcrs != tuple(pcrs):
+    if signed.pcrs != indices:
         return "indices", f"The quote covers PCRs {signed.pcrs}; others are presented."
-    if relied and not relied.issubset(signed.pcrs):
-        return "relied", f"The quote does not cover PCRs {sorted(relied.difference(signed.pcrs))}."
-    if set(map(len, pcrs.values())) != {bank.size}:
+    # The signed PCRs are those presented. A difference with a dictionary looks up what is relied on; a subset
+    # of a tuple would make a set of the tuple first.
+    missing = relied.difference(pcrs) if relied else relied
+    if missing:
+        return "relied", f"The quote does not cover PCRs {sorted(missing)}."
+    if {*map(len, pcrs.values())} != {bank.size}:
         return "size", f"A PCR value is not of the {bank.size} bytes of {bank.name}."
     return None
 
 
-def _nonce(made: list[Check], specs: QuoteSpecs, extra_data: bytes, nonce: Binding) -> None:
+def _nonce(noted: list[Check], specs: QuoteSpecs, extra_data: bytes, nonce: Binding) -> None:
     spec = specs.nonce
     if isinstance(nonce, Unchecked):
         reason = f"not checked: {nonce.reason}"
-        made.append(Check(spec, Outcome.NOT_CHECKED, spec.id + ".unchecked", reason))
-    elif hmac.compare_digest(extra_data, nonce.value):
-        made.append(spec.passed)
-    else:
+        noted.append(Check(spec, Outcome.NOT_CHECKED, spec.id + ".unchecked", reason))
+    elif not hmac.compare_digest(extra_data, nonce.value):
         reason = "The qualifying data are not the ones expected."
-        made.append(_failed(spec, spec.id + ".mismatch", reason))
+        noted.append(_failed(spec, spec.id + ".mismatch", reason))
 
 
 def _claims(

@@ -72,9 +72,10 @@ class TpmSignature(NamedTuple):
             raise EvidenceError("tpm.signature.truncated", "The signature is shorter than it says.")
         if at < size:
             raise EvidenceError("tpm.signature.trailing", f"{size - at} bytes follow the signature.")
-        return cls(scheme, algorithm, parts)
+        return _make(cls, (scheme, algorithm, parts))
 
 
+_make = tuple.__new__  # what the class's own constructor calls, without the step in between
 _ECDSA = Scheme.ECDSA
 _SCHEMES = {int(scheme): scheme for scheme in Scheme}
 _HASHES = {
@@ -94,3 +95,10 @@ _HASHES = {
 def rsassa_signature(raw: bytes, algorithm: Algorithm) -> bytes:
     """Return the TPMT_SIGNATURE of a bare RSASSA signature, for formats that carry it without its header."""
     return _HEAD.pack(Scheme.RSASSA, algorithm, len(raw)) + raw
+
+
+def rsassa(raw: bytes, algorithm: Algorithm) -> TpmSignature | bytes:
+    """Return the same as ``TpmSignature.parse`` reads it; one that is too long to be read stays as it is."""
+    if len(raw) > MAX_SIGNATURE_BYTES - _HEAD.size:
+        return rsassa_signature(raw, algorithm)
+    return _make(TpmSignature, (Scheme.RSASSA, algorithm, (raw,)))
