@@ -23,6 +23,22 @@ def test_demands_are_the_titles_of_the_checks() -> None:
     assert found.to_json()["demands"]["tdx"] == list(found.demands["tdx"])
 
 
+def test_strict_demands_every_register_that_a_launch_measures() -> None:
+    found = explain(Policy.shipped("strict")).demands
+    named = "holds a value that the Relying Party named"
+    for platform, register, optional in (
+        ("sgx", "mr_signer", False),
+        ("snp", "id_key_digest", True),
+        ("snp", "author_key_digest", True),
+        ("nitro", "pcr2", False),
+        ("nitro", "pcr3", True),
+        ("nitro", "pcr4", True),
+        ("nitro", "pcr8", True),
+    ):
+        title = f"{register} {named}{', or nothing was measured' if optional else ''}"
+        assert title in found[platform]
+
+
 def test_what_is_admitted_is_said_with_its_meaning() -> None:
     found = explain(policy(accept='["debug"]'))
     assert found.admits == (f"debug: {WEAKNESSES['debug'].meaning}",)

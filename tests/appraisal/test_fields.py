@@ -40,6 +40,12 @@ GOOD: list[tuple[Kind, Any, Any]] = [
     (Pinned(("kms", "none"), 2), "kms:0001", ("kms", b"\x00\x01")),
     (Pinned(("kms", "none"), 2), "none:", ("none", b"")),
     (Register(1), "reference", Allowed(frozenset(), by_reference=True)),
+    (Register(1, may_be_zero=True), "reference", Allowed(frozenset(), by_reference=True)),
+    (
+        Register(1, may_be_zero=True),
+        "reference-if-measured",
+        Allowed(frozenset(), by_reference=True, if_measured=True),
+    ),
     (Register(1), ["01", "02"], Allowed(frozenset({b"\x01", b"\x02"}))),
     (AnyRegister((1, 2)), "reference", Allowed(frozenset(), by_reference=True)),
     (AnyRegister((1, 2)), ["01", "02"], Allowed(frozenset({b"\x01", b"\x02"}))),

@@ -141,6 +141,7 @@ def test_a_hostile_key_is_escaped() -> None:
         ('accept = ["simulated"]', "accept", "only"),
         (f'[sgx]\nmr_signer = ["{"01" * 32}"]', "sgx.mr_signer", "isv_prod_id"),
         (f'[sgx]\nmr_signer = ["{"01" * 32}"]\nmin_isv_svn = 1', "sgx.mr_signer", "isv_prod_id"),
+        (f'[sgx]\nmr_signer = ["{"01" * 32}"]\nisv_prod_id = [1]', "sgx.mr_signer", "sgx.mr_enclave, or"),
         (f'[sgx]\nattributes = "{"01" * 16}"', "sgx.attributes", "both"),
         (
             f'[sgx]\nattributes = "{"03" * 16}"\nattributes_mask = "{"01" * 16}"',

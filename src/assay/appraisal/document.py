@@ -213,7 +213,10 @@ class Sgx:
     mr_enclave: Annotated[Allowed | None, Key(Register(32), "The enclave's code and initial data.")] = None
     mr_signer: Annotated[
         Allowed | None,
-        Key(Register(32), "SHA-256 of the key that signed the enclave. Needs isv_prod_id and min_isv_svn."),
+        Key(
+            Register(32),
+            "SHA-256 of the key that signed the enclave. Needs mr_enclave, or isv_prod_id and min_isv_svn.",
+        ),
     ] = None
     isv_prod_id: Annotated[
         tuple[int, ...] | None,

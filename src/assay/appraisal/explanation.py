@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.document import DOCUMENT
-from assay.appraisal.fields import REFERENCE, Allowed, Table, keys_of
+from assay.appraisal.fields import IF_MEASURED, REFERENCE, Allowed, Table, keys_of
 from assay.appraisal.platforms import platform_of
 from assay.appraisal.vocabulary import KEYS, WEAKNESSES
 
@@ -151,7 +151,8 @@ def _said(section: Any, table: Table, prefix: str) -> Iterator[tuple[str, str]]:
 
 def _text(value: Any) -> str:
     if isinstance(value, Allowed):
-        return REFERENCE if value.by_reference else _text(tuple(sorted(value.values)))
+        word = IF_MEASURED if value.if_measured else REFERENCE
+        return word if value.by_reference else _text(tuple(sorted(value.values)))
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, bytes):

@@ -22,6 +22,9 @@ MAX_LIST: Final = 4096
 REFERENCE: Final = "reference"
 """The word that takes the allowed values from the Reference Values given with the evidence."""
 
+IF_MEASURED: Final = "reference-if-measured"
+"""The same for a register into which a launch may measure nothing: zero then needs no Reference Value."""
+
 _SHOWN: Final = 40
 _LARGEST: Final = 255
 _VERSION: Final = r"(0|[1-9][0-9]{0,2})(\.(0|[1-9][0-9]{0,2})){2}"
@@ -305,30 +308,43 @@ class Allowed:
     Attributes:
         values: The values; empty when they are taken from the Reference Values.
         by_reference: True when they are.
+        if_measured: True when zero passes where no Reference Value was given.
     """
 
     values: frozenset[bytes]
     by_reference: bool = False
+    if_measured: bool = False
 
 
 @record
 class Register(Kind):
-    """A list of values of ``size`` bytes, or the word ``reference``."""
+    """A list of values of ``size`` bytes, or a word that takes them from the Reference Values.
+
+    Attributes:
+        size: Bytes of the register.
+        may_be_zero: Whether launches leave it zero: then ``reference-if-measured`` is a word, too. Never for
+            a register that says which code runs.
+    """
 
     size: int
+    may_be_zero: bool = False
+
+    @property
+    def _words(self) -> tuple[str, ...]:
+        return (REFERENCE, IF_MEASURED) if self.may_be_zero else (REFERENCE,)
 
     def _decode(self, value: object, path: str) -> Allowed:
-        if value == REFERENCE:
-            return Allowed(frozenset(), by_reference=True)
+        if isinstance(value, str) and value in self._words:
+            return Allowed(frozenset(), by_reference=True, if_measured=value == IF_MEASURED)
         if not isinstance(value, list):
-            raise wrong_type(path, value, f'a list of hexadecimal strings, or "{REFERENCE}"')
+            raise wrong_type(path, value, f"a list of hexadecimal strings, or {_either(self._words)}")
         return Allowed(frozenset(ListOf(Hex(self.size)).decode(value, path)))
 
     def __str__(self) -> str:
-        return f'{ListOf(Hex(self.size))}; or `"{REFERENCE}"`'
+        return f"{ListOf(Hex(self.size))}; or " + " or ".join(f'`"{word}"`' for word in self._words)
 
     def _schema(self) -> dict[str, Any]:
-        return {"oneOf": [{"const": REFERENCE}, ListOf(Hex(self.size)).schema()]}
+        return {"oneOf": [*({"const": word} for word in self._words), ListOf(Hex(self.size)).schema()]}
 
 
 @record

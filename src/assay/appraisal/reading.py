@@ -7,13 +7,16 @@ to have, would deceive its author.
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.document import DOCUMENT, Attributes, Document, Grace, Sgx, Tcb
 from assay.appraisal.vocabulary import GRACE_NEEDS, KEYS, TABLES, WEAKNESSES, component_needs
 from assay.errors import PolicyError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from assay.appraisal.fields import Allowed
     from assay.appraisal.tables.ima import Ima
     from assay.appraisal.tables.snp import Snp
     from assay.appraisal.tables.vtpm import Tpm
@@ -106,6 +109,7 @@ def _refuse_contradictions(document: Document) -> None:
     _refuse_attribute_contradictions(document.attributes or Attributes(), accepted)
     _refuse_sgx_contradictions(document.sgx or Sgx())
     _refuse_snp_contradictions(document.snp, accepted)
+    _refuse_nitro_contradictions(document.nitro, document.platforms)
     _refuse_ima_contradictions(document.ima, document.tpm)
 
 
@@ -158,11 +162,11 @@ def _refuse_attribute_contradictions(attributes: Attributes, accepted: frozenset
 
 def _refuse_sgx_contradictions(sgx: Sgx) -> None:
     signed = (sgx.mr_signer, sgx.isv_prod_id, sgx.min_isv_svn)
-    if sgx.mr_signer is not None and None in signed:
+    if sgx.mr_enclave is None and sgx.mr_signer is not None and None in signed:
         raise _contradiction(
             "sgx.mr_signer",
             "sgx.mr_signer alone would admit every enclave that this signer ever signed, old ones too.",
-            "Say sgx.isv_prod_id and sgx.min_isv_svn as well.",
+            "Say sgx.mr_enclave, or sgx.isv_prod_id and sgx.min_isv_svn as well.",
         )
     if (sgx.attributes is None) != (sgx.attributes_mask is None):
         raise _contradiction(
@@ -195,6 +199,17 @@ def _refuse_snp_contradictions(snp: Snp | None, accepted: frozenset[str]) -> Non
                     f"[{path}] states no smallest version above 0, so any firmware would pass as judged.",
                     f"State snp and ucode in [{path}], or remove it.",
                 )
+
+
+def _refuse_nitro_contradictions(nitro: Any, platforms: Collection[str]) -> None:
+    """Refuse to go without the register that says what an instance booted; an enclave's says its parent."""
+    stated: Allowed | None = None if nitro is None else nitro.pcr4
+    if stated is not None and stated.if_measured and "nitro-tpm" in platforms:
+        raise _contradiction(
+            "nitro.pcr4",
+            "On nitro-tpm PCR 4 says what booted; under this word an instance that measures nothing passes.",
+            'Say "reference" or the values, or remove nitro-tpm from platforms.',
+        )
 
 
 def _refuse_ima_contradictions(ima: Ima | None, tpm: Tpm | None) -> None:

@@ -23,10 +23,27 @@ def register_rule(shop: Workshop, path: str, read: Callable[[Any], bytes], allow
         allowed: What the policy says of it.
     """
     name = path.partition(".")[2]
+    if allowed.if_measured:
+        return _if_measured(shop, path, name, read)
     spec = shop.spec(path, f"{name} holds a value that the Relying Party named")
     return (
         _by_reference(spec, path, name, read) if allowed.by_reference else _by_list(spec, path, read, allowed)
     )
+
+
+def _if_measured(shop: Workshop, path: str, name: str, read: Callable[[Any], bytes]) -> Rule:
+    spec = shop.spec(path, f"{name} holds a value that the Relying Party named, or nothing was measured")
+    named = _by_reference(spec, path, name, read).judge
+    passed = spec.passed
+
+    def judge(subject: Subject) -> Check:
+        found = read(subject.claims)
+        # Whoever gave a Reference Value wants it there. A register that the evidence lacks is not zero.
+        if found and not any(found) and not subject.references.get(name):
+            return passed
+        return named(subject)
+
+    return Rule(spec, judge)
 
 
 def _by_list(spec: CheckSpec, path: str, read: Callable[[Any], bytes], allowed: Allowed) -> Rule:

@@ -20,12 +20,14 @@ _MEANING: Final = {
     4: "SHA-384 of the id of the parent instance.",
     8: "SHA-384 of the certificate that signed the enclave image.",
 }
+_MAY_BE_ZERO: Final = dict.fromkeys((3, 4, 8), Register(PCR_BYTES, may_be_zero=True))
+"""An enclave may have no role or parent to name, and an image no signature."""
 
 Nitro: Final = table(
     "Nitro",
     "``[nitro]``.",
     [
-        *pcr_fields(PCRS, Register(PCR_BYTES), _MEANING),
+        *pcr_fields(PCRS, Register(PCR_BYTES), _MEANING, _MAY_BE_ZERO),
         (
             "instance_ids",
             Annotated[

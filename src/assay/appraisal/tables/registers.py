@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field, make_dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from assay.appraisal.fields import Allowed, Key
@@ -13,19 +14,22 @@ if TYPE_CHECKING:
     from assay.appraisal.fields import Kind
 
 
-def pcr_fields(count: int, kind: Kind, meaning: Mapping[int, str]) -> list[tuple[str, Any, Any]]:
+def pcr_fields(
+    count: int, kind: Kind, meaning: Mapping[int, str], kinds: Mapping[int, Kind] = MappingProxyType({})
+) -> list[tuple[str, Any, Any]]:
     """Return the fields of a table with one key for each of the first ``count`` registers.
 
     Args:
         count: How many registers there are.
         kind: What each key holds.
         meaning: What is measured into a register, where that is defined.
+        kinds: What the keys of some registers hold instead.
     """
     other = "What was extended into this register."
     return [
         (
             f"pcr{index}",
-            Annotated[Allowed | None, Key(kind, meaning.get(index, other))],
+            Annotated[Allowed | None, Key(kinds.get(index, kind), meaning.get(index, other))],
             field(default=None),
         )
         for index in range(count)

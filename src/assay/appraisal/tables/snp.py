@@ -79,10 +79,10 @@ class Snp:
     measurement: Annotated[Allowed | None, Key(Register(48), "What the guest was launched with.")] = None
     host_data: Annotated[Allowed | None, Key(Register(32), "What the launcher put in at launch.")] = None
     id_key_digest: Annotated[
-        Allowed | None, Key(Register(48), "SHA-384 of the key that signed the ID block.")
+        Allowed | None, Key(Register(48, may_be_zero=True), "SHA-384 of the key that signed the ID block.")
     ] = None
     author_key_digest: Annotated[
-        Allowed | None, Key(Register(48), "SHA-384 of the key that certified the ID key.")
+        Allowed | None, Key(Register(48, may_be_zero=True), "SHA-384 of the key that certified the ID key.")
     ] = None
     family_id: Annotated[
         tuple[bytes, ...] | None, Key(ListOf(Hex(16)), "Families of guests, from their ID block.")
