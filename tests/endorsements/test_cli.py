@@ -256,9 +256,13 @@ def state(tmp_path):
     return tmp_path
 
 
-def test_show_and_check_of_nothing(capsys):
+def test_show_of_nothing_says_so_and_check_of_nothing_fails(capsys):
     assert said(capsys, "endorsements", "show")[:2] == (0, "There are no endorsements.\n")
-    assert said(capsys, "endorsements", "check")[:2] == (0, "There are no endorsements.\n")
+    code, out, err = said(capsys, "endorsements", "check")
+    assert (code, out) == (1, "")
+    assert "nothing was checked. [endorsements.check.nothing]" in err
+    code, out, _ = said(capsys, "endorsements", "check", "--json")
+    assert (code, json.loads(out)["error"]["code"]) == (1, "endorsements.check.nothing")
 
 
 @pytest.mark.parametrize(("days", "code"), [(30, 0), (7, 0), (6, 1), (-1, 1)])

@@ -166,9 +166,10 @@ def show(file: Path | None, *, as_json: bool) -> int:
 def check(file: Path | None, *, within: str, max_age: str | None, as_json: bool) -> int:
     """Say what has expired or soon will, at hand or in a bundle.
 
-    Exit codes: 0 everything holds for longer, 1 something has expired, expires soon, or is too old; 2 usage.
+    Exit codes: 0 everything holds for longer, 1 something has expired, expires soon, or is too old, or there
+    is nothing to check; 2 usage.
     """
-    from assay.errors import UsageError
+    from assay.errors import EndorsementError, UsageError
     from assay.settings.values import parse_duration
 
     now = datetime.now(UTC)
@@ -180,6 +181,12 @@ def check(file: Path | None, *, within: str, max_age: str | None, as_json: bool)
     if opened is not None and oldest is not None:
         opened.check_age(now, at_most=oldest)
     found = opened.endorsements if opened is not None else _kept()
+    if not found:  # a watch that was pointed at the wrong place must not stay green
+        raise EndorsementError(
+            "endorsements.check.nothing",
+            f"There are no endorsements in {str(file or _directory())!r}: nothing was checked.",
+            action="assay endorsements fetch EVIDENCE gets some; ASSAY_STATE_DIR says whose are meant.",
+        )
     ending = [each for each in found if each.stale(now) or each.window.end < soon]
     if as_json:
         emit_json(
@@ -192,7 +199,7 @@ def check(file: Path | None, *, within: str, max_age: str | None, as_json: bool)
     elif ending:
         emit(_listed(ending, now))
     else:
-        emit(f"All {len(found)} hold for longer than {within}." if found else "There are no endorsements.")
+        emit(f"All {len(found)} hold for longer than {within}.")
     return exit_codes.REFUSED if ending else exit_codes.OK
 
 
