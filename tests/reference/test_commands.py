@@ -6,12 +6,14 @@ import base64
 import hashlib
 import json
 import os
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from assay.cli import measure
 from assay.cli.main import main
 from assay.cli.reference import manifest_references
 from assay.errors import ReferenceValueError
@@ -68,6 +70,24 @@ def test_an_snp_guest_is_measured(here, capsys):
     assert [each["role"] for each in other["artefacts"]] == ["firmware", "kernel", "initrd"]
     svsm = json.loads(answered(capsys, *SNP, "--svsm", "ovmf.fd", "--vars-size", "4096", "--json").out)
     assert svsm["parameters"]["variables_bytes"] == "4096"
+
+
+def test_who_waits_is_told_that_files_are_read(here, capsys, monkeypatch):
+    told = threading.Event()
+    opened = measure._open
+
+    def progress(text):
+        assert text.startswith("measuring: ")
+        told.set()
+
+    def slow(*arguments):
+        assert told.wait(30)
+        return opened(*arguments)
+
+    monkeypatch.setattr(measure, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(measure, "progress", progress)
+    monkeypatch.setattr(measure, "_open", slow)
+    assert "measurement" in answered(capsys, *SNP[:-2], "--vcpu-type", "EPYC-Milan", "--kernel", "kernel").out
 
 
 def test_the_table_shows_register_and_value(here, capsys):
@@ -241,10 +261,12 @@ def test_files_of_every_form_are_compared(here, capsys):
 def test_a_corim_goes_out_and_comes_back(here, capsys):
     measured(capsys, "one.json")
     export = ("reference", "export", "one.json", "--tag-id", "t", "--vendor", "v", "--model", "m")
-    answered(capsys, *export, "--out", "plain.corim")
-    answered(capsys, *export, "--key", "key.pem", "--out", "signed.corim")
+    assert answered(capsys, *export, "--out", "plain.corim").out == "Wrote plain.corim, unsigned.\n"
+    signed = answered(capsys, *export, "--key", "key.pem", "--out", "signed.corim")
+    assert signed.out == "Wrote signed.corim, signed.\n"
     back = ("reference", "import", "--platform", "snp")
-    answered(capsys, *back, "signed.corim", "--trust", "key.pub", "--out", "back.json")
+    came = answered(capsys, *back, "signed.corim", "--trust", "key.pub", "--out", "back.json")
+    assert came.out == "Wrote back.json: measurement of snp.\n"
     answered(capsys, *back, "plain.corim", "--unsigned", "--out", "again.json")
     answered(capsys, "reference", "diff", "back.json", "one.json")
     answered(capsys, "reference", "diff", "again.json", "one.json")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import threading
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from assay.cli.writing import write_new
 from assay.errors import ReferenceValueError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from assay.reference.artefact import Artefact
     from assay.reference.values import Measured
@@ -24,6 +25,8 @@ DIRECTORY = click.Path(path_type=Path, file_okay=False)
 _DIGEST_BYTES = 48
 _LARGEST_ROOT = 16 * 1024
 _PLATFORM = "assay.measure.platform"
+PATIENCE_SECONDS = 1.0
+"""After this long a person is told that the command is at work."""
 
 
 def _keep_platform(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
@@ -45,11 +48,26 @@ def _output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.group(cls=VerbsBelow)
-def measure() -> None:
+@click.pass_context
+def measure(ctx: click.Context) -> None:
     """Compute Reference Values from what you build.
 
     The values are unsigned: `assay reference sign` puts them under a name, a version and a signature.
     """
+    ctx.with_resource(_patience())
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    timer = threading.Timer(
+        PATIENCE_SECONDS, progress, ("measuring: every byte is read, some seconds for each GiB ...",)
+    )
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @measure.command()

@@ -169,6 +169,7 @@ def export(file: Path, tag_id: str, vendor: str, model: str, key: Path | None, o
     if key is not None:
         data = corim.sign(data, load_signing_key(_key_bytes(key)), signer=vendor)
     write_new(out, data)
+    emit(f"Wrote {escape(str(out))}, {'unsigned' if key is None else 'signed'}.")
 
 
 @reference.command("import")
@@ -195,7 +196,11 @@ def import_corim(file: Path, platform: str, trust: tuple[Path, ...], out: Path, 
     data = read_file(file, limit=corim.LARGEST)
     now = datetime.now(UTC)
     found = corim.decode(data) if unsigned else corim.verify(data, trusted_keys(trust), now=now)
-    write_new(out, write_measured(corim.values(found, platform=platform, now=now)))
+    values = corim.values(found, platform=platform, now=now)
+    write_new(out, write_measured(values))
+    emit(f"Wrote {escape(str(out))}: {', '.join(sorted(values.registers))} of {escape(platform)}.")
+    for note in values.notes:
+        progress(f"note: {escape(note)}")
 
 
 def trusted_keys(paths: Sequence[Path]) -> list[TrustedKey]:
