@@ -32,7 +32,9 @@ def test_a_kept_machine_from_new_to_stop(shell):
     assert shell("lease", "keep", lease["id"]).returncode == 0
     shown = shell.json("lease", "show", lease["slug"])
     assert [run["outcome"]["code"] for run in shown["runs"]] == [0]
-    assert b"receipt" in shell("lease", "show", lease["slug"]).stdout
+    shown = shell("lease", "show", lease["slug"]).stdout
+    assert b"receipt" in shown
+    assert b"  run  1: exit 0\n" in shown
     assert b"kept" in shell("lease", "list").stdout
     assert shell("lease", "stop", lease["slug"]).returncode == 0
     assert shell.json("lease", "list")["leases"] == []

@@ -102,6 +102,7 @@ def list_(*, everything: bool, limit: int, as_json: bool) -> int:
 @_JSON
 def show(*, name: str, as_json: bool) -> int:
     """Show one lease and what was run on it."""
+    from assay.cli.narration import shown_end
     from assay.cli.output import emit, emit_json, escape
     from assay.leases import runs
     from assay.leases.desk import Desk
@@ -119,7 +120,8 @@ def show(*, name: str, as_json: bool) -> int:
         if key != "runs" and value is not None:
             emit(f"{key.replace('_', ' '):>12}  {escape(str(value))}")
     for run in facts["runs"]:
-        emit(f"{'run':>12}  {run['sequence']}: {escape(str(run['outcome'] or 'not ended'))}")
+        end = "not ended" if run["outcome"] is None else f"exit {shown_end(**run['outcome'])}"
+        emit(f"{'run':>12}  {run['sequence']}: {escape(end)}")
         emit(f"{'':>12}  manifest {run['manifest']}")
         emit(f"{'':>12}  receipt  {escape(str(run['receipt'] or run['problem'] or 'none yet'))}")
     return exit_codes.OK

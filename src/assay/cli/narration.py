@@ -161,12 +161,7 @@ class Narrator:
     @_tell.register
     def _(self, moment: moments.Exited) -> None:
         found = moment.exit
-        if found.reason == "exited":
-            text = f"{found.code}"
-        elif found.signal is not None:
-            text = f"{found.reason.replace('_', ' ')} (signal {found.signal})"
-        else:
-            text = found.reason.replace("_", " ")
+        text = shown_end(found.reason, found.code, found.signal)
         if not self._quiet or found.exit_code != 0:
             _OUT.line("exit", text, "good" if found.exit_code == 0 else "warn")
 
@@ -227,6 +222,14 @@ class Narrator:
     @_tell.register
     def _(self, moment: moments.Noted) -> None:
         _OUT.line("note", moment.text, "warn")
+
+
+def shown_end(reason: str, code: int | None, signal: int | None) -> str:
+    """Return how a workload ended, in a word or two."""
+    if reason == "exited":
+        return f"{code}"
+    told = reason.replace("_", " ")
+    return told if signal is None else f"{told} (signal {signal})"
 
 
 def _short(data: bytes) -> str:
