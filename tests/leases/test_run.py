@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from assay.channel.session import OwnerSession
+from assay.cli.outcome import exit_code
 from assay.errors import AmbiguousError, GateError, LeaseError, ProviderError, SettingsError, StoreError
 from assay.leases import attend, ending, moments
 from assay.leases.job import Outcome
@@ -18,6 +19,7 @@ from assay.leases.states import Keep, State
 from assay.providers.local.provider import LocalProvider
 from assay.receipts.receipt import Receipt
 from assay.settings.resolve import resolve
+from assay.workload.receive import Receiver
 from support.lease_desk import assert_whole
 from support.lease_flow import Told, assert_nothing_left, log, open_local, ports, run
 
@@ -381,6 +383,25 @@ def test_outputs_come_back_and_are_those_of_the_receipt(desk, tmp_path):
     (downloaded,) = told.of(moments.Downloaded)
     assert downloaded.size == 8
     assert not told.of(moments.Noted)
+
+
+@pytest.mark.parametrize("keep", [Keep.NEVER, Keep.ALWAYS])
+def test_an_interrupt_stops_outputs_that_come_back(desk, tmp_path, monkeypatch, keep):
+    feed = Receiver.feed
+
+    def interrupted(receiver, part):
+        monkeypatch.undo()
+        os.kill(os.getpid(), signal.SIGINT)
+        feed(receiver, part)
+
+    monkeypatch.setattr(Receiver, "feed", interrupted)
+    script = "head -c 20000000 /dev/zero > big"
+    outcome, _ = run(desk, "sh", "-c", script, outputs=("big",), into=tmp_path / "got", keep=keep)
+    assert outcome.error.code == "lease.download.interrupted"
+    assert exit_code(outcome) == 128 + signal.SIGINT
+    assert outcome.receipt is not None
+    assert not (tmp_path / "got").exists()
+    assert outcome.lease.state is (State.RELEASED if keep is Keep.NEVER else State.KEPT)
 
 
 def test_outputs_that_are_not_there_are_named(desk, tmp_path):

@@ -13,6 +13,7 @@ from assay.channel.owner import OwnerKey
 from assay.errors import (
     AmbiguousError,
     AssayError,
+    ChannelError,
     GateError,
     GoneError,
     LeaseError,
@@ -31,6 +32,7 @@ from assay.leases.visit import NO_MANIFEST, Visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from assay.channel.messages import Exit
     from assay.leases.desk import Desk
@@ -354,12 +356,26 @@ class _Flow:
         self.outcome.receipt = ending.fetch_receipt(visit, run, found, received, report)
         into = self.prepared.job.into
         if into is not None:
-            try:
-                outputs, limits = self.prepared.job.outputs, self.prepared.download_limits()
-                ending.download(visit, into, outputs, limits, self.outcome.receipt, report)
-            except AssayError as error:
-                self.outcome.error = error
+            self._download(visit, into)
         ending.keep_or_release(visit, report, insist=self.ports.relay.release)
+
+    def _download(self, visit: Visit, into: Path) -> None:
+        relay = self.ports.relay
+        outputs, limits = self.prepared.job.outputs, self.prepared.download_limits()
+        relay.cut()
+        try:
+            ending.download(visit, into, outputs, limits, self.outcome.receipt, self.ports.report)
+        except AssayError as error:
+            self.outcome.error = error
+            if relay.cut_by is not None and isinstance(error, ChannelError):
+                self.outcome.signal = relay.cut_by
+                self.outcome.error = LeaseError(
+                    "lease.download.interrupted",
+                    f"Interrupted while the outputs came back; nothing is left of them in {into}.",
+                    signal=relay.cut_by,
+                )
+        finally:
+            relay.hold()
 
 
 def _reason(error: AssayError) -> Reason:

@@ -1,8 +1,9 @@
 """Signals of a run: before the workload they stop it, while it runs they are its own, afterwards they wait.
 
 Before there is a workload, a signal raises ``SignalledError`` where that is caught, and the machine is given
-back. While the workload runs, each goes to it; the second that asks to end kills it, the third hangs up. A
-machine that is being released is not left: signals are remembered then, and nothing else.
+back. While the workload runs, each goes to it; the second that asks to end kills it, the third hangs up. While
+outputs come back, the first hangs up. A machine that is being released is not left: signals are remembered
+then, and nothing else.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class _Mode(Enum):
     DEFER = auto()
     RAISE = auto()
     FORWARD = auto()
+    CUT = auto()
     HOLD = auto()
 
 
@@ -55,6 +57,7 @@ class Relay:
         received: The first signal that asked to end; None before one did.
         release: Whether the user asked to release the machine, whatever else was asked for.
         hang_up: Called when the user does not want to wait any longer.
+        cut_by: The signal that hung up after ``cut``; None as long as none did.
         leaves: Whether a closed terminal leaves the workload running, because it ran without one before.
     """
 
@@ -62,6 +65,7 @@ class Relay:
         self.received: int | None = None
         self.release = False
         self.hang_up: Callable[[], None] | None = None
+        self.cut_by: int | None = None
         self.leaves = False
         self._size = size
         self._mode = _Mode.DEFER
@@ -97,6 +101,10 @@ class Relay:
     def forward(self) -> None:
         """From now on signals are the workload's."""
         self._mode = _Mode.FORWARD
+
+    def cut(self) -> None:
+        """From now on the first signal that asks to end hangs up."""
+        self._mode = _Mode.CUT
 
     def hold(self) -> None:
         """From now on signals are remembered only."""
@@ -137,6 +145,10 @@ class Relay:
             raise SignalledError(number)
         if self._mode is _Mode.FORWARD:
             self._pass_on(number)
+        if self._mode is _Mode.CUT and number in _ENDING and self.hang_up is not None:
+            self._mode = _Mode.HOLD
+            self.cut_by = number
+            self.hang_up()
 
     def _pass_on(self, number: int) -> None:
         if number == signal.SIGHUP and self.leaves:
