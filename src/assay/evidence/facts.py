@@ -1,9 +1,9 @@
 """Verified facts, remembered: what was proven about signed bytes need not be proven again while it is valid.
 
-Only facts that were verified enter, under keys made of hashes of the signed bytes that prove them (and of the
-roots they were proven under). Each carries the intersection of the validity windows it rests on, tested at
-every hit. A refusal is never remembered, and no fact is ever keyed by the hash of a whole input: bytes
-outside the signed regions would then choose the answer.
+Only facts that were verified enter, under keys made of the signed bytes that prove them or of their hashes
+(and of the roots they were proven under). Each carries the intersection of the validity windows it rests on,
+tested at every hit. A refusal is never remembered, and no fact is ever keyed by the hash of a whole input:
+bytes outside the signed regions would then choose the answer.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import EvidenceError
-from assay.evidence.records import record
+from assay.evidence.records import field, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +25,10 @@ class Outcome(StrEnum):
     FAILED = "failed"
     NOT_APPLICABLE = "not_applicable"
     NOT_CHECKED = "not_checked"
+
+
+_PASSED: Final = Outcome.PASSED
+_NOT_APPLICABLE: Final = Outcome.NOT_APPLICABLE
 
 
 class CheckSpec:
@@ -90,6 +94,7 @@ class Ledger:
     """All checks of one verification, in the order in which they are made."""
 
     checks: tuple[Check, ...]
+    _unmet: tuple[Check, ...] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[Check]:
         return iter(self.checks)
@@ -107,11 +112,18 @@ class Ledger:
         return Ledger(self.checks + other.checks)
 
     def unmet(self) -> tuple[Check, ...]:
-        """Return the checks that neither passed nor were not applicable."""
-        failed, not_checked = Outcome.FAILED, Outcome.NOT_CHECKED
-        return tuple(
-            [check for check in self.checks if check.outcome is failed or check.outcome is not_checked]
-        )
+        """Return the checks that neither passed nor were not applicable; looked for once."""
+        found = self._unmet
+        if found is None:
+            found = tuple(
+                [
+                    check
+                    for check in self.checks
+                    if (outcome := check.outcome) is not _PASSED and outcome is not _NOT_APPLICABLE
+                ]
+            )
+            object.__setattr__(self, "_unmet", found)
+        return found
 
     def failed(self) -> tuple[Check, ...]:
         """Return the checks that were made and failed."""
@@ -224,6 +236,11 @@ class LedgerBuilder:
 
 _spec_of: Final = attrgetter("spec")
 
+# The latest ledger of each list of checks that had an outcome for all of them: evidence of one kind passes in
+# few ways, and to find the same outcomes again is quicker than to look at each. As above, the key is the
+# list's identity, which the entry keeps alive; what is found is compared whole.
+_LATEST: Final[dict[int, tuple[tuple[CheckSpec, ...], Ledger]]] = {}
+
 
 def ledger_of(specs: tuple[CheckSpec, ...], made: Sequence[Check]) -> Ledger:
     """Return the ledger of outcomes that were noted down as they were made.
@@ -235,8 +252,15 @@ def ledger_of(specs: tuple[CheckSpec, ...], made: Sequence[Check]) -> Ledger:
         specs: Every check of the format, in the order in which they are made.
         made: The outcomes; each check at most once.
     """
-    if tuple(map(_spec_of, made)) == specs:
-        return Ledger(tuple(made))
+    found = tuple(made)
+    latest = _LATEST.get(id(specs))
+    if latest is not None and latest[0] is specs and latest[1].checks == found:
+        return latest[1]
+    if tuple(map(_spec_of, found)) == specs:
+        ledger = Ledger(found)
+        if latest is not None or len(_LATEST) < _MOST_PICKERS:
+            _LATEST[id(specs)] = (specs, ledger)
+        return ledger
     builder = LedgerBuilder(specs)
-    builder.extend(made)
+    builder.extend(found)
     return builder.close()

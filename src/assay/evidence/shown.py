@@ -12,17 +12,19 @@ class ShownFields(Mapping[str, Any]):
 
     __slots__ = ("_values",)
 
-    def __init__(self) -> None:
-        self._values: dict[str, Any] | None = None
+    _values: dict[str, Any]  # absent before the first look: nearly all evidence is never looked at
 
     @abstractmethod
     def _make(self) -> dict[str, Any]:
         """Return the fields."""
 
     def _made(self) -> dict[str, Any]:
-        if self._values is None:
-            self._values = self._make()
-        return self._values
+        try:
+            return self._values
+        except AttributeError:
+            pass
+        found = self._values = self._make()
+        return found
 
     def __getitem__(self, name: str) -> Any:
         return self._made()[name]

@@ -123,12 +123,8 @@ class EvidenceResult(Generic[ClaimsT]):
         """True when an anchor was reached and every check but the binding's passed or did not apply."""
         if self.anchor is None or self._claims is None:
             return False
-        passed, not_applicable = Outcome.PASSED, Outcome.NOT_APPLICABLE
-        for check in self.ledger.checks:
-            outcome = check.outcome
-            if outcome is passed or outcome is not_applicable:
-                continue
-            if outcome is not Outcome.NOT_CHECKED or check.spec.id != self.binding_check:
+        for check in self.ledger.unmet():
+            if check.outcome is not Outcome.NOT_CHECKED or check.spec.id != self.binding_check:
                 return False
         return True
 

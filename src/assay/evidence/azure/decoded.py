@@ -34,7 +34,6 @@ class DecodedAzure(ShownFields):
         hardware: Mapping[str, Any] | None,
         quote: Attest | None,
     ) -> None:
-        super().__init__()
         self._parts = (hcl, claims, hardware, quote)
 
     def _make(self) -> dict[str, Any]:

@@ -30,7 +30,6 @@ class DecodedQuote(ShownFields):
     __slots__ = ("_quote",)
 
     def __init__(self, quote: Quote) -> None:
-        super().__init__()
         self._quote = quote
 
     def _make(self) -> dict[str, Any]:

@@ -23,7 +23,6 @@ class DecodedGoogleVm(ShownFields):
     __slots__ = ("_quote", "_tee")
 
     def __init__(self, quote: Attest | None, tee: EvidenceResult[Any] | None) -> None:
-        super().__init__()
         self._quote = quote
         self._tee = tee
 

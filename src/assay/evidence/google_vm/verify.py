@@ -54,6 +54,7 @@ _ENDORSEMENT: Final = (0x4000000B).to_bytes(4, "big")  # TPM_RH_ENDORSEMENT, the
 _CHECKS: Final = {"none": checks.VTPM_CHECKS, "tdx": checks.TDX_CHECKS, "snp": checks.SNP_CHECKS}
 _PLATFORMS: Final = {"none": "gcp-vtpm", "tdx": "gcp-tdx", "snp": "gcp-snp"}
 _BINDINGS: Final = (Expected, Unchecked)
+_EVIDENCE: Final = (bytes, GoogleVmEvidence)
 _OTHERS: Final = QuoteSpecs.of("google_vm.further_quote")
 _BANKS: Final = {int(one): one for one in Algorithm}
 _BINDING_NEED: Final = Need(
@@ -155,7 +156,7 @@ def _demand(
         raise EvidenceError("evidence.call.platform", "The TEE is none of none, tdx and snp.")
     if type(binding) not in _BINDINGS or type(report_data) not in _BINDINGS:
         raise EvidenceError("evidence.call.type", "A binding is Expected or Unchecked, and nothing else.")
-    if type(evidence) not in (bytes, GoogleVmEvidence):
+    if type(evidence) not in _EVIDENCE:
         raise EvidenceError("evidence.call.type", "Evidence is bytes or GoogleVmEvidence, and nothing else.")
     if isinstance(binding, Expected) and not 0 < len(binding.value) <= MOST_NONCE_BYTES:
         raise EvidenceError("evidence.call.nonce", "A nonce has 1 to 64 bytes.")
@@ -240,7 +241,7 @@ class _Work:
         if self._ak is None:
             return _read_key(public)
         shelf = self._facts.shelf("google_vm.key")
-        mark = (hashlib.sha256(public).digest(), self._ak.spki)
+        mark = (public, self._ak.spki)  # short, and quicker to compare than to hash
         known: AttestationKey | None = shelf.get(mark, self._now)
         if known is not None:
             return known
@@ -382,9 +383,11 @@ class _Work:
         quote, found = self._quote, self._tee.result if self._tee is not None else None
         if self._ak is None or quote is None or quote.claims is None:
             return None
-        if tee != "none" and (found is None or not (found.authentic and found.anchor is not None)):
+        if tee == "none":
+            return GoogleVmClaims(quote.claims, self._ak.claims, self._log, None, td_bound=False)
+        if found is None or not (found.authentic and found.anchor is not None):
             return None
-        inner: Any = found.claims if found is not None else None
+        inner: Any = found.claims
         td, guest = (inner, None) if tee == "tdx" else (None, inner)
         bound = self._tee is not None and self._tee.bound
         return GoogleVmClaims(
@@ -414,6 +417,8 @@ class _Work:
             size = len(evidence) if isinstance(evidence, bytes) else 0
             return (UnsignedRegion(0, size, "all of it: the evidence cannot be read"),)
         container = evidence if isinstance(evidence, bytes) else b""
+        if not container and not self._regions:
+            return ()
         unread, unused = self._tee_unread, self._tee.unused if self._tee is not None else ()
         return unsigned_regions(container, self._regions, tee_unread=unread, beside_report=unused)
 
@@ -435,6 +440,8 @@ def _read_key(public: bytes) -> bytes | AttestationKey:
 
 def _choose(parts: GoogleVmEvidence) -> tuple[BankQuote, list[BankQuote]]:
     """Return the quote that Claims rest on, and the others."""
+    if len(parts.quotes) == 1 and parts.quotes[0].bank == BANK:
+        return parts.quotes[0], []
     banks = [quote.bank for quote in parts.quotes]
     if len(set(banks)) != len(banks) or not _BANKS.keys() >= set(banks) or int(BANK) not in banks:
         raise GoogleVmError(

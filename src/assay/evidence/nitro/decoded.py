@@ -20,7 +20,6 @@ class DecodedDocument(ShownFields):
     __slots__ = ("_document",)
 
     def __init__(self, document: Document) -> None:
-        super().__init__()
         self._document = document
 
     def _make(self) -> dict[str, Any]:

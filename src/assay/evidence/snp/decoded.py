@@ -53,7 +53,6 @@ class DecodedReport(ShownFields):
     __slots__ = ("_report",)
 
     def __init__(self, report: SnpReport) -> None:
-        super().__init__()
         self._report = report
 
     def _make(self) -> dict[str, Any]:

@@ -50,3 +50,6 @@ IMA = ImaSpecs.of("tpm.ima")
 CHAIN_CHECKS = (AK_CERTIFICATE, AK_ROOT, AK_CHAIN, AK_ROLE, AK_VALIDITY)
 AK_CHECKS = (AK_TRUST, *CHAIN_CHECKS, AK_MATCH)
 CHECKS = (LAYOUT, *AK_CHECKS, *QUOTE.all[:-1], *LOG.all, *IMA.all, QUOTE.nonce)
+
+NO_LOGS = (*LOG.absent, *IMA.absent)
+"""The outcomes of the logs' checks where there is no log."""

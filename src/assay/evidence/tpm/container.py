@@ -222,20 +222,20 @@ def _pcrs(data: bytes) -> tuple[Algorithm, dict[int, bytes]]:
     count, step = data[2], 1 + bank.size
     if not 1 <= count <= MAX_PCRS or len(data) != 3 + count * step:
         _refuse("pcrs", "The container's PCRs do not have the size that they say.")
-    indices = _ascending(data[3::step])
-    if indices is None:
+    shape = _shape(data[3::step], bank.size)
+    if shape is None:
         _refuse("pcrs", "The container's PCRs are not in ascending order, each once.")
-    return bank, dict(zip(indices, _values(bank.size, count).unpack_from(data, 3), strict=True))
+    indices, values = shape
+    return bank, dict(zip(indices, values.unpack_from(data, 3)))  # noqa: B905 - as many of each
 
 
 @lru_cache(maxsize=256)
-def _ascending(indices: bytes) -> tuple[int, ...] | None:
-    """Return the indices, a byte each, if they ascend; remembered: most containers hold the same ones."""
+def _shape(indices: bytes, size: int) -> tuple[tuple[int, ...], Struct] | None:
+    """Return the indices if they ascend, and what takes their values out of a container in one step.
+
+    Remembered: most containers hold the same ones. Each value is of ``size`` bytes, behind its index of one.
+    """
     found = tuple(indices)
-    return found if found == tuple(sorted(set(found))) and found[-1] < MAX_PCRS else None
-
-
-@lru_cache(maxsize=256)
-def _values(size: int, count: int) -> Struct:
-    """Return what takes so many values of one size out of a container, each behind its index, in one step."""
-    return Struct("=" + f"x{size}s" * count)
+    if found != tuple(sorted(set(found))) or found[-1] >= MAX_PCRS:
+        return None
+    return found, Struct("=" + f"x{size}s" * len(found))

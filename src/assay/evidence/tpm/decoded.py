@@ -22,7 +22,6 @@ class DecodedTpm(ShownFields):
     __slots__ = ("_pieces", "_quote")
 
     def __init__(self, pieces: TpmEvidence, quote: Attest | None) -> None:
-        super().__init__()
         self._pieces = pieces
         self._quote = quote
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from assay.errors import EvidenceError
 from assay.evidence.decoding.der import OBJECT_IDENTIFIER, DerError, DerReader
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from assay.evidence.facts import FactCache
-    from assay.evidence.ledger import CheckSpec
+    from assay.evidence.ledger import Check, CheckSpec
     from assay.evidence.roots import Root, Roots
     from assay.evidence.x509.general import GeneralCertificate
     from assay.evidence.x509.path import Position
@@ -53,6 +53,22 @@ class TrustedKey:
     window: Window
 
 
+class Trust(NamedTuple):
+    """What became of an attestation key.
+
+    Attributes:
+        outcomes: Those of ``AK_CHECKS``.
+        key: The key; None when a check failed on which everything rests.
+        quoted: The outcomes of a quote that passed with this key; empty unless all of ``AK_CHECKS`` are met.
+        whole: The ledger of evidence whose quote has these outcomes and that has no logs: the common case.
+    """
+
+    outcomes: Ledger
+    key: TrustedKey | None
+    quoted: tuple[Check, ...] = ()
+    whole: Ledger | None = None
+
+
 def trust_key(
     given: bytes,
     public: bytes,
@@ -61,7 +77,7 @@ def trust_key(
     roots: Roots,
     now: datetime,
     facts: FactCache,
-) -> tuple[Ledger, TrustedKey | None]:
+) -> Trust:
     """Establish the attestation key, and remember it if all of it passed.
 
     Args:
@@ -74,15 +90,12 @@ def trust_key(
         roots: The roots that the chain may end in.
         now: The time at which it must be valid.
         facts: Where verified keys are remembered.
-
-    Returns:
-        The outcomes of ``AK_CHECKS``, and the key unless a check failed on which everything rests.
     """
     # One digest of all certificates, and their sizes: to hash each with its size takes three times as long.
     # Keys stand for themselves: they are short, and comparing them is quicker than hashing them.
     key = (given, public, _mark(carried, issuers) if carried or issuers else None, roots.digest)
     shelf = facts.shelf("tpm.keys")
-    known: tuple[Ledger, TrustedKey] | None = shelf.get(key, now)
+    known: Trust | None = shelf.get(key, now)
     if known is not None:
         return known
     ledger = LedgerBuilder(checks.AK_CHECKS)
@@ -94,11 +107,15 @@ def trust_key(
             found = _certified(ledger, chain, roots.of(TPM), now)
         _match(ledger, found, public)
     except CheckFailedError:
-        return ledger.close(), None
+        return Trust(ledger.close(), None)
     closed = ledger.close()
-    if not closed.unmet():
-        shelf.put(key, found.window, (closed, found))
-    return closed, found
+    if closed.unmet():
+        return Trust(closed, found)
+    quoted = checks.QUOTE.passed_bare if found.key.attributes is None else checks.QUOTE.passed
+    made = (checks.LAYOUT.passed, *closed.checks, *quoted[:-1], *checks.NO_LOGS, quoted[-1])
+    trust = Trust(closed, found, quoted, Ledger(made))
+    shelf.put(key, found.window, trust)
+    return trust
 
 
 def _mark(carried: Sequence[bytes], issuers: Sequence[bytes]) -> tuple[bytes, tuple[int, ...], int]:

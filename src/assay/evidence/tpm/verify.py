@@ -40,7 +40,6 @@ _JSON = b"{"
 _BINDING_NEED = Need("binding", {}, "The qualifying data were not compared with anything.")
 _KEY_NEED = Need("ak", {}, "The attestation key, or a certificate for it, has to be given.")
 _NO_PCRS: frozenset[int] = frozenset()
-_NO_LOGS = (*checks.LOG.absent, *checks.IMA.absent)
 _NOT_EXPLAINED = tuple(
     Check(spec, Outcome.NOT_APPLICABLE, "", "the quote covers no PCR that an event log explains")
     for spec in checks.LOG.all
@@ -100,9 +99,8 @@ def verify_tpm(
         pieces = TpmEvidence.from_json(evidence) if evidence[:1] == _JSON else TpmEvidence.parse(evidence)
     except EvidenceError as error:
         return _unreadable(evidence, error)
-    outcomes, trusted = trust_key(
-        given.ak, pieces.public, pieces.certificates, given.certificates, roots, now, facts
-    )
+    trust = trust_key(given.ak, pieces.public, pieces.certificates, given.certificates, roots, now, facts)
+    trusted = trust.key
     quote = verify_quote(
         pieces.attest,
         pieces.signature,
@@ -119,13 +117,17 @@ def verify_tpm(
     if quote.claims is None:
         ledger = LedgerBuilder(checks.CHECKS)
         ledger.passed(checks.LAYOUT)
-        ledger.extend((*outcomes.checks, *quote.checks))
+        ledger.extend((*trust.outcomes.checks, *quote.checks))
         closed = ledger.close()
     else:
         explanations, boot, ima, regions = _logs(pieces, quote.claims)
-        # Every part has an outcome for each of its checks: so they only have to be put in order.
         quoted = quote.checks
-        closed = Ledger((checks.LAYOUT.passed, *outcomes.checks, *quoted[:-1], *explanations, quoted[-1]))
+        if trust.whole is not None and quoted is trust.quoted and explanations is checks.NO_LOGS:
+            closed = trust.whole
+        else:
+            # Every part has an outcome for each of its checks: so they only have to be put in order.
+            made = (*trust.outcomes.checks, *quoted[:-1], *explanations, quoted[-1])
+            closed = Ledger((checks.LAYOUT.passed, *made))
         unsigned += regions
         if trusted is not None:
             claims = TpmClaims(quote.claims, boot, ima, trusted.certified, trusted.common_name)
@@ -167,7 +169,7 @@ def _logs(
         The outcomes of the logs' checks in their order, what the logs say, and what nothing proves of them.
     """
     if not (pieces.event_log or pieces.canonical_log or pieces.ima_log):
-        return _NO_LOGS, None, None, ()
+        return checks.NO_LOGS, None, None, ()
     explained = frozenset(quote.pcrs) - ({IMA_PCR} if pieces.ima_log else _NO_PCRS)
     regions: list[UnsignedRegion] = []
     boot: BootLogClaims | None = None
