@@ -157,6 +157,64 @@ def test_keys_become_names_of_registers():
     assert code(lambda: read(clash)) == "reference.corim.key"
 
 
+OTHER = [1, b"e" * 32]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({0: "a/b", 1: {2: [DIGEST]}}, {0: "a", 1: {14: {"b": [OTHER]}}}),
+        ({0: 0, 1: {2: [DIGEST]}}, {0: "0", 1: {2: [OTHER]}}),
+        ({0: "x", 1: {2: [DIGEST]}}, {1: {14: {"x": [OTHER]}}}),
+        ({0: "p", 1: {14: {4: [DIGEST]}}}, {0: "p", 1: {14: {"4": [OTHER]}}}),
+        ({0: Tag(111, b"\x2a\x03"), 1: {2: [DIGEST]}}, {0: Tag(560, b"\x2a\x03"), 1: {2: [OTHER]}}),
+        ({0: "k" * 1025, 1: {2: [DIGEST]}}, {0: "k" * 1026, 1: {2: [OTHER]}}),
+        ({0: "", 1: {2: [DIGEST]}}, {1: {2: [OTHER]}}),
+    ],
+)
+def test_keys_that_only_look_the_same_are_not_one_register(first, second):
+    """Each would allow the other's digest where it is not meant."""
+    assert code(lambda: read(made(first, second))) == "reference.corim.key"
+    assert code(lambda: read(made(second, first))) == "reference.corim.key"
+    assert read(made(first)).registers.keys() == read(made(second)).registers.keys()
+    again = {**first, 1: second[1]} if first[1].keys() == second[1].keys() == {2} else first
+    (allowed,) = read(made(first, again)).registers.values()
+    assert b"d" * 32 in allowed
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({0: {0: Tag(560, b"\xab")}}, {0: {0: "ab"}}),
+        ({0: {1: "V, model M"}}, {0: {1: "V", 2: "M"}}),
+        ({0: {1: "V", 3: 1}}, {0: {1: "V, layer 1"}}),
+        ({0: {1: "V"}, 1: Tag(550, b"\1")}, {0: {1: "V, instance 01"}}),
+    ],
+)
+def test_environments_that_only_look_the_same_are_two(first, second):
+    data = made(triples={0: [[each, [{0: "fw", 1: {2: [DIGEST]}}]] for each in (first, second)]})
+    assert code(lambda: read(data)) == "reference.corim.environment"
+    text = read(made({0: "fw", 1: {2: [DIGEST]}}, environment=second)).parameters["environment"]
+    assert code(lambda: read(data, environment=text)) == "reference.corim.environment"
+
+
+@pytest.mark.parametrize(
+    ("environment", "text"),
+    [
+        ({0: {1: "V"}, 1: Tag(550, b"\1\2")}, "vendor V, instance 0102"),
+        ({0: {1: "V"}, 2: Tag(560, b"g")}, "vendor V, group 67"),
+        ({1: Tag(550, b"\1\2")}, "instance 0102"),
+    ],
+)
+def test_values_of_one_instance_are_none_of_every_other(environment, text):
+    data = made({0: "fw", 1: {2: [DIGEST]}}, environment=environment)
+    assert code(lambda: read(data)) == "reference.corim.bound"
+    named = read(data, environment=text)
+    assert named.registers == {"fw": {b"d" * 32}}
+    assert named.notes == (f"The values are of {text} alone; nothing here compares that.",)
+    assert corim.values(corim.decode(data), platform="tdx", now=None).notes == named.notes
+
+
 def test_what_else_is_demanded_is_said():
     data = made(
         {0: "fw", 1: {0: {0: "1.2"}, 1: Tag(552, 3), 2: [DIGEST], 99: 1}},
@@ -313,6 +371,8 @@ def test_one_environment_is_chosen():
         (made(triples={0: [[1, [{}]]]}), "malformed"),
         (made({}, environment={}), "malformed"),
         (made({0: "a", 1: {2: [DIGEST]}}, environment={0: 1}), "malformed"),
+        (made({0: "a", 1: {2: [DIGEST]}}, environment={0: {1: "V", 5: "x"}}), "malformed"),
+        (made({0: "a", 1: {2: [DIGEST]}}, environment={0: {1: "V"}, 3: "x"}), "malformed"),
         (made({0: "a"}), "malformed"),
         (made({0: "a", 1: {2: []}}), "malformed"),
         (made({0: "a", 1: {2: [1]}}), "malformed"),

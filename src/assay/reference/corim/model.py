@@ -29,12 +29,18 @@ class Reference:
         key: What is measured, as text; empty when there is no key.
         digests: Algorithm and digest.
         others: Names of what else the measurement demands; none of it is read here.
+        place: The environment as the CoRIM has it (CBOR): two of them may be the same as text.
+        name: The same of key and register.
+        bound: Whether it is of one instance or group, and not of every one of a class.
     """
 
     environment: str
     key: str
     digests: tuple[tuple[int | str, bytes], ...]
     others: tuple[str, ...]
+    place: bytes
+    name: bytes
+    bound: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,19 +198,33 @@ def _triple(item: Any) -> Iterator[Reference]:
         yield from _measurement(environment, _map(each))
 
 
-def _measurement(environment: str, item: Mapping[Any, Any]) -> Iterator[Reference]:
-    key = "" if item.get(0) is None else _shown(item[0])
+@dataclass(frozen=True, slots=True)
+class _Environment:
+    """Of what a triple is: as text, as the CoRIM has it, and whether that is one instance or group."""
+
+    text: str
+    place: bytes
+    bound: bool
+
+
+def _measurement(environment: _Environment, item: Mapping[Any, Any]) -> Iterator[Reference]:
+    def reference(key: str, digests: Any, others: tuple[str, ...], *name: Any) -> Reference:
+        exact = encode_cbor(list(name))
+        where = environment
+        return Reference(where.text, key, _digests(digests), others, where.place, exact, where.bound)
+
+    own = item.get(0)
+    key = "" if own is None else _shown(own)
     content = _map(item.get(1))
     others = tuple(
         _NAMES.get(member, f"member {member}")
         for member in content
         if member not in (DIGESTS, _REGISTERS) and member not in _DESCRIPTIVE
     ) + tuple(_unread(item, _MEASUREMENT_READ, {2: "authorization"}))
-    yield Reference(environment, key, _digests(content.get(DIGESTS)), others)
+    yield reference(key, content.get(DIGESTS), others, own)
     for register, digests in _map(content.get(_REGISTERS, {})).items():
-        yield Reference(
-            environment, f"{key}/{_shown(register)}" if key else _shown(register), _digests(digests), ()
-        )
+        shown = _shown(register)
+        yield reference(f"{key}/{shown}" if key else shown, digests, (), own, register)
 
 
 def _digests(item: Any) -> tuple[tuple[int | str, bytes], ...]:
@@ -236,22 +250,21 @@ def _digest(item: Any) -> tuple[int | str, bytes]:
 _ALGORITHM_NAMES: Final[Mapping[int | str, int]] = {"sha-256": 1, "sha-384": 7, "sha-512": 8}
 
 
-def _environment(item: Mapping[Any, Any]) -> str:
-    parts = []
-    if item.get(0) is not None:
-        kind = _map(item[0])
-        parts += [f"{name} {_shown(kind[at])}" for at, name in _CLASS.items() if kind.get(at) is not None]
-    parts += [
-        f"{name} {_shown(item[at])}"
-        for at, name in ((1, "instance"), (2, "group"))
-        if item.get(at) is not None
-    ]
+def _environment(item: Mapping[Any, Any]) -> _Environment:
+    kind = {} if item.get(0) is None else _map(item[0])
+    if not item.keys() <= {0, *_BOUND} or not kind.keys() <= _CLASS.keys():
+        refuse("malformed", "A reference triple says more of its environment than is known here.")
+    stated = [(name, kind.get(at)) for at, name in _CLASS.items()]
+    stated += [(name, item.get(at)) for at, name in _BOUND.items()]
+    parts = [f"{name} {_shown(value)}" for name, value in stated if value is not None]
     if not parts:
         refuse("malformed", "A reference triple does not say of what environment it is.")
-    return ", ".join(parts)
+    bound = any(item.get(at) is not None for at in _BOUND)
+    return _Environment(", ".join(parts), encode_cbor([value for _, value in stated]), bound)
 
 
 _CLASS: Final = {0: "class", 1: "vendor", 2: "model", 3: "layer", 4: "index"}
+_BOUND: Final = {1: "instance", 2: "group"}
 
 
 def _window(item: Any) -> tuple[datetime | None, datetime | None]:

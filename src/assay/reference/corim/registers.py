@@ -24,31 +24,41 @@ def values(corim: Corim, *, platform: str, now: datetime | None, environment: st
         corim: What was read.
         platform: Whose registers these are; a CoRIM does not say it in our words.
         now: The moment of use; None to look at values that nothing rests on.
-        environment: Whose measurements, when it holds those of several environments.
+        environment: Whose measurements, when it holds those of several environments, or of one instance or
+            group: to name it is the caller's word that no evidence of another one is held against them.
 
     Raises:
         ReferenceValueError: ``reference.corim.expired``, ``reference.corim.not_yet``,
-            ``reference.corim.environment``, ``reference.corim.empty``, ``reference.corim.key`` when two keys
+            ``reference.corim.environment``, ``reference.corim.bound`` for values of one instance or group
+            that the caller did not name, ``reference.corim.empty``, ``reference.corim.key`` when two keys
             would be the same register; ``reference.values.*``.
     """
     if now is not None:
         check_window(corim.not_before, corim.not_after, now)
-    names = dict.fromkeys(each.environment for each in corim.references)
-    if environment is None and len(names) > 1:
-        shown = "; ".join(list(names)[:8])
+    chosen = [each for each in corim.references if environment in (None, each.environment)]
+    names = {each.place: each.environment for each in chosen}
+    if len(names) > 1:
+        shown = "; ".join(list(names.values())[:8])
         refuse(
             "environment", f"The CoRIM has values of several environments, of which one is needed: {shown}."
         )
-    chosen = [each for each in corim.references if environment in (None, each.environment)]
+    bound = any(each.bound for each in chosen)
+    if bound and environment is None and now is not None:
+        refuse(
+            "bound",
+            f"The CoRIM's values are of one instance or group alone ({chosen[0].environment}); as Reference"
+            " Values they would count for every one.",
+        )
     registers: dict[str, frozenset[bytes]] = {}
-    keys: dict[str, str] = {}
-    notes = [f"The CoRIM also holds {each}; that is not appraised." for each in dict.fromkeys(corim.ignored)]
+    keys: dict[str, bytes] = {}
+    notes = [f"The values are of {chosen[0].environment} alone; nothing here compares that."] if bound else []
+    notes += [f"The CoRIM also holds {each}; that is not appraised." for each in dict.fromkeys(corim.ignored)]
     for each in chosen:
         notes += [f"Of {each.key or 'a measurement'}: its {name} is not appraised." for name in each.others]
         if not each.digests:
             continue
         register = _register(each.key)
-        if keys.setdefault(register, each.key) != each.key:
+        if keys.setdefault(register, each.name) != each.name:
             refuse("key", f"Two keys of the CoRIM would both be the register {register}.")
         found = frozenset(digest for _, digest in each.digests)
         registers[register] = registers.get(register, frozenset()) | found
