@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import pytest
 
 from assay.cli import exit_codes
 from assay.cli.main import main
+from assay.evidence.dcap.quote import parse_quote
 from support import vectors
 from support.appraisal_simulated import AT_TEXT, REPORT_DATA, simulated_files
 
@@ -269,6 +271,8 @@ def test_the_binding_has_to_be_said_and_the_error_says_how(capsys):
         (["--nonce", "00" * 65], "cli.verify.nonce"),
         (["--nonce", "unchecked"], "cli.verify.nonce"),
         (["--nonce", "00" * 32, "--report-data", "unchecked"], "cli.verify.binding_twice"),
+        (["--nonce", "00" * 32, "--report-data", "00"], "cli.verify.report_data"),
+        (["--nonce", "00" * 15, "--report-data", "00" * 64], "cli.verify.nonce"),
         ([*UNCHECKED, "--at", "2025-06-25"], "cli.verify.time"),
         ([*UNCHECKED, "--at", "2025-06-25T12:00"], "cli.verify.time"),
         ([*UNCHECKED, "--at", "yesterday"], "cli.verify.time"),
@@ -334,6 +338,32 @@ def test_an_option_that_nothing_is_compared_with_is_a_usage_error(capsys, tmp_pa
     assert "alone; this is of snp. [cli.verify.unused]" in err
     # What is refused anyway is refused for its own reason.
     assert said(capsys, "verify", report, *UNCHECKED, *words)[0] == exit_codes.REFUSED
+
+
+def test_a_nonce_of_devices_that_are_not_there_is_a_usage_error(capsys, tmp_path):
+    assert said(capsys, "simulate", "tdx", "--out", tmp_path / "tdx")[0] == exit_codes.OK
+    folder = tmp_path / "tdx"
+    quote = folder / "quote.bin"
+    data = parse_quote(quote.read_bytes(), "tdx").body.report_data.hex()
+    asked = ["--policy", folder / "policy.toml", "--roots", folder / "root.pem", "--report-data", data]
+    asked += ["--collateral", folder / "collateral.json"]
+    assert said(capsys, "verify", quote, *asked)[0] == exit_codes.OK
+    code, out, err = said(capsys, "verify", quote, *asked, "--nonce", "00" * 32)
+    assert (code, out) == (exit_codes.USAGE, "")
+    assert "compared with the devices beside a machine, and there is none. [cli.verify.unused]" in err
+    assert said(capsys, "verify", quote, *asked[:-2], "--nonce", "00" * 32)[0] == exit_codes.REFUSED
+
+
+def test_what_a_file_holds_besides_is_named(capsys, tmp_path):
+    file = tmp_path / "quote.json"
+    quote = base64.b64encode(vectors.read("tdx/phala-dcap-qvl/quote_v4.bin")).decode()
+    file.write_text(json.dumps({"platform": "tdx", "evidence": {"quote": quote}, "by\x1b[31m": "them"}))
+    code, out, _ = said(capsys, "verify", file, *UNCHECKED)
+    assert code == exit_codes.REFUSED
+    named = out.partition("In the file, but not verified")[2].partition("Not proven")[0]
+    assert named.split() == ["-", "by\\x1b[31m"]
+    assert results(capsys, "verify", file, *UNCHECKED)[1][0]["not_verified"] == ["by\x1b[31m"]
+    assert results(capsys, "verify", PHALA, *UNCHECKED)[1][0]["not_verified"] == []
 
 
 def test_a_reference_value_that_the_policy_does_not_ask_for_is_a_usage_error(capsys, tmp_path):

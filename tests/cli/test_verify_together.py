@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from assay.appraisal import Context, Policy
+from assay.appraisal.pieces import Held
 from assay.cli import exit_codes
 from assay.cli.asking import Question
 from assay.cli.main import main
-from assay.cli.together import judge, to_json, whole_lines
-from assay.cli.typed import Asked
+from assay.cli.together import judge, tie_of, to_json, whole_lines
+from assay.cli.typed import Asked, binding_of
 from assay.evidence.eat.cmw import ENDORSEMENTS, Collection, Record, encode_cbor
 from assay.evidence.facts import FactCache
 from assay.evidence.roots import Roots
@@ -70,9 +71,9 @@ def test_the_whole_as_json(capsys):
     assert shown["checks"][0]["id"] == "composite.parts"
 
 
-def wrapped(tpm_nonce: bytes = NONCE) -> bytes:
+def wrapped(tpm_nonce: bytes = NONCE, *, report_data: bytes = NONCE.ljust(64, b"\0")) -> bytes:
     """Return a TD quote and the quote of a virtual TPM in one wrapper."""
-    quote = Scene(INTEL, "tdx", 4, NOW, NONCE.ljust(64, b"\0")).finish().quote
+    quote = Scene(INTEL, "tdx", 4, NOW, report_data).finish().quote
     scene = google_vm_scenes.scene()
     scene.nonce = tpm_nonce
     scene.quote_again()
@@ -115,6 +116,20 @@ def test_pieces_of_one_session_are_accepted(asked):
     assert "Verdict: accepted (simulated)" in lines
     assert "they belong together" in lines
     assert to_json(whole)["verdict"] == "accepted"
+
+
+def test_a_nonce_may_be_typed_with_the_report_data():
+    behind = b"k" * 32 + NONCE
+    asked = binding_of(behind.hex(), NONCE.hex())
+    assert tie_of(asked) == Held(behind, NONCE)
+    assert tie_of(binding_of(behind.hex(), None)) == Held(behind)
+    bundle = open_bundle(wrapped(report_data=behind))
+    whole = judge(question(asked), bundle)
+    assert whole.result.accepted, whole.result.ledger.unmet()
+    assert judge(question(binding_of(behind.hex(), None)), bundle).result.verdict.value == "genuine_not_bound"
+    assert not judge(question(binding_of(behind.hex(), "00" * 32)), bundle).result.accepted
+    lines = "\n".join(whole_lines(whole, title="a file", unverified=["a thing", "b\x1b"]))
+    assert "In the file, but not verified\n  - a thing\n  - b\\x1b\n" in lines
 
 
 def test_the_tpm_of_another_session_is_refused_and_an_open_binding_stays_open():

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from assay.errors import EvidenceError
+from assay.verification.firmware_log import CcelData
 from assay.verification.opening import open_evidence
 
 TDX = bytes.fromhex("0400020081000000") + bytes(range(256)) * 4 + b"\xfb\xff\xfe"
@@ -70,11 +71,35 @@ def test_the_json_around_a_quote_is_opened(answer: dict[str, object], quote: byt
     assert opened.form == f"{len(quote)} bytes, from JSON"
 
 
-@pytest.mark.parametrize("name", ["cc_eventlog", "event_log"])
-def test_it_is_said_that_an_event_log_beside_a_quote_is_not_read(name: str) -> None:
-    opened = open_evidence(json.dumps({"quote": BASE64, name: LOG}).encode())
+def test_it_is_said_that_something_beside_a_quote_is_not_read() -> None:
+    opened = open_evidence(json.dumps({"quote": BASE64, "event_log": LOG, "runtime_data": None}).encode())
     assert opened.evidence == TDX
-    assert opened.form.endswith(", from JSON, the event log beside it unread")
+    assert opened.unverified == ("event_log",)
+
+
+def test_the_firmwares_log_beside_a_quote_is_read() -> None:
+    opened = open_evidence(json.dumps({"quote": BASE64, "cc_eventlog": LOG}).encode())
+    assert opened.evidence == TDX
+    assert opened.firmware_log == CcelData(b"an event log", frozenset({0, 1}))
+    assert opened.unverified == ()
+
+
+@pytest.mark.parametrize("log", [LOG[:-1], LOG + "\n", "\ud800"])
+def test_a_firmwares_log_that_cannot_be_read_is_refused(log: str) -> None:
+    assert code(json.dumps({"quote": BASE64, "cc_eventlog": log})) == "verification.log.base64"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"quote": base64.b64encode(SGX).decode(), "cc_eventlog": LOG},  # an enclave has no such registers
+        {"quote": BASE64, "cc_eventlog": [1, 2]},
+    ],
+)
+def test_a_log_that_can_explain_nothing_is_named(answer: dict[str, object]) -> None:
+    opened = open_evidence(json.dumps(answer).encode())
+    assert opened.firmware_log is None
+    assert opened.unverified == ("cc_eventlog",)
 
 
 def test_a_guests_whole_answer_keeps_its_event_log() -> None:

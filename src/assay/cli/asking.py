@@ -131,7 +131,9 @@ class Question:
             UsageError: ``cli.verify.compose_without_log``.
             EvidenceError: As ``open_event_log`` does.
         """
-        log: Presented | CcelData | Attestation | None = opened.presented or opened.attestation
+        log: Presented | CcelData | Attestation | None = (
+            opened.presented or opened.attestation or opened.firmware_log
+        )
         if self.event_log is not None:
             log = open_event_log(self.event_log, opened.evidence)
         if self.app_compose is None:

@@ -30,6 +30,7 @@ NARROWEST: Final = 60
 WIDEST: Final = 100
 _NAME_CHARACTERS: Final = 64
 _INDENT: Final = "  "
+UNVERIFIED: Final = "In the file, but not verified"
 
 _MARKS: Final[Mapping[Outcome, tuple[str, Kind]]] = {
     Outcome.PASSED: ("ok", "good"),
@@ -140,7 +141,14 @@ class Missing:
     action: str
 
 
-def lines(result: AttestationResult, *, title: str, missing: Iterable[Missing], as_of: bool) -> Iterator[str]:
+def lines(
+    result: AttestationResult,
+    *,
+    title: str,
+    missing: Iterable[Missing],
+    as_of: bool,
+    unverified: Iterable[str] = (),
+) -> Iterator[str]:
     """Return the whole result, line by line, the verdict last. Everything a peer wrote is escaped.
 
     Args:
@@ -148,6 +156,7 @@ def lines(result: AttestationResult, *, title: str, missing: Iterable[Missing], 
         title: What was verified.
         missing: What a stronger answer would need.
         as_of: Whether the time of the appraisal was asked for, instead of being now.
+        unverified: What its file holds besides, by name.
     """
     columns = width()
     yield paint(escape(title), "strong")
@@ -157,6 +166,7 @@ def lines(result: AttestationResult, *, title: str, missing: Iterable[Missing], 
     yield from _tcb(result)
     yield from _rests_on(result, columns, as_of=as_of)
     yield from _list("Missing", (_missing_text(found) for found in missing), columns)
+    yield from _list(UNVERIFIED, unverified, columns)
     yield from _list("Not proven", result.not_proven, columns)
     yield ""
     yield from _verdict(result, columns)

@@ -7,13 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from assay.appraisal.pieces import Held, Shared, Tie
 from assay.cli.output import escape
-from assay.cli.showing import bullets, check_lines, heading, lines, paint, verdict_of, width, wrapped
+from assay.cli.showing import (
+    UNVERIFIED,
+    bullets,
+    check_lines,
+    heading,
+    lines,
+    paint,
+    verdict_of,
+    width,
+    wrapped,
+)
 from assay.evidence.verification import Unchecked
 from assay.verification import routed
 from assay.verification.composite import Part, verify_together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from assay.appraisal.composite import CompositeResult
     from assay.cli.asking import Answer, Question
@@ -63,7 +73,7 @@ def tie_of(asked: Asked) -> Tie:
     """Return how the pieces are tied to the session, from what was typed."""
     if asked.value is None:
         return Unchecked("--report-data unchecked")
-    return Shared(asked.value) if asked.nonce else Held(asked.value)
+    return Shared(asked.value) if asked.nonce else Held(asked.value, asked.beside)
 
 
 def _part(question: Question, opened: Opened) -> Part:
@@ -81,8 +91,14 @@ def to_json(whole: Whole) -> dict[str, Any]:
     return shown
 
 
-def whole_lines(whole: Whole, *, title: str) -> Iterator[str]:
-    """Return every piece and then the whole, line by line, the verdict of the whole last."""
+def whole_lines(whole: Whole, *, title: str, unverified: Iterable[str] = ()) -> Iterator[str]:
+    """Return every piece and then the whole, line by line, the verdict of the whole last.
+
+    Args:
+        whole: The whole.
+        title: What was verified.
+        unverified: What its file holds besides, by name.
+    """
     result, columns = whole.result, width()
     for piece, answer in zip(result.pieces, whole.answers, strict=True):
         name = f"{title}: {piece.name}, {piece.result.platform.upper()}"
@@ -91,6 +107,7 @@ def whole_lines(whole: Whole, *, title: str) -> Iterator[str]:
     yield paint(escape(f"{title}: all {len(result.pieces)} together"), "strong")
     yield from heading("Together")
     yield from check_lines(result.ledger.checks, columns)
+    yield from bullets(UNVERIFIED, unverified)
     yield from bullets("Not proven together", result.not_proven)
     yield ""
     authentic = all(piece.result.evidence.authentic for piece in result.pieces)

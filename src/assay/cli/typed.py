@@ -47,10 +47,13 @@ class Asked:
     Attributes:
         value: The bytes; None when nothing is compared.
         nonce: Whether they are a nonce, which formats of a fixed size fill up with zeros.
+        beside: The nonce that devices beside a machine answered, where the machine's report data were typed,
+            too; empty for none.
     """
 
     value: bytes | None
     nonce: bool
+    beside: bytes = b""
 
     def of(self, form: Format) -> Binding:
         """Return the binding for evidence of a format.
@@ -84,8 +87,12 @@ def binding_of(report_data: str | None, nonce: str | None) -> Asked:
         UsageError: ``cli.verify.binding_required``, ``cli.verify.binding_twice``, ``cli.verify.report_data``,
             ``cli.verify.nonce``.
     """
-    if report_data is not None and nonce is not None:
-        raise UsageError("cli.verify.binding_twice", "--report-data and --nonce exclude each other.")
+    if nonce is not None and report_data == UNCHECKED:
+        raise UsageError(
+            "cli.verify.binding_twice", "--report-data unchecked and --nonce exclude each other."
+        )
+    if nonce is not None and report_data is not None:
+        return replace(binding_of(report_data, None), beside=binding_of(None, nonce).value or b"")
     if nonce is not None:
         value = nonce[len(_TEXT) :].encode() if nonce.startswith(_TEXT) else _unhex(nonce)
         least = 1 if nonce.startswith(_TEXT) else SHORTEST_NONCE_BYTES

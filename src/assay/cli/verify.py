@@ -15,8 +15,9 @@ from assay.errors import AssayError, UsageError
 if TYPE_CHECKING:
     from assay.cli.asking import Answer, Question
     from assay.cli.together import Whole
+    from assay.verification.opened import Bundle
 
-    Found = tuple[str, Answer | Whole] | AssayError
+    Found = tuple[Bundle, Answer | Whole] | AssayError
 
 SCHEMA: Final = "assay/verify/v1"
 _SEVERITY: Final = (exit_codes.OK, exit_codes.NOT_BOUND, exit_codes.REFUSED)
@@ -49,7 +50,8 @@ _READ_FOR: Final = {
 @click.option(
     "--nonce",
     metavar="HEX",
-    help="The nonce that was sent; report data must begin with it and go on with zeros. text:... for tokens.",
+    help="The nonce that was sent; report data must begin with it and go on with zeros. text:... for tokens."
+    " With --report-data: the nonce that devices beside the machine answered.",
 )
 @click.option(
     "--endorsements",
@@ -132,6 +134,7 @@ def verify(files: tuple[Path, ...], *, as_json: bool, cached: bool, **typed: Any
     if code != exit_codes.REFUSED:
         _demand_use({**typed, "carrier": typed["carrier"] == "nonce"}, [answer for _, answer in found])
         _demand_comparison(question)
+        _demand_company(question, [answer for _, answer in found])
     if as_json:
         emit_json({"schema": SCHEMA, "results": [_json(path, answer) for path, answer in found]})
     else:
@@ -194,17 +197,17 @@ def _with_cache(question: Question, contents: list[tuple[Path, bytes]]) -> Quest
 
 
 def _judge(question: Question, path: Path, data: bytes) -> tuple[Path, Found]:
-    """Return what became of one file: its form and the answer, or why it could not be read as evidence."""
+    """Return what became of one file: what it holds and the answer, or why it is not read as evidence."""
     from assay.errors import EvidenceError, ReferenceValueError
     from assay.verification.opening import open_bundle
 
     try:
         bundle = open_bundle(data)
         if len(bundle.parts) == 1:
-            return path, (bundle.form, question.judge(bundle.parts[0]))
+            return path, (bundle, question.judge(bundle.parts[0]))
         from assay.cli.together import judge
 
-        return path, (bundle.form, judge(question, bundle))
+        return path, (bundle, judge(question, bundle))
     except (EvidenceError, ReferenceValueError) as error:
         return path, error
 
@@ -229,6 +232,22 @@ def _demand_use(typed: dict[str, Any], found: list[Found]) -> None:
                 f" {', '.join(sorted(platforms))}.",
                 action=f"Leave {option} out.",
             )
+
+
+def _demand_company(question: Question, found: list[Found]) -> None:
+    """Refuse a nonce beside report data where no device stands beside a machine, for the same reason."""
+    from assay.appraisal.pieces import MACHINES
+    from assay.cli.together import Whole
+
+    wholes = [each[1] for each in found if not isinstance(each, AssayError) and isinstance(each[1], Whole)]
+    if question.asked.beside and not any(
+        piece.result.platform not in MACHINES for whole in wholes for piece in whole.result.pieces
+    ):
+        raise UsageError(
+            "cli.verify.unused",
+            "With --report-data, --nonce is compared with the devices beside a machine, and there is none.",
+            action="Type one of them.",
+        )
 
 
 def _demand_comparison(question: Question) -> None:
@@ -263,27 +282,35 @@ def _lines(path: Path, found: Found) -> list[str]:
     name = escape(str(path), limit=300)
     if isinstance(found, AssayError):
         return list(unreadable(name, found))
-    form, answer = found
+    bundle, answer = found
     if not isinstance(answer, Answer):
         from assay.cli.together import whole_lines
 
-        return list(whole_lines(answer, title=f"{name}: {form}"))
-    title = f"{name}: {answer.result.platform.upper()}, {form}"
-    return list(lines(answer.result, title=title, missing=answer.missing, as_of=answer.as_of))
+        return list(whole_lines(answer, title=f"{name}: {bundle.form}", unverified=bundle.unverified))
+    return list(
+        lines(
+            answer.result,
+            title=f"{name}: {answer.result.platform.upper()}, {bundle.form}",
+            missing=answer.missing,
+            as_of=answer.as_of,
+            unverified=bundle.unverified,
+        )
+    )
 
 
 def _json(path: Path, found: Found) -> dict[str, Any]:
     if isinstance(found, AssayError):
         return {"file": str(path), "verdict": "refused", "error": found.to_json()}
-    _, answer = found
+    bundle, answer = found
     from assay.cli.asking import Answer
 
+    of_file = {"file": str(path), "as_of": answer.as_of, "not_verified": list(bundle.unverified)}
     if not isinstance(answer, Answer):
         from assay.cli.together import to_json
 
-        return {"file": str(path), "as_of": answer.as_of, **to_json(answer)}
+        return {**of_file, **to_json(answer)}
     shown = answer.result.to_json()
     shown["missing"] = [
         {"what": each.what, "why": each.why, "action": each.action} for each in answer.missing
     ]
-    return {"file": str(path), "as_of": answer.as_of, **shown}
+    return {**of_file, **shown}

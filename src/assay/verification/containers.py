@@ -6,9 +6,11 @@
     wrapper       a conceptual message wrapper in JSON or CBOR, collections and tunnels included; ratsd's
                   token around one
     bundle        JSON with an NRAS answer as ``token`` and a TDX quote as ``tdx.quote_b64``
-    quote         JSON with a DCAP quote alone: ``quote`` of the Confidential Containers attesters and of
-                  Intel Trust Authority's client (there also inside of ``tdx`` or ``sgx``), ``outblob`` of
-                  configfs-tsm, or a dstack guest's answer that lost its event log
+    quote         JSON with a DCAP quote alone: ``quote`` of the Confidential Containers attesters (with the
+                  log in ``cc_eventlog``) and of Intel Trust Authority's client (there also inside of ``tdx``
+                  or ``sgx``), ``outblob`` of configfs-tsm, or a dstack guest's answer that lost its event log
+    report        what ``reports`` opens: the attestation reports of inference services
+    envelope      what ``envelopes`` opens: evidence with the name of a platform on it
 
 Each ``open_*`` returns pieces of evidence, or None when the bytes do not look like its thing; what looks like
 it and is malformed is refused by its own parser. A container proves nothing about what it holds.
@@ -22,7 +24,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import EvidenceError
-from assay.verification.opened import MAX_PARTS, Opened, unrecognised
+from assay.verification.opened import MAX_PARTS, Opened, noted, unrecognised
 from assay.verification.recognition import recognise
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from assay.evidence.dstack import Attestation
     from assay.evidence.eat.cmw import Cmw
+    from assay.verification.firmware_log import CcelData
 
     Again = Callable[[bytes], tuple[Opened, ...]]
 
@@ -301,11 +304,21 @@ def _json_object(found: dict[str, Any], data: bytes, again: Again) -> tuple[Open
         return _gpu_and_tdx(found, again)
     if type(found.get("attestation")) is str:
         return open_dstack(_unhex(found["attestation"]))
-    return _quote_alone(found)
+    return _reports(found, again) or _quote_alone(found)
+
+
+def _reports(found: dict[str, Any], again: Again) -> tuple[Opened, ...] | None:
+    from assay.verification import envelopes, reports  # noqa: PLC0415 - these forms alone
+
+    if reports.looks_like_report(found):
+        return reports.open_report(found)
+    if reports.looks_like_reports(found):
+        return reports.open_reports(found, again)
+    return envelopes.open_envelope(found, again) if envelopes.looks_like_envelope(found) else None
 
 
 def _quote_alone(found: dict[str, Any]) -> tuple[Opened, ...] | None:
-    """Open the JSON around one DCAP quote; whatever stands beside the quote is not looked at."""
+    """Open the JSON around one DCAP quote; of what stands beside it the firmware's log alone is read."""
     if len(found) == 1:
         (word, inner), *_ = found.items()
         if word in _TEES and type(inner) is dict:
@@ -316,15 +329,30 @@ def _quote_alone(found: dict[str, Any]) -> tuple[Opened, ...] | None:
     quote = _unhex(text.removeprefix("0x"))
     if quote and "event_log" in found:
         return None  # a whole answer of dstack's: in hexadecimal, with the log that explains it
-    try:
-        quote = quote or _base64(text)
-    except EvidenceError:
-        return None
+    quote = quote or from_text(text)
     platform = recognise(quote)
     if platform not in _TEES:
         return None
-    beside = ", the event log beside it unread" if found.get("cc_eventlog") or found.get("event_log") else ""
-    return (Opened(quote, platform, f"{len(quote)} bytes, from JSON{beside}"),)
+    log = _firmware_log(found.get("cc_eventlog")) if platform == "tdx" else None
+    read = {"quote", "outblob", "provider", *(["cc_eventlog"] if log else [])}
+    form = f"{len(quote)} bytes, from JSON{' with an event log' if log else ''}"
+    left = [name for name, value in found.items() if name not in read and value is not None]
+    return noted((Opened(quote, platform, form, firmware_log=log),), left)
+
+
+def _firmware_log(text: Any) -> CcelData | None:
+    """Return the log in base64 that came with a quote; None where none came, or nothing that explains it."""
+    if type(text) is not str or not text:
+        return None
+    from assay.verification.firmware_log import CcelData  # noqa: PLC0415 - this form alone
+
+    try:
+        data = binascii.a2b_base64(text.encode("utf-8", "surrogatepass"), strict_mode=True)
+    except binascii.Error:
+        raise EvidenceError(
+            "verification.log.base64", "The event log beside the quote is not base64."
+        ) from None
+    return CcelData.of_guest(data)
 
 
 def _all_records(found: dict[str, Any]) -> bool:
@@ -351,6 +379,14 @@ def _gpu_and_tdx(found: dict[str, Any], again: Again) -> tuple[Opened, ...]:
     ]
     _bounded(parts)
     return tuple(parts)
+
+
+def from_text(text: str) -> bytes:
+    """Return what hexadecimal or base64 stands for; nothing for text that is neither."""
+    try:
+        return _unhex(text.removeprefix("0x")) or _base64(text)
+    except EvidenceError:
+        return b""
 
 
 def _unhex(text: str) -> bytes:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from assay.errors import EvidenceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from assay.evidence.dstack import Attestation, Presented
+    from assay.verification.firmware_log import CcelData
 
 MAX_PARTS: Final = 16
 """Pieces of evidence in one file, at most."""
+MAX_UNVERIFIED: Final = 64
+_LONGEST_NAME: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,9 @@ class Opened:
         attestation: A dstack guest's attestation of another platform than TDX, when it came in one.
         name: What a bundle of several calls it; its platform where the bundle has no word.
         beside: Files that came with it and may vouch for it, by name.
+        firmware_log: The firmware's event log, when a quote came with it.
+        unverified: Names of what stands beside it and no verifier looks at, as its sender wrote them; at most
+            64, each of at most 67 characters.
     """
 
     evidence: bytes
@@ -37,6 +43,8 @@ class Opened:
     attestation: Attestation | None = None
     name: str = ""
     beside: Mapping[str, bytes] = field(default_factory=dict)
+    firmware_log: CcelData | None = None
+    unverified: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,22 @@ class Bundle:
 
     form: str
     parts: tuple[Opened, ...]
+
+    @property
+    def unverified(self) -> tuple[str, ...]:
+        """Names of what the file holds besides, and no verifier looks at."""
+        return tuple(dict.fromkeys(name for part in self.parts for name in part.unverified))
+
+
+def noted(parts: tuple[Opened, ...], names: Iterable[str]) -> tuple[Opened, ...]:
+    """Return pieces of evidence, the first of them with the names of what stands beside it unverified."""
+    if not parts:
+        return parts
+    short = sorted(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..." for name in names)
+    found = (*parts[0].unverified, *short)
+    if len(found) > MAX_UNVERIFIED:
+        found = (*found[: MAX_UNVERIFIED - 1], f"{len(found) - MAX_UNVERIFIED + 1} more")
+    return (replace(parts[0], unverified=found), *parts[1:])
 
 
 def unrecognised(message: str = "The file holds no evidence that Assay knows.") -> EvidenceError:
