@@ -8,7 +8,7 @@ import json
 import pytest
 
 from assay.evidence.decoding import cbor
-from assay.evidence.eat import Eat, EatError
+from assay.evidence.eat import Eat, EatError, cmw
 from assay.evidence.eat.claims import Digest, Nested
 from assay.evidence.eat.cmw import Collection, Record, decode_cbor, decode_cmw, decode_json, tag_of
 
@@ -242,3 +242,39 @@ def test_a_label_of_another_kind_is_refused():
         else:
             with pytest.raises(EatError, match="label of a collection"):
                 decode_cbor(data)
+
+
+def test_a_token_in_a_submodule_that_is_no_base64url_is_named():
+    with pytest.raises(EatError) as caught:
+        Eat.from_json(b'{"submods":{"a":["CBOR","!!"]}}')
+    assert caught.value.message == "Claim submods is not what RFC 9711 or RFC 8392 has it be."
+
+
+@pytest.mark.parametrize("name", ["iss", "jti", "swname"])
+def test_half_a_character_is_no_text(name):
+    with pytest.raises(EatError) as caught:
+        Eat.from_json(b'{"%s":"\\ud800"}' % name.encode())
+    assert caught.value.code == "eat.claim"
+    whole = Eat.from_json(b'{"%s":"\\ud83d\\ude00"}' % name.encode())
+    assert Eat.from_json(whole.to_json()) == whole
+
+
+def test_an_id_that_is_no_text_cannot_be_written_in_json():
+    eat = of(7, b"\xff")
+    assert eat.token_id == b"\xff"
+    assert Eat.from_cbor(eat.to_cbor()) == eat
+    with pytest.raises(EatError) as caught:
+        eat.to_json()
+    assert caught.value.code == "eat.claim"
+
+
+def test_what_an_indicator_says():
+    # draft-ietf-rats-msg-wrap, the indicator: one bit for each kind of message
+    kinds = ("REFERENCE_VALUES", "ENDORSEMENTS", "EVIDENCE", "ATTESTATION_RESULTS", "APPRAISAL_POLICY")
+    assert [getattr(cmw, kind) for kind in kinds] == [1, 2, 4, 8, 16]
+
+
+def test_a_record_is_no_tag_unless_it_is_asked_for():
+    record = Record(60, b"x")
+    assert cmw.encode_cbor(record) == cbor.encode([60, b"x"])
+    assert cmw.encode_cbor(record, tagged=True)[0] == 0xDA

@@ -138,7 +138,11 @@ class Eat:
         return _read(found, values.CBOR, MAX_DEPTH)
 
     def to_json(self) -> bytes:
-        """Return the claims as compact JSON."""
+        """Return the claims as compact JSON.
+
+        Raises:
+            EatError: ``eat.claim`` for a token's id that is no UTF-8: JSON has no bytes to write it as.
+        """
         return json.dumps(_write(self, values.JSON), separators=(",", ":")).encode()
 
     def to_cbor(self) -> bytes:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_NONCES: Final = 16
 _NONCE_BYTES: Final = range(8, 65)  # RFC 9711, section 4.1
 _ARC: Final = r"\.(?:0|[1-9][0-9]{0,8})"
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")  # JSON can hold half a character; no text does
 _OID: Final = re.compile(rf"(?:[01]\.(?:[0-9]|[1-3][0-9])|2{_ARC})(?:{_ARC}){{0,8}}")
 
 
@@ -91,7 +92,7 @@ def _as_is(value: Any, wire: Wire) -> Any:
 
 def _text(value: Any, wire: Wire, name: str) -> str:
     del wire
-    if type(value) is not str or len(value) > 4096:
+    if type(value) is not str or len(value) > 4096 or _SURROGATE.search(value):
         raise wrong(name)
     return value
 
@@ -243,12 +244,17 @@ def _oid(dotted: str) -> bytes:
 
 def _token_id(value: Any, wire: Wire, name: str) -> bytes:
     if wire.json:
-        return _text(value, wire, name).encode("utf-8", "replace")
+        return _text(value, wire, name).encode()
     return wire.bytes(value, name)
 
 
 def _out_token_id(value: bytes, wire: Wire) -> Any:
-    return value.decode("utf-8", "replace") if wire.json else value
+    if not wire.json:
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise EatError("eat.claim", "A token's id that is no text cannot be written in JSON.") from None
 
 
 def sized(sizes: range) -> Kind:

@@ -20,7 +20,6 @@ MAX_CEL_BYTES = 4 * 1024 * 1024
 MAX_RECORDS = 16_384
 
 TYPE_NUMBER, TYPE_PCR, TYPE_DIGESTS, TYPE_CCMR = 0, 1, 3, 108
-CONTENT_COS = 80
 CONTENT_TEXT = 0x100
 """Not a type of the TLV encoding: the text of a record in JSON."""
 

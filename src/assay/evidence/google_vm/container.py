@@ -21,6 +21,7 @@ from assay.evidence.google_vm import checks
 from assay.evidence.google_vm.errors import GoogleVmError
 from assay.evidence.google_vm.protobuf import (
     ProtobufError,
+    malformed,
     many_bytes,
     one_bytes,
     one_int,
@@ -172,7 +173,7 @@ def _quote(data: bytes) -> BankQuote:
         entry = read_message(item, _ENTRY)
         index = one_int(entry, 1) if entry.get(1) != [0] else 0  # maps write their key out, even zero
         if index in pcrs or index >= MAX_PCRS:
-            raise ProtobufError("protobuf.malformed", f"PCR {index} stands twice, or does not exist.")
+            raise malformed(f"PCR {index} stands twice, or does not exist.")
         pcrs[index] = one_bytes(entry, 2)
     return BankQuote(one_bytes(found, 1), one_bytes(found, 2), one_int(values, 1), MappingProxyType(pcrs))
 
@@ -192,9 +193,7 @@ def _text(value: bytes) -> str:
     try:
         found = value.decode("utf-8")
     except UnicodeDecodeError:
-        raise ProtobufError("protobuf.malformed", "A text is not UTF-8.") from None
+        raise malformed("A text is not UTF-8.") from None
     if len(found) > _MAX_TEXT or not found.isprintable():
-        raise ProtobufError(
-            "protobuf.malformed", f"A text has more than {_MAX_TEXT} characters, or odd ones."
-        )
+        raise malformed(f"A text has more than {_MAX_TEXT} characters, or odd ones.")
     return found

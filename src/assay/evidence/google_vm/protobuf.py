@@ -26,7 +26,8 @@ class ProtobufError(EvidenceError):
     """The bytes are not the message that was expected: ``protobuf.malformed`` or ``protobuf.oversized``."""
 
 
-def _malformed(why: str) -> ProtobufError:
+def malformed(why: str) -> ProtobufError:
+    """Return the error for bytes that are no message, or not the one that was expected."""
     return ProtobufError("protobuf.malformed", why)
 
 
@@ -50,13 +51,13 @@ def read_message(data: bytes, kinds: Mapping[int, type[Field]]) -> dict[int, lis
         number, wire = key >> 3, key & 7
         kind = kinds.get(number)
         if kind is None or wire != (_VARINT if kind is int else _BYTES):
-            raise _malformed(f"A message has field {number} of wire type {wire}, which is not known.")
+            raise malformed(f"A message has field {number} of wire type {wire}, which is not known.")
         value, at = _varint(data, at)
         if kind is int:
             found.setdefault(number, []).append(value)
             continue
         if value > len(data) - at:
-            raise _malformed(f"Field {number} of a message is longer than the message.")
+            raise malformed(f"Field {number} of a message is longer than the message.")
         found.setdefault(number, []).append(data[at : at + value])
         at += value
     return found
@@ -84,9 +85,9 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
         if byte < 0x80:
             if (byte == 0 and end > at) or value >> 64:
-                raise _malformed("A number is not written in its shortest form, or has more than 64 bits.")
+                raise malformed("A number is not written in its shortest form, or has more than 64 bits.")
             return value, end + 1
-    raise _malformed("A number has no end.")
+    raise malformed("A number has no end.")
 
 
 def one_bytes(message: Mapping[int, list[Field]], number: int) -> bytes:
@@ -112,9 +113,9 @@ def one_int(message: Mapping[int, list[Field]], number: int) -> int:
 def _once(message: Mapping[int, list[Field]], number: int) -> Field | None:
     found = message.get(number, [])
     if len(found) > 1:
-        raise _malformed(f"Field {number} of a message stands twice.")
+        raise malformed(f"Field {number} of a message stands twice.")
     if found and not found[0]:
-        raise _malformed(f"Field {number} of a message is written out although it is empty.")
+        raise malformed(f"Field {number} of a message is written out although it is empty.")
     return found[0] if found else None
 
 
