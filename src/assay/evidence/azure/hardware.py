@@ -85,16 +85,21 @@ def _taken(
     found: EvidenceResult[SnpClaims] | EvidenceResult[TdxClaims], inner: CheckSpec, *more: Check
 ) -> HardwareOutcome:
     """Take the outcomes over; the binding, the last, is how the runtime claims hang on the hardware."""
-    *others, binding = found.ledger.checks
+    made = found.ledger.checks
+    binding = made[-1]
     if binding.spec is not inner:
         raise AssertionError("a hardware format does not bind last")
+    bound: tuple[Check, ...] = ()
     if binding.outcome is Outcome.PASSED:
-        others.append(checks.RUNTIME_BOUND.passed)
+        bound = _BOUND
     elif binding.outcome is Outcome.FAILED:
         spec, reason = (
             checks.RUNTIME_BOUND,
             "The hardware's report data are not the hash of these runtime claims.",
         )
-        others.append(Check(spec, Outcome.FAILED, spec.id, reason))
+        bound = (Check(spec, Outcome.FAILED, spec.id, reason),)
     needs = tuple([need for need in found.needs if need.kind != "binding"])
-    return HardwareOutcome(found, (*others, *more), needs)
+    return HardwareOutcome(found, (*made[:-1], *bound, *more), needs)
+
+
+_BOUND: Final = (checks.RUNTIME_BOUND.passed,)

@@ -33,7 +33,9 @@ MAX_HCL_BYTES: Final = 4096
 MAX_RUNTIME_BYTES: Final = 2048
 """Longest runtime claims; 1202 bytes in the field."""
 
-_HEADER: Final = Struct("<4s7I")
+_HEADER: Final = Struct("<4s4I12s")
+_RESERVED: Final = bytes(12)
+_ZERO: Final = b"\0"
 _REQUEST: Final = Struct("<5I")
 _HARDWARE_AT: Final = 32
 _HARDWARE_ROOM: Final = 1184
@@ -128,7 +130,7 @@ def parse_hcl(data: bytes, platform: AzurePlatform) -> HclReport:
     _demand_type(report_type, platform)
     end = RUNTIME_AT + runtime_size
     used = _HARDWARE_AT + (_SNP_REPORT_BYTES if platform == "azure-snp" else _TDREPORT_BYTES)
-    if data.count(0, used, _REQUEST_AT) != _REQUEST_AT - used or data.count(0, end) != len(data) - end:
+    if data[used:_REQUEST_AT].strip(_ZERO) or data[end:].strip(_ZERO):
         raise AzureError(
             checks.HCL_TRAILING, checks.HCL_TRAILING.id, "Room that the HCL report does not use is not zero."
         )
@@ -146,14 +148,14 @@ def parse_hcl(data: bytes, platform: AzurePlatform) -> HclReport:
 
 def _header(data: bytes) -> tuple[int, int, int]:
     """Return version, size and request type of the header."""
-    magic, version, size, request_type, status, *reserved = _HEADER.unpack_from(data)
+    magic, version, size, request_type, status, reserved = _HEADER.unpack_from(data)
     if magic != b"HCLA":
         raise _layout("magic", "The HCL report does not begin with HCLA.")
     if version not in _VERSIONS:
         raise _version("version", f"The HCL report has version {version}; 1 and 2 are known.")
     if request_type != _AK_CERT:
         raise _version("request_type", f"The HCL report answers request {request_type}, not AK_CERT (2).")
-    if status != 0 or any(reserved):
+    if status != 0 or reserved != _RESERVED:
         raise _layout("status", "The HCL report states a failure, or uses reserved words.")
     return version, size, request_type
 

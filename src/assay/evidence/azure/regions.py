@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 TDREPORT: Final = (32, 32 + 1024)
 """Where the TDREPORT stands in an HCL report: its MAC can be checked by the same machine alone."""
 _TDREPORT_NAME: Final = "TDREPORT of the HCL report"
+_TDREPORT_PART: Final = UnsignedRegion(*TDREPORT, _TDREPORT_NAME)
+_TDREPORT_ALONE: Final = (_TDREPORT_PART,)
 _CERTIFICATES: Final = ("ak_certificate_pem", "ak_intermediate_certificates_pem")
 _LOG: Final = "event_log"
 _HCL: Final = ("hcl_report", "hcl_report_base64")
@@ -39,7 +41,9 @@ def unsigned_regions(
         certificate_open: Whether certificates came along that lead nowhere.
     """
     if isinstance(evidence, AzureEvidence):
-        found = [UnsignedRegion(*TDREPORT, _TDREPORT_NAME)] if td else []
+        if not (certificate_open or log):
+            return _TDREPORT_ALONE if td else ()
+        found = [_TDREPORT_PART] if td else []
         if certificate_open:
             found += [UnsignedRegion(0, 0, f"{name}: the whole part") for name in _CERTIFICATES]
         return (*found, *(UnsignedRegion(one.start, one.end, f"{_LOG}: {one.name}") for one in log))

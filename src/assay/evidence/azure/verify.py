@@ -14,7 +14,6 @@ An event log is proven by nothing but the quoted PCRs: where one comes along, it
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 from dataclasses import dataclass
@@ -70,6 +69,7 @@ _BINDING_NEED: Final = Need(
     "binding", {}, "The nonce of the virtual TPM's quote was not compared with anything."
 )
 _BINDINGS: Final = (Expected, Unchecked)
+_EVIDENCE: Final = (bytes, AzureEvidence)
 _ALL_PCRS: Final = 24
 _SCHEME: Final = (int(Scheme.RSASSA), int(Algorithm.SHA256))
 _HCL_PASSED: Final = tuple(
@@ -152,7 +152,7 @@ def _demand(
         raise EvidenceError("evidence.call.platform", "The platform is neither azure-snp nor azure-tdx.")
     if type(binding) not in _BINDINGS or type(user_data) not in _BINDINGS:
         raise EvidenceError("evidence.call.type", "A binding is Expected or Unchecked, and nothing else.")
-    if type(evidence) not in (bytes, AzureEvidence):
+    if type(evidence) not in _EVIDENCE:
         raise EvidenceError("evidence.call.type", "Evidence is bytes or AzureEvidence, and nothing else.")
     for one in (binding, user_data):
         if isinstance(one, Expected) and not (
@@ -328,12 +328,6 @@ class _Work:
     def result(self, evidence: bytes | AzureEvidence) -> EvidenceResult[AzureClaims]:
         """Close the ledger and return the result."""
         hardware, quote, runtime = self._hardware, self._quote, self._runtime
-        claims: AzureClaims | None = None
-        if hardware is not None and quote is not None and runtime is not None and quote.claims is not None:
-            with contextlib.suppress(EvidenceError):  # the ledger says why the hardware's Claims are closed
-                claims = AzureClaims(
-                    hardware.claims, runtime.claims, quote.claims, self._ak, self._log, self._user_data_bound
-                )
         if isinstance(self.binding, Unchecked):
             self.needs.append(_BINDING_NEED)
         found = EvidenceResult(
@@ -350,11 +344,21 @@ class _Work:
                 hardware.decoded if hardware is not None else None,
                 quote.decoded if quote is not None else None,
             ),
-            claims,
+            self._claims(),
         )
         if self._new and found.authentic:
             self._remember()
         return found
+
+    def _claims(self) -> AzureClaims | None:
+        hardware, quote, runtime = self._hardware, self._quote, self._runtime
+        if hardware is None or runtime is None or quote is None or quote.claims is None:
+            return None
+        try:
+            inner = hardware.claims
+        except EvidenceError:  # the ledger says why they are closed
+            return None
+        return AzureClaims(inner, runtime.claims, quote.claims, self._ak, self._log, self._user_data_bound)
 
     def _remember(self) -> None:
         """Keep what authentic runtime claims were read as; reading them again can have no other outcome."""
