@@ -167,6 +167,7 @@ def test_a_template_without_digest_or_name_says_nothing_of_a_file(template):
         (b"ima:a:\0", False),
         (b"\xff:\0", False),
         (b"a:", False),
+        (b"sha256", False),
     ],
 )
 def test_the_name_of_an_algorithm(digest, fits):

@@ -143,3 +143,9 @@ def test_a_log_without_sha384():
 
 def test_replay_begins_at_zero():
     assert replay_rtmrs([]) == (bytes(48),) * 4
+
+
+def test_a_log_that_cannot_be_read_leaves_nothing_to_say():
+    result = verify_ccel(quote_of(LOG), LOG[:40], registers=BOOT)
+    assert not result.authentic
+    assert result.not_proven == ()

@@ -226,8 +226,10 @@ def test_forms_that_are_too_long_for_their_size(first, width, least):
 
 def test_messagepack_is_as_deep_as_dstack_writes_it():
     assert msgpack.unpack(b"\x91" * 8 + b"\0") == [[[[[[[[0]]]]]]]]
-    with pytest.raises(EvidenceError, match="deeply"):
-        msgpack.unpack(b"\x91" * 9 + b"\0")
+    assert msgpack.unpack(b"\x91" * 7 + b"\x81\xa1x\0") == [[[[[[[{"x": 0}]]]]]]]
+    for data in (b"\x91" * 9 + b"\0", b"\x91" * 8 + b"\x81\xa1x\0"):
+        with pytest.raises(EvidenceError, match="deeply"):
+            msgpack.unpack(data)
 
 
 def test_counts_are_compared_with_what_is_left():
