@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from assay.errors import AssayError
 from assay.evidence.dstack.certificate import Extension
 from assay.evidence.eat.cmw import Collection, Record, encode_cbor, encode_json
@@ -14,6 +16,14 @@ WRAPPED = Collection(
     {"a": Record("application/x", QUOTE, 4), "b": Collection({"c": Record(30001, QUOTE)})},
     "tag:example.com,2026:a",
 )
+REPORT = {
+    "intel_quote": QUOTE.hex(),
+    "nvidia_payload": '{"nonce":"00","evidence_list":[],"arch":"HOPPER"}',
+    "event_log": "[]",
+    "info": {"app_id": "00", "tcb_info": {"rtmr0": "00", "app_compose": "{}"}, "vm_config": "{}"},
+    "signing_address": "0x00",
+    "request_nonce": "00",
+}
 ENCLAVE = MAKERS["nitro-enclave"]().found
 SEEDS: list[bytes] = [
     QUOTE,
@@ -26,6 +36,9 @@ SEEDS: list[bytes] = [
     b'{"token":"[]","tdx":{"quote_b64":"BAAC"}}',
     b'{"quote":"04000200","event_log":"[]","vm_config":"{}"}',
     b'{"app_cert":"","tcb_info":"{}"}',
+    json.dumps(REPORT).encode(),
+    json.dumps({"gateway_attestation": None, "model_attestations": [REPORT]}).encode(),
+    json.dumps({"platform": "tdx", "evidence": {"quote": QUOTE.hex(), "cc_eventlog": "AAAA"}}).encode(),
     b"[]",
     b"0400020081000000",
 ]
