@@ -60,6 +60,12 @@ def test_what_was_not_reached_says_who_stopped_it():
     assert ledger.close()["a.second"].outcome is Outcome.NOT_CHECKED
 
 
+def test_a_ledger_of_one_check():
+    ledger = LedgerBuilder((FIRST,))
+    ledger.passed(FIRST)
+    assert ledger.close().checks == (FIRST.passed,)
+
+
 def test_outcomes_that_were_noted_down_are_a_ledger_in_the_declared_order():
     specs = (FIRST, SECOND)
     whole = ledger_of(specs, [FIRST.passed, SECOND.passed])

@@ -64,6 +64,7 @@ def test_nothing_is_wrong_without_a_defect(tee):
     assert claims.ak.instance.instance_name == "a-vm"
     assert claims.ak.instance.production is True
     assert claims.ak.revocation_checked
+    assert claims.ak.anchor == result.anchor
     assert claims.td_bound is (tee == "tdx")
     assert (claims.td is not None) is (tee == "tdx")
     assert claims.snp_bound is (tee == "snp")

@@ -83,6 +83,12 @@ def test_the_binding_rides_on_the_carrier_that_was_named(carrier):
     assert codes(judge(both, carrier=carrier)) == ["nitro.binding.mismatch"]
 
 
+def test_bound_evidence_needs_nothing():
+    result = judge(draft().encode())
+    assert result.bound
+    assert result.needs == ()
+
+
 def test_unchecked_evidence_is_genuine_and_not_bound():
     result = judge(draft().encode(), binding=None)
     assert result.authentic

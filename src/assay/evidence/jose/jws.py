@@ -85,7 +85,8 @@ def read_header(head: bytes) -> dict[str, Any]:
         raise JoseError("jose.header", f"A header has a member that is not accepted: {min(unknown)[:32]!r}.")
     if type(found.get("alg")) is not str:
         raise JoseError("jose.header", "A header names no algorithm.")
-    if not isinstance(found.get("typ", "JWT"), str) or found.get("typ", "JWT").upper() != "JWT":
+    kind = found.get("typ", "JWT")
+    if type(kind) is not str or kind.upper() != "JWT":
         raise JoseError("jose.header", "A header's type is not JWT.")
     kid = found.get("kid", "-")
     if type(kid) is not str or not 0 < len(kid) <= MAX_KID:
