@@ -37,6 +37,8 @@ def test_every_field_of_the_claims():
         }
         assert device.warning == ""
         assert device.token == said
+        assert "token=" not in repr(device)
+    assert "token=" not in repr(claims)
     assert result.decoded["claims"] == overall
 
 

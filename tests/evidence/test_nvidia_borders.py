@@ -29,6 +29,7 @@ from support.nvidia_scenes import (
     NONCE,
     NOW,
     NVIDIA,
+    STRANGER,
     endorsements,
     judge,
     protected,
@@ -1053,3 +1054,12 @@ def test_what_is_said_of_a_report_that_ends_too_early():
     longer = [*blocks(1), (2, 1, 1, bytes(3))]
     with pytest.raises(SpdmError, match="says 1 measurements, which are not what its record holds"):
         parse_report(report(measurements=longer, block_count=1))
+
+
+def test_an_unknown_root_is_named_by_its_digest():
+    stage = scene()
+    other = SimulatedDevice(STRANGER, "HOPPER", "0")
+    stage.report.chain, stage.report.key = other.chain(), other.firmware_key
+    (failed,) = judge(stage.finish()).ledger.failed()
+    assert failed.id == "nvidia.chain.root"
+    assert hashlib.sha256(other.chain()[-1].der).hexdigest() in failed.reason
