@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -237,6 +238,77 @@ def test_an_old_entry_that_holds_is_asked_for_again_and_used_when_nobody_answers
     newer = fetcher(cache, service, world=tomorrow).get(WANTED)
     assert newer.origin is Origin.NETWORK
     assert newer.endorsement.window.start > held.window.start
+
+
+TOMORROW = World(NOW + timedelta(days=1))
+
+
+@pytest.mark.parametrize("back", ["number", "identity", "day", "list"])
+def test_an_older_answer_that_holds_does_not_replace_a_newer_one(service, cache, back):
+    """What was signed before a recovery holds for weeks, and whoever answers could go on serving it."""
+    held = fetcher(cache, service).get(WANTED).endorsement
+    draft = INTEL.collateral_draft(NOW, platform="tdx")
+    past = INTEL.collateral_draft(NOW - timedelta(days=1), platform="tdx")
+    if back == "number":
+        draft.tcb_info["tcbEvaluationDataNumber"] -= 1
+    elif back == "identity":
+        draft.qe_identity["tcbEvaluationDataNumber"] -= 1
+    elif back == "day":
+        draft.tcb_info = past.tcb_info
+    else:
+        draft = past
+    publish(service, draft.sign())
+    asking = fetcher(cache, service, world=TOMORROW)
+    found = asking.get(WANTED)
+    assert (found.endorsement, found.origin, found.usable) == (held, Origin.CACHE, True)
+    assert found.error.code == "endorsements.answer.older"
+    assert "which holds and was kept" in found.error.message
+    assert list(cache.entries()) == [held]
+    asked = len(service.requests)
+    assert asking.get(WANTED).endorsement == held
+    assert len(service.requests) == asked  # one question is enough
+
+
+def test_an_old_number_issued_anew_is_still_the_older_one(service, cache):
+    held = fetcher(cache, service).get(WANTED).endorsement
+    draft = INTEL.collateral_draft(NOW + timedelta(days=1), platform="tdx")
+    draft.tcb_info["tcbEvaluationDataNumber"] -= 1
+    publish(service, draft.sign())
+    found = fetcher(cache, service, world=TOMORROW).get(WANTED)
+    assert (found.endorsement, found.error.code) == (held, "endorsements.answer.older")
+
+
+def test_the_same_answer_again_is_kept_as_the_latest(service, cache):
+    held = fetcher(cache, service).get(WANTED).endorsement
+    found = fetcher(cache, service, world=TOMORROW).get(WANTED)
+    assert (found.origin, found.error) == (Origin.NETWORK, None)
+    assert found.endorsement.parts == held.parts
+    assert found.endorsement.fetched > held.fetched
+
+
+def test_an_older_answer_that_holds_replaces_what_no_longer_does(service, cache):
+    """What is stale helps nobody: a verifier would refuse everything until the publisher caught up."""
+    held = fetcher(cache, service).get(WANTED).endorsement
+    later = NOW + timedelta(days=60)
+    draft = INTEL.collateral_draft(later, platform="tdx")
+    draft.tcb_info["tcbEvaluationDataNumber"] -= 1
+    publish(service, draft.sign())
+    found = fetcher(cache, service, world=World(later)).get(WANTED)
+    assert (found.origin, found.error) == (Origin.NETWORK, None)
+    assert found.endorsement != held
+
+
+def test_what_is_under_another_root_is_not_compared(service, cache):
+    """Simulated collateral must not keep out a vendor's."""
+    both = ROOTS.with_anchor("other", OTHER.root_der)
+    assert fetcher(cache, service).get(WANTED).usable
+    service.routes.clear()
+    draft = OTHER.collateral_draft(NOW, platform="tdx")
+    draft.tcb_info["tcbEvaluationDataNumber"] -= 1
+    publish(service, draft.sign())
+    found = fetcher(cache, service, world=TOMORROW, roots=both).get(WANTED)
+    assert (found.origin, found.error) == (Origin.NETWORK, None)
+    assert found.endorsement.anchor == hashlib.sha256(OTHER.root_der).hexdigest()
 
 
 def test_nothing_at_hand_and_nobody_to_ask(cache):

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from assay.endorsements.record import Endorsement, whole_seconds
-from assay.endorsements.source import stale
+from assay.endorsements.source import older, stale
 from assay.errors import AssayError, EndorsementError
 from assay.evidence.facts import Window
 
@@ -112,9 +112,16 @@ class Fetcher:
                 newer = self._held(wanted, source)
                 if newer is not None and newer != held and self._fresh(newer):
                     return self._from_cache(wanted, newer, None)
-                return self._stored(self._fetch(wanted, source))
+                return self._settled(self._fetch(wanted, source), newer or held, source)
         except EndorsementError as error:
             return self._from_cache(wanted, held, error)
+
+    def _settled(self, made: Endorsement, held: Endorsement | None, source: Source) -> Found:
+        """Keep what was fetched, or what is at hand where that is the newer one."""
+        if held is None or not self._older(made, held, source):
+            return self._stored(made)
+        self._answered.add(made.wanted)
+        return self._from_cache(made.wanted, held, _kept(held))
 
     def _stored(self, made: Endorsement) -> Found:
         """Keep what was fetched; a full disk takes away the copy, not the endorsement."""
@@ -172,6 +179,19 @@ class Fetcher:
             return None
         return found if accepted else None
 
+    def _older(self, made: Endorsement, held: Endorsement, source: Source) -> bool:
+        """Tell whether an answer is older than what is at hand, which still holds and has the same root.
+
+        Whoever can answer for a publisher could otherwise take away what it published since: patches that
+        count, keys that were revoked.
+        """
+        if held.stale(self.access.surroundings.now()) or held.anchor != made.anchor:
+            return False
+        try:
+            return source.newness(made) < source.newness(held)
+        except AssayError:
+            return False
+
     def _fresh(self, held: Endorsement) -> bool:
         now = self.access.surroundings.now()
         young = held.wanted in self._answered or timedelta(0) <= now - held.fetched < self.fresh_for
@@ -182,6 +202,12 @@ class Fetcher:
             return Found(wanted, None, Origin.NOWHERE, stale=False, error=error)
         stale_now = held.stale(self.access.surroundings.now())
         return Found(wanted, held, Origin.CACHE, stale=stale_now, error=error)
+
+
+def _kept(held: Endorsement) -> EndorsementError:
+    return older(
+        f"The answer is older than what was fetched on {held.fetched:%Y-%m-%d}, which holds and was kept."
+    )
 
 
 def _not_at_hand(wanted: Wanted) -> EndorsementError:

@@ -7,7 +7,7 @@ server answers (Intel's, or a PCCS of the caller's), everything is verified up t
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from assay.endorsements.record import Basis
@@ -25,6 +25,7 @@ from assay.errors import AssayError, EndorsementError
 from assay.evidence.dcap import checks
 from assay.evidence.dcap.chains import Trust, verify_pck_chain, verify_signers
 from assay.evidence.dcap.collateral import Collateral, signed_member
+from assay.evidence.dcap.documents import parse_qe_identity, parse_tcb_info
 from assay.evidence.dcap.endorsed import verify_collateral
 from assay.evidence.decoding import strictjson
 from assay.evidence.decoding.pem import certificates
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from assay.endorsements.http import Answer
-    from assay.endorsements.record import Wanted
+    from assay.endorsements.record import Endorsement, Wanted
     from assay.endorsements.source import Access
     from assay.evidence.dcap.quote import Platform
     from assay.evidence.ledger import Ledger
@@ -136,6 +137,13 @@ class CollateralSource(SignedSource):
         if number and {str(info.evaluation_number), str(identity.evaluation_number)} != {number}:
             raise swapped(f"The documents are not those of TCB evaluation data number {number}.")
         return Judged(endorsed.window, Basis.SIGNATURE, root.anchor.fingerprint.hex())
+
+    def newness(self, made: Endorsement) -> tuple[Any, ...]:
+        """Return the evaluation numbers, then the days of issue: old numbers are issued anew for a year."""
+        found = Collateral.from_bundle_json(part(made.parts, COLLATERAL_PART))
+        info, identity = parse_tcb_info(found.tcb_info), parse_qe_identity(found.qe_identity)
+        numbers = (info.evaluation_number, identity.evaluation_number)
+        return (*numbers, info.window.start, identity.window.start, made.window.start)
 
 
 class NumbersSource(SignedSource):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from assay.errors import EndorsementError
 
@@ -108,6 +108,14 @@ class Source(ABC):
     def anchors(self, wanted: Wanted, access: Access) -> frozenset[str]:
         """Return the anchors under which this caller accepts what was verified before."""
 
+    def newness(self, made: Endorsement) -> tuple[Any, ...]:
+        """Return what a publisher's later answers have more of; verified endorsements of one thing alone.
+
+        Raises:
+            AssayError: The parts cannot be read.
+        """
+        return (made.window.start,)
+
     def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - most rest on nothing
         """Return what a verifier needs besides these parts: a chain, the status of its certificates.
 
@@ -157,6 +165,11 @@ def unverified(message: str, *, check: str = "") -> EndorsementError:
 def stale(message: str) -> EndorsementError:
     """Return the error for an answer that does not hold now."""
     return EndorsementError("endorsements.answer.stale", message)
+
+
+def older(message: str) -> EndorsementError:
+    """Return the error for an answer that is older than what is at hand and still holds."""
+    return EndorsementError("endorsements.answer.older", message)
 
 
 def swapped(message: str) -> EndorsementError:
