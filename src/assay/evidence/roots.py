@@ -171,10 +171,10 @@ class Root:
         Raises:
             DerError: It is no certificate of a kind that is known here.
         """
-        # Imported here because Intel's formats, which most verifications are of, never need it.
-        from assay.evidence.x509.general import GeneralCertificate  # noqa: PLC0415
-
         if not self._decoded:
+            # Imported here because Intel's formats, which most verifications are of, never need it.
+            from assay.evidence.x509.general import GeneralCertificate  # noqa: PLC0415
+
             self._decoded.append(GeneralCertificate.parse(self.der))
         found = self._decoded[0]
         if isinstance(found, Certificate):

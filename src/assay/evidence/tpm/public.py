@@ -7,7 +7,6 @@ Source: TCG TPM 2.0 Library, part 2, sections 12.2.4 (TPMT_PUBLIC), 8.3 (TPMA_OB
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from enum import IntFlag
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_ds
 
 from assay.errors import EvidenceError
 from assay.evidence.eventlog.algorithms import Algorithm
+from assay.evidence.records import field, record
 from assay.evidence.tpm.signature import Scheme
 
 if TYPE_CHECKING:
@@ -69,16 +69,19 @@ class Attributes(IntFlag):
 
 
 _KNOWN = sum(Attributes)
+# Plain numbers: to test one bit of an IntFlag makes an object, and takes thirty times as long.
 _DEMANDED = {
-    Attributes.FIXED_TPM: "fixedTPM",
-    Attributes.FIXED_PARENT: "fixedParent",
-    Attributes.SENSITIVE_DATA_ORIGIN: "sensitiveDataOrigin",
-    Attributes.RESTRICTED: "restricted",
-    Attributes.SIGN: "sign",
+    int(Attributes.FIXED_TPM): "fixedTPM",
+    int(Attributes.FIXED_PARENT): "fixedParent",
+    int(Attributes.SENSITIVE_DATA_ORIGIN): "sensitiveDataOrigin",
+    int(Attributes.RESTRICTED): "restricted",
+    int(Attributes.SIGN): "sign",
 }
+_DECRYPT = int(Attributes.DECRYPT)
+_NAMED = {int(algorithm): algorithm for algorithm in Algorithm}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttestationKey:
     """The key that signs quotes.
 
@@ -164,8 +167,9 @@ def _pss(algorithm: Algorithm) -> padding.PSS:
 def _lacks(attributes: Attributes | None) -> tuple[str, ...]:
     if attributes is None:
         return ()
-    lacks = tuple(name for bit, name in _DEMANDED.items() if not attributes & bit)
-    return (*lacks, "not decrypt") if attributes & Attributes.DECRYPT else lacks
+    bits = int(attributes)
+    lacks = tuple([name for bit, name in _DEMANDED.items() if not bits & bit])
+    return (*lacks, "not decrypt") if bits & _DECRYPT else lacks
 
 
 def _malformed(why: str) -> NoReturn:
@@ -176,8 +180,8 @@ def _encode(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> bytes:
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def _strong(key: rsa.RSAPublicKey) -> None:
-    if not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS or key.public_numbers().e < 65537:
+def _strong(key: rsa.RSAPublicKey, exponent: int) -> None:
+    if not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS or exponent < 65537:
         raise EvidenceError(
             "tpm.public.weak", f"An RSA key of {key.key_size} bits or of a small exponent is refused."
         )
@@ -189,7 +193,7 @@ def _from_spki(data: bytes) -> tuple[rsa.RSAPublicKey | ec.EllipticCurvePublicKe
     except (ValueError, UnsupportedAlgorithm):
         _malformed("The public key is no SubjectPublicKeyInfo.")
     if isinstance(key, rsa.RSAPublicKey):
-        _strong(key)
+        _strong(key, key.public_numbers().e)
     elif not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(
         key.curve, tuple(map(type, _CURVES.values()))
     ):
@@ -238,7 +242,8 @@ def _from_public(data: bytes) -> AttestationKey:
         )
     if bits & ~_KNOWN:
         _malformed("The public area has reserved attribute bits set.")
-    if name_number not in set(Algorithm) or not Algorithm(name_number).offered:
+    named = _NAMED.get(name_number)
+    if named is None or not named.offered:
         _malformed("The public area's name algorithm is unknown, or not offered by this system.")
     reader.take(reader.u16())  # authPolicy
     if reader.u16() != _NULL:  # symmetric: keyBits and mode follow
@@ -247,7 +252,7 @@ def _from_public(data: bytes) -> AttestationKey:
     key = _rsa(reader) if kind == _TYPE_RSA else _ecc(reader)
     if reader.at != len(data):
         _malformed(f"{len(data) - reader.at} bytes follow the public area.")
-    name = name_number.to_bytes(2, "big") + Algorithm(name_number).digest(data)
+    name = name_number.to_bytes(2, "big") + named.digest(data)
     return AttestationKey(key, _encode(key), Attributes(bits), name, scheme)
 
 
@@ -262,7 +267,7 @@ def _rsa(reader: _Reader) -> rsa.RSAPublicKey:
         key = rsa.RSAPublicNumbers(exponent, number).public_key()
     except ValueError:
         _malformed("The public area holds no RSA key.")
-    _strong(key)
+    _strong(key, exponent)
     return key
 
 

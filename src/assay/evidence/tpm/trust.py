@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -91,20 +90,20 @@ def trust_key(
         now: The time at which it must be valid.
         facts: Where verified keys are remembered.
     """
-    # One digest of all certificates, and their sizes: to hash each with its size takes three times as long.
-    # Keys stand for themselves: they are short, and comparing them is quicker than hashing them.
-    key = (given, public, _mark(carried, issuers) if carried or issuers else None, roots.digest)
+    # All of it stands for itself: it is short, and comparing it is quicker than hashing it.
+    key = (given, public, tuple(carried), tuple(issuers), roots.digest)
     shelf = facts.shelf("tpm.keys")
     known: Trust | None = shelf.get(key, now)
     if known is not None:
         return known
     ledger = LedgerBuilder(checks.AK_CHECKS)
+    anchors = roots.of(TPM)
     try:
         if given:
             found = _given(ledger, given)
         else:
-            chain = _chain(ledger, public, carried, issuers, roots.of(TPM))
-            found = _certified(ledger, chain, roots.of(TPM), now)
+            chain = _chain(ledger, public, carried, issuers, anchors)
+            found = _certified(ledger, chain, anchors, now)
         _match(ledger, found, public)
     except CheckFailedError:
         return Trust(ledger.close(), None)
@@ -116,11 +115,6 @@ def trust_key(
     trust = Trust(closed, found, quoted, Ledger(made))
     shelf.put(key, found.window, trust)
     return trust
-
-
-def _mark(carried: Sequence[bytes], issuers: Sequence[bytes]) -> tuple[bytes, tuple[int, ...], int]:
-    parts = (*carried, *issuers)
-    return hashlib.sha256(b"".join(parts)).digest(), tuple(map(len, parts)), len(carried)
 
 
 def _given(ledger: LedgerBuilder, given: bytes) -> TrustedKey:

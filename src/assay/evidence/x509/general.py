@@ -8,6 +8,7 @@ is compared.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from assay.evidence.decoding.der import (
@@ -201,12 +202,46 @@ class GeneralCertificate:
         return identifier
 
 
+def _usual_rsa(size: int) -> tuple[int, tuple[KeyKind, bytes, bytes]]:
+    """Return the size of a SubjectPublicKeyInfo, and what stands around a modulus of ``size`` bytes in it."""
+    end = bytes.fromhex("0203010001")  # the exponent 65537
+    modulus = b"\x02\x82" + (size + 1).to_bytes(2, "big") + b"\0"
+    pair = b"\x30\x82" + (len(modulus) + size + len(end)).to_bytes(2, "big") + modulus
+    key = b"\x03\x82" + (1 + len(pair) + size + len(end)).to_bytes(2, "big") + b"\0" + pair
+    start = b"\x30\x82" + (len(_RSA) + len(key) + size + len(end)).to_bytes(2, "big") + _RSA + key
+    return len(start) + size + len(end), (KeyKind.RSA, start, end)
+
+
+def _usual_point(curve: bytes, kind: KeyKind, size: int) -> tuple[int, tuple[KeyKind, bytes, bytes]]:
+    """Return the size of a SubjectPublicKeyInfo, and what stands before a point's coordinates in it."""
+    algorithm = bytes([SEQUENCE, len(_EC + curve)]) + _EC + curve
+    start = bytes([SEQUENCE, len(algorithm) + 3 + size]) + algorithm + bytes([BIT_STRING, size + 1, 0, 4])
+    return len(start) + size - 1, (kind, start, b"")
+
+
+# P-521 is left out: its lengths have another form, and few have such a key.
+_USUAL: Final = dict(
+    (
+        *(_usual_rsa(bits // 8) for bits in (2048, 3072, 4096)),
+        *(_usual_point(oid, kind, size) for oid, (kind, size) in _CURVES.items() if kind is not KeyKind.P521),
+    )
+)
+
+
 def key_kind(spki: bytes) -> KeyKind:
     """Return what kind of key a SubjectPublicKeyInfo holds, without loading it.
 
     Raises:
         DerError: It is no RSA key of 2,048 to 8,192 bits and no uncompressed point of P-256, P-384 or P-521.
     """
+    # Nearly all keys are of few sizes, whose encodings differ in nothing but modulus or point: whatever is
+    # not exactly such an encoding, the reader below looks at.
+    usual = _USUAL.get(len(spki))
+    if usual is not None:
+        kind, start, end = usual
+        # A modulus that begins with a set bit is of the size of its bytes.
+        if spki.startswith(start) and spki.endswith(end) and (not end or spki[len(start)] & 0x80):
+            return kind
     top = DerReader(spki)
     outer = top.enter()
     top.finish()
@@ -291,6 +326,12 @@ def usage_bits(extension: bytes) -> int:
     Raises:
         DerError: It is not a bit string of one or two bytes whose unused bits are zero.
     """
+    return _usage_bits(extension)
+
+
+@lru_cache(maxsize=64)
+def _usage_bits(extension: bytes) -> int:
+    """Read a KeyUsage; remembered, because certificates have the same few."""
     reader = DerReader(extension)
     content = reader.value(BIT_STRING)
     reader.finish()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from assay.evidence.decoding.der import DerError, DerReader
@@ -257,9 +258,13 @@ def _window(
 def _constraints(certificate: GeneralCertificate) -> tuple[bool | None, int | None]:
     """Return whether it is an authority (None: not stated) and its path length constraint."""
     found = certificate.extensions.get(OID_BASIC_CONSTRAINTS)
-    if found is None:
-        return None, None
-    reader = DerReader(found[1])
+    return (None, None) if found is None else _read_constraints(found[1])
+
+
+@lru_cache(maxsize=64)
+def _read_constraints(extension: bytes) -> tuple[bool, int | None]:
+    """Read BasicConstraints; remembered, because certificates have the same few."""
+    reader = DerReader(extension)
     inner = reader.enter()
     reader.finish()
     # Some issuers write the default out, which DER forbids and nothing rests on.
