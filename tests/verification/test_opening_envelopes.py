@@ -94,7 +94,7 @@ def test_the_name_of_another_platform_is_refused(word, inner):
     assert code({"platform": word, "evidence": inner}) == "verification.envelope.platform"
 
 
-@pytest.mark.parametrize("word", ["", "linux", "x" * 1000, "\u2028", "sev", "tdx2"])
+@pytest.mark.parametrize("word", ["", "linux", "x" * 1000, "sgx" + "-" * 80, "\u2028", "sev", "tdx2"])
 def test_a_name_of_no_platform_decides_nothing_and_is_named(word):
     found = only({"platform": word, "evidence": text(TDX), "time": 7})
     assert (found.evidence, found.platform) == (TDX, "tdx")

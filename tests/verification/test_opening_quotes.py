@@ -60,6 +60,8 @@ def test_the_two_alphabets_of_base64_are_not_mixed() -> None:
         ({"sgx": {"quote": base64.b64encode(SGX).decode()}}, SGX),
         ({"provider": "tdx_guest", "outblob": BASE64, "generation": 1}, TDX),
         ({"quote": TDX.hex()}, TDX),
+        ({"quote": list(TDX)}, TDX),
+        ({"tdx": {"quote": list(TDX)}}, TDX),
         ({"quote": "0x" + TDX.hex().upper(), "report_data": "00"}, TDX),
     ],
 )
@@ -114,6 +116,9 @@ def test_a_guests_whole_answer_keeps_its_event_log() -> None:
         ({"quote": base64.b64encode(b"nothing of the kind").decode()}, "dstack.answer.quote"),
         ({"quote": BASE64 + "!"}, "dstack.answer.quote"),
         ({"quote": 7}, "dstack.answer.quote"),
+        ({"quote": [*TDX, 256]}, "dstack.answer.quote"),
+        ({"quote": [*TDX, True]}, "dstack.answer.quote"),
+        ({"quote": [*TDX, -1]}, "dstack.answer.quote"),
         ({"provider": "another_guest", "outblob": BASE64}, "verification.answer.unrecognised"),
         ({"tdx": {"quote": BASE64}, "more": 1}, "verification.answer.unrecognised"),
         ({"nested": {"quote": BASE64}}, "verification.answer.unrecognised"),

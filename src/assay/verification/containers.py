@@ -8,7 +8,8 @@
     bundle        JSON with an NRAS answer as ``token`` and a TDX quote as ``tdx.quote_b64``
     quote         JSON with a DCAP quote alone: ``quote`` of the Confidential Containers attesters (with the
                   log in ``cc_eventlog``) and of Intel Trust Authority's client (there also inside of ``tdx``
-                  or ``sgx``), ``outblob`` of configfs-tsm, or a dstack guest's answer that lost its event log
+                  or ``sgx``), as text or a list of numbers; ``outblob`` of configfs-tsm; or a dstack guest's
+                  answer that lost its event log
     report        what ``reports`` opens: the attestation reports of inference services
     envelope      what ``envelopes`` opens: evidence with the name of a platform on it
 
@@ -325,11 +326,12 @@ def _quote_alone(found: dict[str, Any]) -> tuple[Opened, ...] | None:
             found = inner
     text = found.get("outblob") if found.get("provider") == _TDX_PROVIDER else found.get("quote")
     if type(text) is not str:
-        return None
-    quote = _unhex(text.removeprefix("0x"))
-    if quote and "event_log" in found:
-        return None  # a whole answer of dstack's: in hexadecimal, with the log that explains it
-    quote = quote or from_text(text)
+        quote = _octets(text)
+    else:
+        quote = _unhex(text.removeprefix("0x"))
+        if quote and "event_log" in found:
+            return None  # a whole answer of dstack's: in hexadecimal, with the log that explains it
+        quote = quote or from_text(text)
     platform = recognise(quote)
     if platform not in _TEES:
         return None
@@ -353,6 +355,12 @@ def _firmware_log(text: Any) -> CcelData | None:
             "verification.log.base64", "The event log beside the quote is not base64."
         ) from None
     return CcelData.of_guest(data)
+
+
+def _octets(values: Any) -> bytes:
+    """Return what a list of numbers stands for, as some languages write bytes; nothing for anything else."""
+    octets = type(values) is list and all(type(each) is int and 0 <= each < 256 for each in values)
+    return bytes(values) if octets else b""
 
 
 def _all_records(found: dict[str, Any]) -> bool:

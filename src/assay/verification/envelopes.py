@@ -84,6 +84,8 @@ def open_envelope(found: dict[str, Any], again: Again) -> tuple[Opened, ...]:
 
 def _named(word: str) -> tuple[str, ...]:
     """Return what evidence of a platform is recognised as; nothing for a word that names none."""
-    plain = "".join(letter for letter in word[:_LONGEST_WORD].lower() if letter.isalnum())
+    if len(word) > _LONGEST_WORD:
+        return ()
+    plain = "".join(letter for letter in word.lower() if letter.isalnum())
     own = {name.replace("-", ""): (name,) for name in platforms()}
     return _WORDS.get(plain, own.get(plain, ()))
