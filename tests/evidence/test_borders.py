@@ -17,7 +17,7 @@ from assay.evidence.dcap.quote import QuoteError, parse_quote
 from assay.evidence.decoding.der import OCTET_STRING, DerError, DerReader
 from assay.evidence.decoding.pem import MAX_CHAIN_BYTES, PemError, certificates
 from assay.evidence.decoding.strictjson import MAX_CONTAINERS, JsonError, parse
-from assay.evidence.ledger import CheckSpec, LedgerBuilder, Outcome, ledger_of
+from assay.evidence.ledger import Check, CheckSpec, LedgerBuilder, Outcome, ledger_of
 from assay.evidence.roots import MAX_ANCHOR_BYTES, Root, Roots
 from assay.evidence.verification import fingerprint
 from assay.evidence.x509.certificate import OID_BASIC_CONSTRAINTS, Certificate
@@ -72,6 +72,23 @@ def test_outcomes_that_were_noted_down_are_a_ledger_in_the_declared_order():
     assert whole.checks == (FIRST.passed, SECOND.passed)
     assert ledger_of(specs, [SECOND.passed, FIRST.passed]) == whole
     assert ledger_of(specs, [FIRST.passed])["a.second"].code == "ledger.not_reached"
+
+
+def test_the_same_outcomes_are_the_same_ledger_and_others_are_not():
+    specs, others = (FIRST, SECOND), (FIRST, SECOND)[:1]
+    passed, reason = [FIRST.passed, SECOND.passed], "A sentence."
+    whole = ledger_of(specs, passed)
+    ledger = LedgerBuilder(specs)
+    ledger.passed(FIRST, SECOND)
+    assert ledger.close() is whole is ledger_of(specs, passed)
+    assert whole.unmet() == ()
+    failed = ledger_of(specs, [FIRST.passed, Check(SECOND, Outcome.FAILED, "a.code", reason)])
+    assert failed.unmet() == failed.checks[1:]
+    assert failed.unmet() is failed.unmet()
+    other = ledger_of(specs, [FIRST.passed, Check(SECOND, Outcome.FAILED, "another.code", reason)])
+    assert other["a.second"].code == "another.code"
+    assert ledger_of(others, [FIRST.passed]).checks == (FIRST.passed,)
+    assert ledger_of(specs, passed).checks == tuple(passed)
 
 
 def test_no_check_is_noted_down_twice():

@@ -21,7 +21,7 @@ from assay.evidence.tpm.claims import TpmQuoteClaims
 from assay.evidence.tpm.container import TpmEvidence
 from assay.evidence.tpm.public import AttestationKey
 from assay.evidence.tpm.quote import QuoteSpecs
-from assay.evidence.tpm.signature import Scheme, TpmSignature, rsassa_signature
+from assay.evidence.tpm.signature import Scheme, TpmSignature, rsassa, rsassa_signature
 from assay.evidence.verification import Expected, Need, Unchecked, UnsignedRegion
 from assay.simulator.tpm.device import AK_ATTRIBUTES, public_area, sized
 from assay.simulator.tpm.machine import certificate
@@ -205,6 +205,18 @@ def test_numbers_of_schemes_and_hashes(number, algorithm, scheme, parts):
 
 def test_the_header_of_a_bare_signature():
     assert rsassa_signature(b"abc", SHA256) == bytes.fromhex("0014000b0003616263")
+
+
+@pytest.mark.parametrize("size", [1, 256, 594, 595])
+def test_a_bare_signature_is_read_as_its_structure_is(size):
+    raw = bytes(range(1, 256)) * 3
+    raw = raw[:size]
+    found = rsassa(raw, SHA256)
+    if size < 595:
+        assert found == TpmSignature.parse(rsassa_signature(raw, SHA256))
+    else:  # too long to be read: whoever reads it says so
+        assert found == rsassa_signature(raw, SHA256)
+        assert refused(TpmSignature.parse, found) == "tpm.signature.size"
 
 
 # --- TPMT_PUBLIC

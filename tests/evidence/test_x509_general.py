@@ -191,6 +191,22 @@ def test_bounds():
         GeneralCertificate.parse(longest, max_bytes=len(longest) - 1)
 
 
+@pytest.mark.parametrize("bits", [2048, 2056, 3072, 4096])
+def test_rsa_keys_of_usual_and_of_other_sizes_are_read_alike(bits):
+    good = spki(rsa_key(bits))
+    assert key_kind(good) is KeyKind.RSA
+    assert key_kind(good[:-1] + b"\3") is KeyKind.RSA  # an exponent that is not the usual one
+    first = len(good) - 5 - bits // 8  # of the modulus; a zero stands in front of it
+    longer = good[: first - 1] + b"\1" + good[first:]
+    assert key_kind(longer) is KeyKind.RSA
+    # A modulus whose first bit is not set needs no zero in front.
+    for place, byte in ((first, good[first] & 0x7F), (first - 5, 0x03), (-5, 0x03), (1, 0x83)):
+        altered = bytearray(good)
+        altered[place] = byte
+        with pytest.raises(DerError):
+            key_kind(bytes(altered))
+
+
 def test_a_point_that_is_not_on_its_curve():
     good = spki(curve_key())
     bad = good[:-1] + bytes([good[-1] ^ 1])

@@ -151,6 +151,26 @@ def _picker(specs: Sequence[CheckSpec]) -> _Picker:
     return made
 
 
+# The latest ledger of each list of checks that had an outcome for all of them: evidence of one kind passes in
+# few ways, and to find the same outcomes again is quicker than to look at each. As above, the key is the
+# list's identity, which the entry keeps alive; what is found is compared whole.
+_LATEST: Final[dict[int, tuple[Sequence[CheckSpec], Ledger]]] = {}
+
+
+def _latest(specs: Sequence[CheckSpec], found: tuple[Check, ...]) -> Ledger | None:
+    """Return the latest ledger of a list of checks if it has these outcomes."""
+    latest = _LATEST.get(id(specs))
+    return latest[1] if latest is not None and latest[0] is specs and latest[1].checks == found else None
+
+
+def _kept(specs: Sequence[CheckSpec], found: tuple[Check, ...]) -> Ledger:
+    """Return the ledger of these outcomes, one for each check in order, and keep it as the latest."""
+    ledger = Ledger(found)
+    if type(specs) is tuple and (len(_LATEST) < _MOST_PICKERS or id(specs) in _LATEST):
+        _LATEST[id(specs)] = (specs, ledger)
+    return ledger
+
+
 class LedgerBuilder:
     """Records the outcome of each declared check exactly once.
 
@@ -223,7 +243,8 @@ class LedgerBuilder:
             picker = _PICKERS.get(id(specs))
             if picker is None or picker[0] is not specs:
                 picker = _picker(specs)
-            return Ledger(picker[1](found))
+            checks = picker[1](found)
+            return _latest(specs, checks) or _kept(specs, checks)
         stopper = next((check for check in found.values() if check.outcome is Outcome.FAILED), None)
         reason = f"not reached: {stopper.spec.id} failed" if stopper else "not reached"
         return Ledger(
@@ -235,11 +256,6 @@ class LedgerBuilder:
 
 
 _spec_of: Final = attrgetter("spec")
-
-# The latest ledger of each list of checks that had an outcome for all of them: evidence of one kind passes in
-# few ways, and to find the same outcomes again is quicker than to look at each. As above, the key is the
-# list's identity, which the entry keeps alive; what is found is compared whole.
-_LATEST: Final[dict[int, tuple[tuple[CheckSpec, ...], Ledger]]] = {}
 
 
 def ledger_of(specs: tuple[CheckSpec, ...], made: Sequence[Check]) -> Ledger:
@@ -253,14 +269,11 @@ def ledger_of(specs: tuple[CheckSpec, ...], made: Sequence[Check]) -> Ledger:
         made: The outcomes; each check at most once.
     """
     found = tuple(made)
-    latest = _LATEST.get(id(specs))
-    if latest is not None and latest[0] is specs and latest[1].checks == found:
-        return latest[1]
+    latest = _latest(specs, found)
+    if latest is not None:
+        return latest
     if tuple(map(_spec_of, found)) == specs:
-        ledger = Ledger(found)
-        if latest is not None or len(_LATEST) < _MOST_PICKERS:
-            _LATEST[id(specs)] = (specs, ledger)
-        return ledger
+        return _kept(specs, found)
     builder = LedgerBuilder(specs)
     builder.extend(found)
     return builder.close()
