@@ -358,6 +358,7 @@ def test_collections_are_opened_to_their_last_piece_of_evidence(data):
     assert [(part.name, part.platform) for part in bundle.parts] == [("cpu", "tdx"), ("other/snp", "snp")]
     assert [part.evidence for part in bundle.parts] == [QUOTE, SNP_REPORT]
     assert all(part.beside == {"chain": b"0"} for part in bundle.parts)
+    assert bundle.unverified == ("verdict",)
     with pytest.raises(EvidenceError) as several:
         open_evidence(data)
     assert several.value.code == "verification.evidence.several"
@@ -389,6 +390,7 @@ def test_a_real_token_of_ratsd():
     found = only(vectors.read("snp/veraison-services/sevsnp-ratsd-token"))
     assert found.platform == "snp"
     assert len(found.evidence) > 1184
+    assert {"eat_profile", "eat_nonce"} & set(found.unverified)
 
 
 def nested(times: int) -> bytes:
@@ -430,6 +432,7 @@ def test_real_bundles_of_gpu_and_tdx_are_two_pieces(file):
     bundle = open_bundle(vectors.read(file))
     assert [(part.name, part.platform) for part in bundle.parts] == [("tdx", "tdx"), ("token", "nras")]
     value = json.loads(vectors.read(file))
+    assert {"tdx.report_data", *(value.keys() - {"tdx", "token"})} <= set(bundle.unverified)
     report_data = bytes.fromhex(value["tdx"]["report_data"])
     result = verify_together(
         [Part(part.name, part.evidence, part.platform) for part in bundle.parts],

@@ -238,10 +238,13 @@ def _of_wrapper(cmw: Cmw, again: Again) -> tuple[Opened, ...]:
     named = [("", cmw)] if isinstance(cmw, words.Record) else list(_labelled(cmw, ""))
     parts: list[Opened] = []
     beside: dict[str, bytes] = {}
+    left: list[str] = []
     for label, record in named:
         if record.indicator and not record.is_evidence:
             if record.indicator & words.ENDORSEMENTS:
                 beside[label or "endorsements"] = record.value
+            else:
+                left.append(label)
             continue
         found = again(record.value)
         parts += [replace(each, name=_joined(label, each.name)) for each in found]
@@ -249,8 +252,11 @@ def _of_wrapper(cmw: Cmw, again: Again) -> tuple[Opened, ...]:
     if not parts:
         raise unrecognised("The wrapper holds no evidence.")
     form = "from a message wrapper"
-    return tuple(
-        [replace(each, form=f"{each.form}, {form}", beside={**beside, **each.beside}) for each in parts]
+    return noted(
+        tuple(
+            [replace(each, form=f"{each.form}, {form}", beside={**beside, **each.beside}) for each in parts]
+        ),
+        left,
     )
 
 
@@ -298,7 +304,10 @@ def open_json(found: Any, data: bytes, again: Again) -> tuple[Opened, ...] | Non
 def _json_object(found: dict[str, Any], data: bytes, again: Again) -> tuple[Opened, ...] | None:
     if type(found.get("cmw")) is str:
         inner = again(_base64(found["cmw"]))
-        return tuple([replace(each, form=f"{each.form}, in a token of ratsd") for each in inner])
+        form = "in a token of ratsd"
+        return noted(
+            tuple([replace(each, form=f"{each.form}, {form}") for each in inner]), found.keys() - {"cmw"}
+        )
     if _COLLECTION in found or _all_records(found):
         return _json_wrapper(data, again)
     if type(found.get("tdx")) is dict and type(found["tdx"].get("quote_b64")) is str and "token" in found:
@@ -386,7 +395,11 @@ def _gpu_and_tdx(found: dict[str, Any], again: Again) -> tuple[Opened, ...]:
         replace(each, name="token") for each in devices
     ]
     _bounded(parts)
-    return tuple(parts)
+    left = [
+        *(found.keys() - {"tdx", "token"}),
+        *(f"tdx.{name}" for name in found["tdx"].keys() - {"quote_b64"}),
+    ]
+    return noted(tuple(parts), left)
 
 
 def from_text(text: str) -> bytes:
