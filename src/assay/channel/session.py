@@ -67,11 +67,12 @@ class OwnerSession:
         start: The start Evidence and its binding, once appraised.
     """
 
-    __slots__ = ("_stream", "_timeout", "binding", "offered", "start")
+    __slots__ = ("_follower", "_stream", "_timeout", "binding", "offered", "start")
 
     def __init__(self, stream: TlsStream, binding: SessionBinding, offered: Offered, timeout: float) -> None:
         self._stream = stream
         self._timeout = timeout
+        self._follower: _Follower | None = None
         self.binding = binding
         self.offered = offered
         self.start: tuple[Offered, SessionBinding] | None = None
@@ -226,7 +227,16 @@ class OwnerSession:
         Returns:
             How it ended, or None after a ``Detach``, or at the end of the output that was asked for.
         """
-        return _Follower(self._stream, on_output, stdin, control, self._timeout).run()
+        self._follower = _Follower(self._stream, on_output, stdin, control, self._timeout)
+        try:
+            return self._follower.run()
+        finally:
+            self._follower = None
+
+    def urge(self) -> None:
+        """Pass on now what came from ``control``: for an ``on_output`` that waits and cannot return yet."""
+        if self._follower is not None:
+            self._follower.urge()
 
     def detach(self) -> None:
         """Let the workload, started in this session, outlive it."""
@@ -354,6 +364,10 @@ class _Follower:
                 self._obey(self._control.take())
             if self._stdin is not None and self._stdin in ready:
                 self._pass_stdin(self._stdin)
+
+    def urge(self) -> None:
+        if self._control is not None:
+            self._obey(self._control.take())
 
     def _ready(self) -> set[int]:
         found = {self._stream.fileno()} if self._stream.buffered() else set()

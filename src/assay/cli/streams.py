@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import select
 import signal
+import stat
 import sys
 import termios
 import tty
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from assay.channel.client import Signal
@@ -81,7 +83,8 @@ class Streams:
             if descriptor in self._broken:
                 return
             try:
-                _write_all(descriptor, data)
+                if not _write_all(descriptor, data, relay):
+                    self._broken.add(descriptor)
             except OSError:
                 self._broken.add(descriptor)
                 relay.put(Signal(signal.SIGPIPE))
@@ -89,15 +92,24 @@ class Streams:
         return write
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes, relay: Relay) -> bool:
+    """Write all of it; False when the user no longer waits for a reader that takes nothing."""
     view = memoryview(data)
+    at_once = len(data) if stat.S_ISREG(os.fstat(descriptor).st_mode) else select.PIPE_BUF
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    if relay.urge is not None:
+        poll.register(relay, select.POLLIN)
     while view:
-        try:
-            view = view[os.write(descriptor, view) :]
-        except BlockingIOError:  # whoever shares the pipe made it non-blocking, and its reader is slow
-            poll = select.poll()
-            poll.register(descriptor, select.POLLOUT)
-            poll.poll()
+        # A write that waits goes on waiting behind a signal, and the signal would wait with it.
+        while descriptor not in {ready for ready, _ in poll.poll()}:
+            if relay.urge is not None:
+                relay.urge()
+            if relay.release:
+                return False
+        with suppress(BlockingIOError):  # whoever shares the pipe made it non-blocking
+            view = view[os.write(descriptor, view[:at_once]) :]
+    return True
 
 
 def _is_open(descriptor: int) -> bool:

@@ -170,7 +170,7 @@ def attach(attendance: Attendance, outcome: Outcome) -> None:
     visit, run = _running(attendance)
     received = ending.Received(ports.on_output, _NO_LIMIT)
     outcome.started = True
-    ports.relay.hang_up = visit.hang_up
+    ports.relay.hang_up, ports.relay.urge = visit.hang_up, session.urge
     ports.relay.leaves = True
     ports.relay.forward()
     with attendance.bounded(visit):

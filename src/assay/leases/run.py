@@ -316,7 +316,7 @@ class _Flow:
         session, job, ports = visit.session, self.prepared.job, self.ports
         if session is None:
             raise LeaseError("lease.session.missing", "No session with the machine is open.")
-        ports.relay.hang_up = visit.hang_up
+        ports.relay.hang_up, ports.relay.urge = visit.hang_up, session.urge
         ports.relay.forward()
         stdin = None if job.detach else ports.stdin
         sequence = session.launch(job.environment, stdin=stdin is not None, size=ports.size)

@@ -1,9 +1,9 @@
 """Signals of a run: before the workload they stop it, while it runs they are its own, afterwards they wait.
 
 Before there is a workload, a signal raises ``SignalledError`` where that is caught, and the machine is given
-back. While the workload runs, each goes to it; the second that asks to end kills it, the third hangs up. While
-outputs come back, the first hangs up. A machine that is being released is not left: signals are remembered
-then, and nothing else.
+back. While the workload runs, each goes to it; the second that asks to end kills it, the third hangs up.
+While outputs come back, the first hangs up. A machine that is being released is not left: signals are
+remembered then, and nothing else.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class Relay:
         received: The first signal that asked to end; None before one did.
         release: Whether the user asked to release the machine, whatever else was asked for.
         hang_up: Called when the user does not want to wait any longer.
+        urge: Has the session take what came at once, when its loop waits for a reader of the output.
         cut_by: The signal that hung up after ``cut``; None as long as none did.
         leaves: Whether a closed terminal leaves the workload running, because it ran without one before.
     """
@@ -65,6 +66,7 @@ class Relay:
         self.received: int | None = None
         self.release = False
         self.hang_up: Callable[[], None] | None = None
+        self.urge: Callable[[], None] | None = None
         self.cut_by: int | None = None
         self.leaves = False
         self._size = size

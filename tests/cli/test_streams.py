@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+
+import pytest
+
+from assay.channel.client import Signal
+from assay.cli import streams
+from assay.leases.signals import Relay
+from support.lease_shell import Shell
+
+
+@pytest.fixture
+def full(monkeypatch):
+    """Stand a pipe that nobody reads for stdout; return both ends."""
+    read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(write, bytes(65536))
+    with suppress(BlockingIOError):
+        while True:
+            os.write(write, b"x")
+    os.set_blocking(write, True)
+    monkeypatch.setitem(streams._DESCRIPTORS, "stdout", write)
+    yield read, write
+    os.close(read)
+    os.close(write)
+
+
+def test_signals_reach_the_workload_while_nobody_reads_its_output(full):
+    taken = []
+    with Relay(None) as relay:
+
+        def urge():
+            taken.extend(relay.take())
+            if len(taken) == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        relay.urge = urge
+        relay.forward()
+        write = streams.Streams(tty=False).writer(relay)
+        os.kill(os.getpid(), signal.SIGINT)
+        write("stdout", b"y" * 100_000)  # returns: the second one ends the wait for the reader too
+        assert taken == [Signal(signal.SIGINT)]
+        assert list(relay.take()) == [Signal(signal.SIGKILL)]  # for the session's own loop, which goes on now
+        write("stdout", b"z")  # and what comes after is not waited for
+        assert relay.take() == []
+
+
+def test_a_reader_that_goes_on_gets_everything(full):
+    read, _ = full
+    before = 0
+    came = b""
+    with Relay(None) as relay:
+
+        def urge():
+            nonlocal before
+            relay.take()
+            with suppress(BlockingIOError):
+                while found := os.read(read, 1 << 20):
+                    before += len(found)
+
+        relay.urge = urge
+        relay.forward()
+        write = streams.Streams(tty=False).writer(relay)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        write("stdout", b"y" * 50_000)
+        with suppress(BlockingIOError):
+            while found := os.read(read, 1 << 20):
+                came += found
+    assert before > 0
+    assert came == b"y" * 50_000
+
+
+def test_an_interrupted_run_ends_though_nobody_reads(tmp_path):
+    shell = Shell(tmp_path)
+    run = subprocess.Popen(
+        shell.argv("run", "--on", "local", "--", "yes"),
+        env=shell.environ,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        seen = b""
+        while b"the workload started" not in seen:
+            seen += run.stderr.readline()
+        assert run.stdout.read(1) == b"y"
+        for _ in range(60):  # two that come at once are one
+            run.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                run.wait(timeout=2)
+                break
+        err = run.stderr.read()
+    finally:
+        run.kill()
+        run.communicate()
+    assert run.returncode in (128 + signal.SIGINT, 128 + signal.SIGKILL)
+    assert b"the machine is gone" in err
