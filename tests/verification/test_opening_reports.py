@@ -79,13 +79,13 @@ def info(**changed: Any) -> dict[str, Any]:
     }
 
 
-def report(carried: bytes = REPORT_DATA, /, *, nonce: bytes = NONCE, **changed: Any) -> dict[str, Any]:
+def report(carried: bytes = REPORT_DATA, /, *, answered: bytes = NONCE, **changed: Any) -> dict[str, Any]:
     whole = {
         "signing_address": "0x" + ADDRESS.hex(),
         "signing_algo": "ecdsa",
         "request_nonce": NONCE.hex(),
         "intel_quote": quote(carried).hex(),
-        "nvidia_payload": json.dumps(payload(nonce)),
+        "nvidia_payload": json.dumps(payload(answered)),
         "event_log": GUEST.presented().log.decode(),
         "info": info(),
     } | changed
@@ -233,9 +233,10 @@ def test_an_address_that_the_report_data_do_not_hold_is_named(changed):
     assert "signing_address" in opened(report(**changed)).unverified
 
 
-def test_a_nonce_that_the_report_data_do_not_hold_is_named():
-    assert "request_nonce" in opened(report(request_nonce=OTHER.hex())).unverified
-    assert "request_nonce" not in opened(report()).unverified
+@pytest.mark.parametrize("name", ["request_nonce", "nonce"])
+def test_a_nonce_that_the_report_data_do_not_hold_is_named(name):
+    assert name in opened(report(**{name: OTHER.hex()})).unverified
+    assert name not in opened(report(**{name: NONCE.hex()})).unverified
     short = opened(report(intel_quote=quote()[:700].hex()))
     assert {"request_nonce", "signing_address"} <= set(short.unverified)
 
@@ -258,11 +259,11 @@ def test_names_are_bounded():
 
 
 def test_a_gpu_that_answered_another_nonce_is_refused():
-    result = judged(opened(report(nonce=OTHER)), Held(REPORT_DATA, NONCE), OTHER)
+    result = judged(opened(report(answered=OTHER)), Held(REPORT_DATA, NONCE), OTHER)
     assert result.verdict is Verdict.REFUSED
     assert "composite.appraised.refused" in failures(result)
     # The GPU's own nonce asked for instead: it is not the one that the machine commits to.
-    apart = judged(opened(report(nonce=OTHER)), Held(REPORT_DATA, OTHER), OTHER)
+    apart = judged(opened(report(answered=OTHER)), Held(REPORT_DATA, OTHER), OTHER)
     assert failures(apart) == {"nvidia.composite.nonce.mismatch"}
 
 

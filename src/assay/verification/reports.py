@@ -40,6 +40,7 @@ _DEVICES: Final = ("nvidia-gpu", "nras")
 _STATED: Final = ("app_id", "instance_id", "mr_aggregated", "compose_hash")
 _REGISTERS: Final = ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")
 _ADDRESS_BYTES: Final = (20, 32)  # of a key on secp256k1, and an Ed25519 key itself
+_NONCES: Final = ("request_nonce", "nonce")
 _HALF: Final = 32
 
 
@@ -228,9 +229,7 @@ def _tied(found: Mapping[str, Any], quote: bytes) -> set[str]:
         report_data = parse_quote(quote, "tdx").body.report_data
     except QuoteError:
         return set()  # its verifier says why
-    tied = set()
-    if _hex(found.get("request_nonce")) == report_data[_HALF:]:
-        tied.add("request_nonce")
+    tied = {name for name in _NONCES if _hex(found.get(name)) == report_data[_HALF:]}
     address, fingerprint = _hex(found.get("signing_address")), _hex(found.get("tls_cert_fingerprint"))
     if len(address) not in _ADDRESS_BYTES:
         return tied
