@@ -125,3 +125,12 @@ def test_the_tree_of_errors_is_drawn_as_it_is():
 
 def test_the_wheel_is_typed():
     assert (ROOT / "src" / "assay" / "py.typed").exists()
+
+
+@pytest.mark.parametrize("folder", ["how-to", "explanation", "decisions"])
+def test_an_index_of_the_documentation_names_every_page_by_its_title(folder):
+    pages = [page for page in (ROOT / "docs" / folder).glob("*.md") if page.name != "index.md"]
+    index = (ROOT / "docs" / folder / "index.md").read_text()
+    listed = set(re.findall(r"^- \[(.+)\]\(([a-z0-9-]+\.md)\)$", index, re.MULTILINE))
+    titles = {(page.read_text().partition("\n")[0].removeprefix("# "), page.name) for page in pages}
+    assert listed == titles
