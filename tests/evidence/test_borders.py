@@ -20,7 +20,7 @@ from assay.evidence.decoding.strictjson import MAX_CONTAINERS, JsonError, parse
 from assay.evidence.ledger import Check, CheckSpec, LedgerBuilder, Outcome, ledger_of
 from assay.evidence.roots import MAX_ANCHOR_BYTES, Root, Roots
 from assay.evidence.verification import fingerprint
-from assay.evidence.x509.certificate import OID_BASIC_CONSTRAINTS, Certificate
+from assay.evidence.x509.certificate import OID_BASIC_CONSTRAINTS, OID_SUBJECT_KEY_IDENTIFIER, Certificate
 from assay.evidence.x509.crl import MAX_CRL_BYTES, RevocationList, read_serials
 from assay.simulator import pki
 from support.dcap_scenes import INTEL, NOW, STRANGER, encode, resigned, scene, spoilt, stand_in
@@ -188,6 +188,16 @@ def test_constraints_that_need_not_be_minded():
     _, value = own.extensions[OID_BASIC_CONSTRAINTS]
     lax = replace(own, extensions={**own.extensions, OID_BASIC_CONSTRAINTS: (False, value)})
     assert "lacks critical" in TCB_SIGNER_ROLE.defect(lax)
+
+
+def test_nothing_follows_a_key_identifier():
+    own = Certificate.parse(INTEL.platform_ca.der)
+    critical, value = own.extensions[OID_SUBJECT_KEY_IDENTIFIER]
+    longer = replace(
+        own, extensions={**own.extensions, OID_SUBJECT_KEY_IDENTIFIER: (critical, value + b"\0")}
+    )
+    with pytest.raises(DerError):
+        longer.key_identifier()
 
 
 # --- Roots

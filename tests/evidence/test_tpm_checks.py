@@ -766,6 +766,24 @@ def test_issuers_that_name_each_other_end():
     ]
 
 
+def test_a_root_may_certify_an_attestation_key_itself():
+    found = draft()
+    found.certificates = (certificate(AK_NAME, ak("p256"), ROOT_NAME, keys("root"), authority=False),)
+    assert judge(found.encode()).bound
+
+
+def test_what_a_violation_says_is_unsigned():
+    one = machine()
+    data = file_data("/usr/bin/busy", bytes(32))
+    one.kernel.measure(one.tpm, "ima-ng", data, violation=True)
+    found = one.evidence(NONCE)
+    container = found.encode()
+    result = judge(container, given=found.public)
+    assert result.bound
+    declared = [container[region.start : region.end] for region in result.unsigned]
+    assert any(data in text for text in declared)
+
+
 def test_the_chain_may_carry_its_root():
     found = draft(certified=True)
     found.certificates = (*found.certificates, root())

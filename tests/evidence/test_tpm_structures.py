@@ -291,3 +291,20 @@ def test_no_byte_of_the_json_can_be_another(rewritten):
     assert altered != data
     (failed,) = judge(altered, given=given_key).ledger.failed()
     assert failed.code == "tpm.evidence.layout.json"
+
+
+@pytest.mark.parametrize("coordinates", [(b"", b"y"), (b"x", b""), (b"x" * 33, b"y"), (b"x", b"y" * 33)])
+def test_a_coordinate_of_no_byte_or_of_too_many_is_refused(coordinates):
+    data = AREAS["p256"]()
+    with pytest.raises(EvidenceError, match="not of the curve's size"):
+        AttestationKey.parse(data[:20] + b"".join(sized(value) for value in coordinates))
+
+
+def test_a_coordinate_of_one_byte_is_a_coordinate():
+    # The point of P-256 whose x is 5, with the smaller y; the curve is that of FIPS 186-4, D.1.2.3.
+    prime = 2**256 - 2**224 + 2**192 + 2**96 - 1
+    constant = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+    y = pow(5**3 - 3 * 5 + constant, (prime + 1) // 4, prime)
+    point = sized(b"\x05") + sized(y.to_bytes(32, "big"))
+    found = AttestationKey.parse(AREAS["p256"]()[:20] + point)
+    assert found.spki.endswith(bytes(31) + b"\x05" + y.to_bytes(32, "big"))
