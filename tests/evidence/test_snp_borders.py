@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from assay.evidence.decoding.der import DerError
+from assay.evidence.roots import Roots
 from assay.evidence.snp import Product
 from assay.evidence.snp.report import ReportError, SnpReport
 from assay.evidence.snp.vek import ROOT_POSITIONS, VekExtensions
@@ -285,3 +287,28 @@ def test_what_stands_behind_a_report_is_unsigned():
     )
     assert judge(evidence).unsigned == ()
     assert judge(evidence).signed_digest == hashlib.sha256(data[:672]).digest()
+
+
+@pytest.mark.parametrize("usage", [0x02, 0x80])
+def test_a_root_that_may_not_certify_is_no_root(usage):
+    evidence = scene().finish()
+    draft = AMD.root_draft(Product.GENOA)
+    draft.extensions[-2] = pki.key_usage(usage)
+    root = draft.sign()
+    result = judge(
+        evidence,
+        roots=Roots.vendor().with_anchor("cannot certify", root, vendor="amd"),
+        endorsements=replace(evidence.endorsements, root=root),
+    )
+    (failed,) = result.ledger.failed()
+    assert (failed.id, failed.code) == ("snp.chain.roles", "snp.chain.role")
+
+
+def test_the_times_of_a_chain_are_told():
+    stage = scene()
+    stage.vek.not_after = stage.at - timedelta(days=1)
+    (failed,) = judge(stage.finish()).ledger.failed()
+    start, end, given = (
+        f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in (stage.vek.not_before, stage.vek.not_after, stage.at)
+    )
+    assert failed.reason == f"The chain is valid {start} to {end}, the given time is {given}."
