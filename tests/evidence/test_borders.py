@@ -172,14 +172,15 @@ def test_the_bound_of_a_list():
         RevocationList.parse(longer)
 
 
-def test_an_entry_whose_length_is_written_as_no_der_length():
+@pytest.mark.parametrize("size", [0x80, 0x90])
+def test_an_entry_whose_length_is_written_as_no_der_length(size):
     """A first length byte from 0x80 on is no length of that many bytes."""
-    extension = encode(0x30, bytes.fromhex("0603551d15") + encode(0x04, bytes(115)))
+    extension = encode(0x30, bytes.fromhex("0603551d15") + encode(0x04, bytes(size - 29)))
     content = b"\x02\x01\x05" + encode(0x17, b"261121000000Z") + encode(0x30, extension)
-    assert len(content) == 0x90
+    assert len(content) == size
     assert read_serials(DerReader(encode(0x30, content[:18]))) == {b"\x05"}
     with pytest.raises(DerError, match="does not end where it says"):
-        read_serials(DerReader(b"\x30\x90" + content))
+        read_serials(DerReader(bytes((0x30, size)) + content))
 
 
 def test_constraints_that_need_not_be_minded():
