@@ -224,8 +224,26 @@ def test_a_point_that_is_not_on_its_curve():
 
 
 def encode(tag, content):
-    assert len(content) < 0x80
-    return bytes([tag, len(content)]) + content
+    size = len(content)
+    assert size < 0x80 or 0x100 <= size < 0x10000
+    return bytes([tag]) + (bytes([size]) if size < 0x80 else b"\x82" + size.to_bytes(2, "big")) + content
+
+
+def test_nothing_stands_behind_what_a_certificate_is_made_of():
+    """A NULL behind the signature, behind the last extension, or behind the second date."""
+    whole = build()
+    size = 4 + int.from_bytes(whole[6:8], "big")
+    tbs, rest = whole[8 : 4 + size], whole[4 + size :]
+    assert encode(0x30, encode(0x30, tbs) + rest) == whole
+    at = tbs.index(b"\x30\x1e\x17\x0d")
+    window = encode(0x30, tbs[at + 2 : at + 32] + b"\x05\0")
+    for longer in (
+        encode(0x30, encode(0x30, tbs) + rest + b"\x05\0"),
+        encode(0x30, encode(0x30, tbs + b"\x05\0") + rest),
+        encode(0x30, encode(0x30, tbs[:at] + window + tbs[at + 32 :]) + rest),
+    ):
+        with pytest.raises(DerError):
+            GeneralCertificate.parse(longer)
 
 
 def attribute(tag, value):
