@@ -231,7 +231,7 @@ def encode(tag, content):
 
 def test_nothing_stands_behind_what_a_certificate_is_made_of():
     """A NULL behind the signature, behind the last extension, or behind the second date."""
-    whole = build()
+    whole = build(common="a name of some length", issuer="a name of some length")
     size = 4 + int.from_bytes(whole[6:8], "big")
     tbs, rest = whole[8 : 4 + size], whole[4 + size :]
     assert encode(0x30, encode(0x30, tbs) + rest) == whole
