@@ -60,6 +60,24 @@ def test_what_was_not_reached_says_who_stopped_it():
     assert ledger.close()["a.second"].outcome is Outcome.NOT_CHECKED
 
 
+@pytest.mark.parametrize(
+    "again",
+    [
+        lambda ledger: ledger.passed(FIRST),
+        lambda ledger: ledger.record(FIRST.passed),
+        lambda ledger: ledger.extend([SECOND.passed, FIRST.passed]),
+        lambda ledger: ledger.adopt({FIRST: FIRST.passed}),
+        lambda ledger: ledger.failed(FIRST, "a.code", "A sentence."),
+    ],
+    ids=["passed", "record", "extend", "adopt", "failed"],
+)
+def test_a_check_has_one_outcome(again):
+    ledger = LedgerBuilder((FIRST, SECOND))
+    ledger.passed(FIRST)
+    with pytest.raises(AssertionError, match="recorded twice"):
+        again(ledger)
+
+
 def test_a_ledger_of_one_check():
     ledger = LedgerBuilder((FIRST,))
     ledger.passed(FIRST)
