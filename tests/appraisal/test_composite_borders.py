@@ -16,6 +16,7 @@ from assay.appraisal.pieces import DEVICES, MACHINES, TOKENS, TPMS, Carried, Hel
 from assay.appraisal.platforms import platform_of
 from assay.appraisal.rules import composite as checks
 from assay.appraisal.vocabulary import PLATFORMS
+from assay.errors import EvidenceError
 from assay.evidence.ledger import Outcome
 from assay.evidence.verification import Expected, Unchecked
 from support import appraisal_nitro as nitro
@@ -33,6 +34,7 @@ from support.composite_scenes import (
     gpus,
     machine,
     policy,
+    snp,
     vtpm,
 )
 
@@ -336,3 +338,18 @@ def test_a_platform_is_shown_by_what_a_person_reads(name):
     assert (
         repr(found) == f"PlatformAppraisal({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
     )
+
+
+def test_what_failed_is_told_before_what_was_left_open():
+    result = Whole([machine(), snp(signature=Outcome.NOT_CHECKED)]).judge()
+    assert next(check.outcome for check in result.ledger.unmet()) is Outcome.NOT_CHECKED
+    with pytest.raises(EvidenceError) as refused:
+        result.require()
+    assert refused.value.code == result.ledger.failed()[0].code
+
+
+def test_a_lone_virtual_tpm_is_in_no_other_machine():
+    alone, beside = Whole([vtpm()]).judge(), Whole([machine(), vtpm()]).judge()
+    said = "That the virtual TPM is this machine's"
+    assert not any(text.startswith(said) for text in alone.not_proven)
+    assert any(text.startswith(said) for text in beside.not_proven)

@@ -53,8 +53,7 @@ class CompositeResult:
     @property
     def indeterminate(self) -> bool:
         """True when nothing failed but something could not be checked: refused for now."""
-        pieces = any(piece.result.ledger.failed() for piece in self.pieces)
-        return self.verdict is Verdict.REFUSED and not self.ledger.failed() and not pieces
+        return self.verdict is Verdict.REFUSED and not self.ledger.failed()
 
     @property
     def simulated(self) -> bool:
