@@ -332,6 +332,7 @@ def test_a_draft_demands_no_security_version_that_every_firmware_has() -> None:
     made = evidence("snp", replace(SNP, reported_tcb=zero))
     text = draft(made, name="d", source="x", now=NOW, context=Context(), workload_log=None)
     assert "snp.min_tcb" not in text
+    assert "# Its security versions are all 0" in text
     assert '"unjudged-tcb"' in text
 
 
