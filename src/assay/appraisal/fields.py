@@ -258,8 +258,8 @@ class Version(Kind):
     def _decode(self, value: object, path: str) -> str:
         if not isinstance(value, str):
             raise wrong_type(path, value, "a string")
-        parts = value.split(".") if re.fullmatch(_VERSION, value, re.ASCII) else [str(_LARGEST + 1)]
-        if any(int(part) > _LARGEST for part in parts):
+        written = re.fullmatch(_VERSION, value, re.ASCII)
+        if written is None or any(int(part) > _LARGEST for part in value.split(".")):
             raise wrong_value(path, value, 'a version of three numbers up to 255, such as "1.55.21"')
         return value
 
