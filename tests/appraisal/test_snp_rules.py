@@ -252,3 +252,9 @@ def test_a_product_without_versions_judges_nothing_and_is_refused(key, product):
             Policy.load(f"{written}{stated}\n".encode(), name="test")
         assert (caught.value.code, caught.value.detail["path"]) == ("policy.contradiction", path)
     Policy.load(f"{written}snp = 1\nbl = 0\n".encode(), name="test")
+
+
+def test_a_level_below_the_most_trusted_is_named_where_its_word_is_missing():
+    with pytest.raises(PolicyError) as caught:
+        Policy.load(b'version = 1\nplatforms = ["snp"]\n[snp]\nvmpl = [0, 1]\n', name="test")
+    assert caught.value.detail["path"] == "snp.vmpl"

@@ -119,7 +119,7 @@ class AttestationResult:
         first = next(iter(self.ledger.failed() or self.ledger.unmet()), None)
         if first is None:
             raise EvidenceError("evidence.refused", "The evidence is refused: nothing binds it to anything.")
-        raise EvidenceError(first.code or "evidence.refused", f"The evidence is refused: {first.reason}")
+        raise EvidenceError(first.code, f"The evidence is refused: {first.reason}")
 
     def outcomes(self, *keys: str) -> list[Outcome]:
         """Return the outcomes of these checks, of the policy and of those that were added to it."""
