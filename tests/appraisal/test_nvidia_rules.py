@@ -115,3 +115,11 @@ def test_the_oldest_status_tells_how_old_the_endorsements_are():
     assert judged(by).accepted
     older = replace(SWITCH, revocation=replace(GPU.revocation, this_update=NOW - timedelta(hours=3)))
     assert codes(judged(by, GPU, older)) == ["policy.freshness.collateral_max_age_hours.too_old"]
+
+
+@pytest.mark.parametrize(("version", "shown"), [("580.0", "580.0"), ("", "not stated")])
+def test_what_a_device_is_instead_is_told(version, shown):
+    by = policy('drivers = ["1.0"]')
+    (failed,) = judged(by, replace(GPU, driver_version=version)).ledger.failed()
+    assert failed.code.startswith("policy.nvidia.drivers.")
+    assert shown in failed.reason

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from assay.appraisal import Policy, Verdict
+from assay.appraisal.platforms import platform_of
 from assay.errors import PolicyError
 from assay.evidence.snp.claims import FirmwareVersion, GuestPolicy, PlatformInfo, TcbVersion
 from assay.evidence.snp.products import Product
@@ -258,3 +259,52 @@ def test_a_level_below_the_most_trusted_is_named_where_its_word_is_missing():
     with pytest.raises(PolicyError) as caught:
         Policy.load(b'version = 1\nplatforms = ["snp"]\n[snp]\nvmpl = [0, 1]\n', name="test")
     assert caught.value.detail["path"] == "snp.vmpl"
+
+
+@pytest.mark.parametrize(
+    ("body", "claims", "title", "reason"),
+    [
+        (
+            'products = ["turin"]',
+            SNP,
+            "products is one that the policy names",
+            "It is 'genoa'; the policy names 1 other(s).",
+        ),
+        (
+            f'family_id = ["{"00" * 16}", "{"01" * 16}"]',
+            SNP,
+            "family_id is one that the policy names",
+            f"It is {(b'f' * 16).hex()}; the policy names 2 other(s).",
+        ),
+        (
+            'csp_ids = ["somebody"]',
+            SNP,
+            "csp_ids is one that the policy names",
+            "It is not stated; the policy names 1 other(s).",
+        ),
+        (
+            f'chip_ids = ["{CHIP}"]',
+            snp(chip_id=bytes(64)),
+            "chip_ids is one that the policy names",
+            "It is not stated; the policy names 1 other(s).",
+        ),
+        ("min_guest_svn = 5", SNP, "guest_svn is at least 5", "guest_svn is 4; 5 is required."),
+    ],
+)
+def test_what_is_told_of_a_claim_that_no_list_names(body, claims, title, reason):
+    (failed,) = judged(claims, policy(body)).ledger.failed()
+    assert (failed.spec.title, failed.reason) == (title, reason)
+
+
+@pytest.mark.parametrize(("wanted", "title"), [("true", "smt: yes"), ("false", "smt: no")])
+def test_what_a_flag_is_called(wanted, title):
+    result = judged(SNP, policy(tcb=f"[snp.guest_policy]\nsmt = {wanted}\n{GENOA}"))
+    assert result.ledger["policy.snp.guest_policy.smt"].spec.title == title
+
+
+def test_the_platform_itself():
+    found = platform_of("snp")
+    assert (found.name, found.tables) == ("snp", ("snp", "dstack"))
+    assert found.reference_sizes == {
+        "measurement": 48, "host_data": 32, "id_key_digest": 48, "author_key_digest": 48,
+    }  # fmt: skip

@@ -355,3 +355,19 @@ def test_only_hardware_that_is_known_to_be_a_tee_is_one(hardware, accepted):
     assert accepted or codes(result) == ["policy.confidential_space.tee.weak"]
     assert result.ledger["policy.confidential_space.tee"].reason.isprintable()
     assert judged("confidential-space", admitting, claims).accepted
+
+
+@pytest.mark.parametrize(
+    "word", ["disabled", "disabled-since-boot", "disabled-permanently", "disabled-fully-and-permanently"]
+)
+def test_a_device_whose_debugging_is_off_is_not_in_debug_mode(word):
+    claims = changed(NRAS, devices=(changed(DEVICE, debug_status=word),))
+    result = judged("nras", policy("nras"), claims)
+    assert result.ledger["policy.attributes.debug"].outcome is Outcome.PASSED
+
+
+def test_a_status_that_nobody_knows_is_shown():
+    for stated, shown in (("Strange", "Strange"), ("", "not stated")):
+        result = judged("trust-authority", policy("trust-authority"), changed(TRUST, tcb_status=stated))
+        reasons = [check.reason for check in result.ledger.failed()]
+        assert f"The status of the platform is {shown}." in reasons
