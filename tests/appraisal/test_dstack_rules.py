@@ -99,7 +99,9 @@ def test_a_log_that_is_not_authentic_refuses_and_is_not_read(outcome: Outcome) -
         assert result.verdict is Verdict.REFUSED
     checks = {check.id: check for check in result.ledger if check.id.startswith("policy.dstack.")}
     assert checks["policy.dstack.app_ids"].outcome is Outcome.NOT_CHECKED
-    assert checks["policy.dstack.development_image"].outcome is Outcome.NOT_APPLICABLE
+    development = checks["policy.dstack.development_image"]
+    assert development.outcome is Outcome.NOT_APPLICABLE
+    assert development.reason == "No event log of a dstack guest was given."
 
 
 def test_enclaves_have_no_dstack_rules() -> None:

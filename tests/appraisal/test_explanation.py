@@ -73,6 +73,7 @@ def test_what_else_is_left_open_depends_on_what_is_said() -> None:
         f'[hardware]\nplatform_instance_ids = ["{"00" * 32}"]\n[freshness]\nevidence_max_age_seconds = 1'
     )
     assert set(explain(other).leaves_open[-2:]) == {RUNG, AGE}
+    assert AGE not in explain(policy(platforms='["gcp-vtpm"]', accept='["host-tpm"]')).leaves_open
     assert MACHINE in explain(policy("[hardware]\nsmt = false")).leaves_open
 
 

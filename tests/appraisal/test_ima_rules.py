@@ -93,6 +93,14 @@ def test_without_a_log_nothing_is_met(body):
     assert codes(policy(body), None) == [f"policy.ima.{key}.no_log"]
 
 
+def test_the_rule_of_violations_tells_of_nothing_else():
+    (failed,) = judged(
+        policy('violations = "refused"'), measured(AGENT, SHELL, violated=(LOG,))
+    ).ledger.failed()
+    assert AGENT[0] not in failed.reason
+    assert SHELL[0] not in failed.reason
+
+
 def test_a_folder_that_is_known_excuses_no_listed_file():
     by = policy(f'{BOTH}\nknown = ["listed", "/usr/", "/bin/"]')
     assert codes(by, measured(AGENT, ("/bin/sh", b"another"))) == ["policy.ima.files.mismatch"]

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from assay.appraisal import Policy, Verdict
-from assay.appraisal.platforms import platform_of
 from assay.errors import PolicyError
 from assay.evidence.snp.claims import FirmwareVersion, GuestPolicy, PlatformInfo, TcbVersion
 from assay.evidence.snp.products import Product
@@ -300,11 +299,3 @@ def test_what_is_told_of_a_claim_that_no_list_names(body, claims, title, reason)
 def test_what_a_flag_is_called(wanted, title):
     result = judged(SNP, policy(tcb=f"[snp.guest_policy]\nsmt = {wanted}\n{GENOA}"))
     assert result.ledger["policy.snp.guest_policy.smt"].spec.title == title
-
-
-def test_the_platform_itself():
-    found = platform_of("snp")
-    assert (found.name, found.tables) == ("snp", ("snp", "dstack"))
-    assert found.reference_sizes == {
-        "measurement": 48, "host_data": 32, "id_key_digest": 48, "author_key_digest": 48,
-    }  # fmt: skip

@@ -371,3 +371,33 @@ def test_a_status_that_nobody_knows_is_shown():
         result = judged("trust-authority", policy("trust-authority"), changed(TRUST, tcb_status=stated))
         reasons = [check.reason for check in result.ledger.failed()]
         assert f"The status of the platform is {shown}." in reasons
+
+
+def test_accounts_that_the_policy_does_not_name_are_told():
+    names = [f"{letter}@example" for letter in "fedcba"]
+    body = '[confidential_space]\nservice_accounts = ["a@example"]'
+    for accounts, shown in (
+        ((), "none at all"),
+        (("x" * 81,), "x" * 80),
+        (tuple(names), "b@example, c@example, d@example, e@example"),
+    ):
+        claims = changed(SPACE, service_accounts=accounts)
+        failed = judged("confidential-space", policy("confidential-space", body), claims).ledger.failed()
+        told = [check.reason for check in failed if check.id == "policy.confidential_space.service_accounts"]
+        assert told == [f"The workload runs as {shown}."]
+
+
+def test_what_the_operator_set_is_told():
+    names = {f"NAME_{number}": "" for number in range(9)}
+    for overrides, command, shown in (
+        ({"A'B": ""}, (), "A'B"),
+        ({"X" * 41: ""}, ("sh",), f"{'X' * 40}, arguments"),
+        (names, (), ", ".join(list(names)[:8])),
+    ):
+        container = changed(CONTAINER, env_override=overrides, command_override=command)
+        result = judged(
+            "confidential-space", policy("confidential-space"), changed(SPACE, container=container)
+        )
+        told = [check.reason for check in result.ledger.failed() if "operator" in check.reason]
+        assert len(told) == 1
+        assert f"no digest covers: {shown}." in told[0]

@@ -1,0 +1,90 @@
+"""What appraisal says of each platform: its policy tables, what its registers measure, and their sizes."""
+
+from __future__ import annotations
+
+import pytest
+
+from assay.appraisal.platforms import platform_of
+from assay.appraisal.vocabulary import PLATFORMS
+
+PCRS = {
+    "vtpm.pcr0": "its firmware",
+    "vtpm.pcr4": "its boot loader or kernel",
+    "vtpm.pcr7": "its secure-boot policy",
+    "vtpm.pcr9": "its kernel and initrd",
+    "vtpm.pcr11": "its unified kernel image",
+}
+NITRO = {f"pcr{index}": 48 for index in range(32)}
+TD = ("mr_td", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mr_config_id", "mr_owner", "mr_owner_config", "mr_seam")
+TABLES = {
+    "tdx": ("tdx", "dstack"),
+    "sgx": ("sgx",),
+    "snp": ("snp", "dstack"),
+    "nitro": ("nitro", "dstack"),
+    "nitro-tpm": ("nitro", "dstack"),
+    "azure-snp": ("vtpm", "snp", "azure"),
+    "azure-tdx": ("vtpm", "tdx", "azure"),
+    "gcp-tdx": ("vtpm", "tdx", "google", "dstack"),
+    "gcp-snp": ("vtpm", "snp", "google"),
+    "gcp-vtpm": ("vtpm", "google"),
+    "tpm": ("vtpm", "tpm", "ima"),
+    "confidential-space": ("confidential_space",),
+    "maa": ("maa",),
+    "trust-authority": ("trust_authority",),
+    "nvidia-gpu": ("nvidia",),
+    "nras": ("nvidia",),
+}
+MEASURED = {
+    "tdx": {
+        "tdx.mr_td": "the firmware it started from",
+        "tdx.rtmr0": "its virtual machine's shape",
+        "tdx.rtmr1": "its boot loader or kernel",
+        "tdx.rtmr2": "its command line and initrd",
+        "tdx.rtmr3": "what it extended at run time",
+        "tdx.mr_config_id": "its configuration",
+        "tdx.mr_owner": "its owner",
+        "tdx.mr_owner_config": "its owner's configuration",
+    },
+    "sgx": {"sgx.mr_enclave": "its code", "sgx.config_id": "its configuration"},
+    "snp": {"snp.measurement": "what it was launched with", "snp.host_data": "its configuration"},
+    "nitro": {"nitro.pcr0": "its image", "nitro.pcr3": "its parent's role", "nitro.pcr4": "its parent"},
+    "nitro-tpm": {
+        "nitro.pcr4": "its boot loader or kernel",
+        "nitro.pcr7": "its secure-boot configuration",
+    },
+    "azure-snp": {"snp.measurement": "its paravisor"} | PCRS,
+    "azure-tdx": {"tdx.mr_td": "its paravisor"} | PCRS,
+    "gcp-tdx": {
+        "tdx.mr_td": "its virtual firmware",
+        "tdx.rtmr1": "its boot loader or kernel",
+        "tdx.rtmr2": "its command line and initrd",
+    }
+    | PCRS,
+    "gcp-snp": {"snp.measurement": "its virtual firmware"} | PCRS,
+    "gcp-vtpm": PCRS,
+    "tpm": PCRS,
+    "confidential-space": {"confidential_space.image_digests": "its container image"},
+    "maa": {"maa.measurement": "what was launched"},
+    "trust-authority": {
+        "trust_authority.mrtd": "what a TD started from",
+        "trust_authority.mrenclave": "an enclave",
+    },
+    "nvidia-gpu": {},
+    "nras": {},
+}
+SIZES = {
+    "tdx": dict.fromkeys(TD, 48),
+    "sgx": {"mr_enclave": 32, "mr_signer": 32, "config_id": 64},
+    "snp": {"measurement": 48, "host_data": 32, "id_key_digest": 48, "author_key_digest": 48},
+    "nitro": NITRO,
+    "nitro-tpm": NITRO,
+    "trust-authority": {"mrtd": 48, "mrenclave": 32, "mrsigner": 32},
+}
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_what_is_said_of_a_platform(name: str) -> None:
+    found = platform_of(name)
+    assert (found.name, found.tables) == (name, TABLES[name])
+    assert dict(found.measured) == MEASURED[name]
+    assert dict(found.reference_sizes) == SIZES.get(name, {})
