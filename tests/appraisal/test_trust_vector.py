@@ -234,6 +234,12 @@ def test_a_policy_for_other_platforms_affirms_nothing() -> None:
         ({"provisional": True}, "", {"hardware": 96}),
         ({}, 'products = ["turin"]', {"hardware": 96}),
         ({}, f'chip_ids = ["{"00" * 32}"]', {"hardware": 96}),
+        ({}, 'signing_keys = ["vlek"]', {"hardware": 96}),
+        ({}, 'csp_ids = ["somebody"]', {"hardware": 96}),
+        ({}, "[snp.platform_info]\nsmt = false", {"hardware": 96}),
+        ({"launch_mitigations": 0}, 'launch_mitigations = "0100000000000000"', {"hardware": 96}),
+        ({"current_mitigations": 0}, 'current_mitigations = "0100000000000000"', {"hardware": 96}),
+        ({}, "[snp.guest_policy]\nsmt = false", {"configuration": 96}),
         ({"vmpl": 2}, "", {"configuration": 96}),
     ],
 )
@@ -259,3 +265,46 @@ def test_a_tpm_of_the_host_keeps_nothing_from_it(platform: str, accept: str, har
     found = judged(made, policy(platforms=f'["{platform}"]', accept=accept))
     assert found.accepted is (hardware == 32)
     assert (found.trust_vector["hardware"], found.trust_vector["runtime-opaque"]) == (hardware, 96)
+
+
+@pytest.mark.parametrize(
+    ("platform", "body", "claim"),
+    [
+        ("azure-snp", "[azure]\nsecure_boot = {}", "configuration"),
+        ("azure-snp", "[azure]\ntpm_enabled = {}", "configuration"),
+        ("azure-snp", "[azure]\nconsole_enabled = {}", "configuration"),
+        ("confidential-space", "[confidential_space]\nsecure_boot = {}", "configuration"),
+        ("maa", "[maa]\nsecure_boot = {}", "configuration"),
+        ("nvidia-gpu", '[nvidia]\nfirmware = ["0"]', "hardware"),
+        ("nvidia-gpu", '[nvidia]\narchitectures = ["LS10"]', "hardware"),
+        ("nvidia-gpu", f'[nvidia]\ndevice_ids = ["{"00" * 8}"]', "hardware"),
+    ],
+)
+def test_a_refused_state_of_another_platform_is_contraindicated(platform: str, body: str, claim: str) -> None:
+    from support.appraisal_nvidia import CLAIMS as DEVICES
+    from support.appraisal_tokens import GOOD as TOKENS
+    from support.appraisal_vtpm import GOOD as MACHINES
+
+    made = replace(
+        evidence(), platform=platform, _claims={**MACHINES, **TOKENS, "nvidia-gpu": DEVICES}[platform]
+    )
+    refused = []
+    for stated in ("true", "false"):
+        found = judged(made, policy(body.format(stated), platforms=f'["{platform}"]'))
+        if any(
+            check.id.startswith(f"policy.{body[1:].partition(']')[0]}.") for check in found.ledger.failed()
+        ):
+            refused.append(found.trust_vector[claim])
+    assert refused
+    assert set(refused) == {96}
+
+
+@pytest.mark.parametrize("changed", [{"held": True}, None], ids=["hold", "manifests"])
+def test_devices_without_good_manifests_are_contraindicated(changed: dict[str, Any] | None) -> None:
+    from support.appraisal_nvidia import CLAIMS as DEVICES
+    from support.appraisal_nvidia import GPU, USED
+
+    gpu = replace(GPU, references=() if changed is None else (replace(USED, **changed),))
+    made = replace(evidence(), platform="nvidia-gpu", _claims=replace(DEVICES, devices=(gpu,)))
+    found = judged(made, policy(platforms='["nvidia-gpu"]'))
+    assert found.trust_vector["hardware"] == 96
