@@ -127,3 +127,11 @@ def test_which_registers_name_the_code(platform, keys, gate):
     by = policy(body, platform=platform, accept='["host-tpm"]' if platform == "nitro-tpm" else "[]")
     assert by.gate is gate
     assert judged(by, platform).trust_vector["executables"] == (3 if gate else 0)
+
+
+def test_a_register_that_the_document_lacks_is_not_there():
+    one, two = "11" * 48, "22" * 48
+    for values, said in ((f'"{one}"', f"the policy has {one}."), (f'"{one}", "{two}"', "which is none")):
+        (failed,) = judged(policy(f"pcr9 = [{values}]")).ledger.failed()
+        assert failed.reason.startswith("It is not there")
+        assert said in failed.reason

@@ -401,3 +401,10 @@ def test_what_the_operator_set_is_told():
         told = [check.reason for check in result.ledger.failed() if "operator" in check.reason]
         assert len(told) == 1
         assert f"no digest covers: {shown}." in told[0]
+
+
+def test_a_measurement_that_the_token_lacks_is_not_there():
+    body = f'[trust_authority]\nmrtd = ["{"11" * 48}"]'
+    result = judged("trust-authority", policy("trust-authority", body), changed(TRUST, measurements={}))
+    told = [check.reason for check in result.ledger.failed() if check.id == "policy.trust_authority.mrtd"]
+    assert told == [f"It is not there; the policy has {'11' * 48}."]

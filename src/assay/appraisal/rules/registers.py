@@ -78,6 +78,7 @@ def _by_reference(spec: CheckSpec, path: str, name: str, read: Callable[[Any], b
 
 
 def _differs(found: bytes, values: frozenset[bytes], source: str) -> str:
+    shown = found.hex() or "not there"
     if len(values) == 1:
-        return f"It is {found.hex()}; {source} has {next(iter(values)).hex()}."
-    return f"It is {found.hex()}, which is none of the {len(values)} values of {source}."
+        return f"It is {shown}; {source} has {next(iter(values)).hex()}."
+    return f"It is {shown}, which is none of the {len(values)} values of {source}."
