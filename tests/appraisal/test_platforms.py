@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assay.appraisal.platforms import platform_of
+from assay.appraisal.platforms import platform_of, reference_sizes
 from assay.appraisal.vocabulary import PLATFORMS
 
 PCRS = {
@@ -88,3 +88,8 @@ def test_what_is_said_of_a_platform(name: str) -> None:
     assert (found.name, found.tables) == (name, TABLES[name])
     assert dict(found.measured) == MEASURED[name]
     assert dict(found.reference_sizes) == SIZES.get(name, {})
+
+
+def test_every_register_that_a_reference_value_can_be_given_for() -> None:
+    every = {register: size for sizes in SIZES.values() for register, size in sizes.items()}
+    assert dict(reference_sizes()) == every

@@ -44,6 +44,7 @@ def test_the_words_and_bounds_by_hand():
         ("nitro", "nitro", 'pcr8 = "reference-if-measured"', 'pcr7 = "reference-if-measured"'),
         ("nvidia-gpu", "nvidia", "gpus = 96", "gpus = 97"),
         ("nvidia-gpu", "nvidia", 'modes = ["spt", "mpt", "ppcie"]', 'modes = ["other"]'),
+        ("maa", "maa", f'issuers = ["{"i" * 256}"]', f'issuers = ["{"i" * 257}"]'),
         ("confidential-space", "confidential_space", 'support = "USABLE"', 'support = "usable"'),
     ],
 )

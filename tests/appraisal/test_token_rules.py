@@ -408,3 +408,13 @@ def test_a_measurement_that_the_token_lacks_is_not_there():
     result = judged("trust-authority", policy("trust-authority", body), changed(TRUST, measurements={}))
     told = [check.reason for check in result.ledger.failed() if check.id == "policy.trust_authority.mrtd"]
     assert told == [f"It is not there; the policy has {'11' * 48}."]
+
+
+@pytest.mark.parametrize(
+    ("platform", "what"), [("maa", "TEE"), ("trust-authority", "TEE"), ("confidential-space", "workload")]
+)
+def test_what_is_not_in_debug_mode_is_named(platform, what):
+    found = judged(platform, policy(platform)).ledger["policy.attributes.debug"]
+    assert found.spec.title == f"the {what} is not in debug mode"
+    demanding = policy(platform, "[attributes]\ndebug = false")
+    assert judged(platform, demanding).ledger["policy.attributes.debug"].outcome is Outcome.PASSED
