@@ -174,3 +174,22 @@ def test_links_that_leave_are_refused(path, target):
 )
 def test_links_that_stay_are_accepted(path, target):
     check_link(path, target)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (b"../a name", "../a name"),
+        ("../\u00e4".encode(), "../\u00e4"),
+        (b"../\x92\xff", "../\\x92\\xff"),
+        (b"../\x1b[31m\n\x00", "../\\x1b[31m\\n\\x00"),
+        ("../\u202e\x9b".encode(), "../\\u202e\\x9b"),
+        (b"../" + b"x" * 300, "../" + "x" * 197 + " is"),
+    ],
+)
+def test_a_path_is_told_as_it_is_written_and_moves_no_terminal(path, said):
+    with pytest.raises(WorkloadError) as refused:
+        check_relative(path)
+    assert refused.value.code == "workload.path.unsafe"
+    assert refused.value.message.isprintable()
+    assert f"The path {said}" in refused.value.message

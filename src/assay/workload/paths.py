@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from assay.errors import WorkloadError
 
 MAX_PATH_BYTES = 4096
@@ -12,8 +10,9 @@ MAX_DEPTH = 64
 
 
 def shown(path: bytes) -> str:
-    """Return a path for an error sentence, at most 200 characters of it; whoever prints it escapes it."""
-    return os.fsdecode(path)[:200].encode("utf-8", "backslashreplace").decode()
+    """Return at most 200 bytes of a path for an error sentence, with nothing in it that a terminal obeys."""
+    text = path[:200].decode("utf-8", "backslashreplace")
+    return "".join([letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text])
 
 
 def check_relative(path: bytes) -> None:
