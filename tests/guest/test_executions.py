@@ -383,6 +383,7 @@ def test_a_second_execution_needs_a_new_admission(bare, files):
             code_of(session.send_bundle, same.encode(), snapshot.stream(), snapshot.size())
             == "channel.session.spent"
         )
+        assert Receipt.verify(session.receipt(), key=session.start[1].receipt_key).sequence == 1
         session.close()
         with bare.open(manifest) as again:
             assert code_of(again.receipt) == "channel.manifest.other"

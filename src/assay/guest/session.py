@@ -112,7 +112,10 @@ class Session:
 
     def _take_bundle(self, body: bytes) -> None:
         if self._spent:
-            raise ChannelError("channel.session.spent", "Another execution needs another admission.")
+            self._refuse_upload(
+                ChannelError("channel.session.spent", "Another execution needs another admission.")
+            )
+            return
         receiver: Receiver | None = None
         try:
             manifest, receiver = self._agent.begin_bundle(body, self._admission)
@@ -123,11 +126,15 @@ class Session:
             self._agent.abandon(self._admission)
             if error.code in _LOST:
                 raise
-            # Told at once, so that the owner can stop; what is under way is read and dropped.
-            self._send(Kind.ERROR, messages.encode_error(error))
-            self._drop_upload()
+            self._refuse_upload(error)
             return
         self._send(Kind.DONE, b"")
+
+    def _refuse_upload(self, error: AssayError) -> None:
+        # Told at once, so that the owner can stop; what is under way is read and dropped: to close on it would
+        # reset the connection, and what was told would be lost.
+        self._send(Kind.ERROR, messages.encode_error(error))
+        self._drop_upload()
 
     def _receive(self, manifest: Manifest, receiver: Receiver) -> None:
         while (frame := self._read_upload()).kind is Kind.CHUNK:
