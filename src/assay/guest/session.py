@@ -131,7 +131,7 @@ class Session:
         self._send(Kind.DONE, b"")
 
     def _refuse_upload(self, error: AssayError) -> None:
-        # Told at once, so that the owner can stop; what is under way is read and dropped: to close on it would
+        # Told at once, so that the owner can stop; what is under way is read and dropped: closing on it would
         # reset the connection, and what was told would be lost.
         self._send(Kind.ERROR, messages.encode_error(error))
         self._drop_upload()
