@@ -424,6 +424,12 @@ def quote_of_another_bank_of_another_session(stage):
     stage.quotes[Algorithm.SHA384].extra_data = bytes(32)
 
 
+@proves(checks.OTHER_QUOTES, "google_vm.quotes")
+def quote_of_the_only_other_bank_by_another_key(stage):
+    stage.quotes = {OWN: stage.quotes[OWN], Algorithm.SHA1: stage.quotes[Algorithm.SHA1]}
+    stage.quotes[Algorithm.SHA1].key = GOOGLE.key("other")
+
+
 # --- The logs
 
 

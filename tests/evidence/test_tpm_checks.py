@@ -722,10 +722,15 @@ def test_an_unchecked_nonce_leaves_the_evidence_unbound():
 def test_evidence_without_logs_proves_its_quote_alone():
     found = draft()
     found.firmware = found.launcher = found.kernel = None
-    result = judge(found.encode(), given=found.public)
+    facts = FactCache()
+    result = judge(found.encode(), given=found.public, facts=facts)
     assert result.bound
     assert result.claims.boot is None
     assert result.claims.ima is None
+    again = judge(found.encode(), given=found.public, facts=facts)
+    with_logs = judge(draft().encode(), given=found.public, facts=facts)
+    order = [check.id for check in with_logs.ledger]
+    assert [check.id for check in result.ledger] == [check.id for check in again.ledger] == order
 
 
 @pytest.mark.parametrize("form", ["public", "sized", "spki"])
