@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from assay.appraisal.platforms import platform_of, reference_sizes
+from assay.appraisal.rules import nitro, nvidia, sgx, snp, tdx, tokens, vtpm
 from assay.appraisal.vocabulary import PLATFORMS
 
+MODULES = (nitro, nvidia, sgx, snp, tdx, tokens, vtpm)
 PCRS = {
     "vtpm.pcr0": "its firmware",
     "vtpm.pcr4": "its boot loader or kernel",
@@ -80,6 +82,11 @@ SIZES = {
     "nitro-tpm": NITRO,
     "trust-authority": {"mrtd": 48, "mrenclave": 32, "mrsigner": 32},
 }
+
+
+def test_each_platform_has_its_rules_in_one_place() -> None:
+    found = [name for module in MODULES for name in module.PLATFORMS]
+    assert sorted(found) == sorted(PLATFORMS)
 
 
 @pytest.mark.parametrize("name", PLATFORMS)
