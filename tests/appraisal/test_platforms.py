@@ -74,6 +74,13 @@ MEASURED = {
     "nvidia-gpu": {},
     "nras": {},
 }
+CODE_KEYS = {
+    "tdx": "tdx.mr_td",
+    "sgx": "sgx.mr_enclave or sgx.mr_signer",
+    "snp": "snp.measurement",
+    "confidential-space": "confidential_space.image_digests",
+    "trust-authority": "trust_authority.mrtd or trust_authority.mrenclave",
+}
 SIZES = {
     "tdx": dict.fromkeys(TD, 48),
     "sgx": {"mr_enclave": 32, "mr_signer": 32, "config_id": 64},
@@ -94,6 +101,7 @@ def test_what_is_said_of_a_platform(name: str) -> None:
     found = platform_of(name)
     assert (found.name, found.tables) == (name, TABLES[name])
     assert dict(found.measured) == MEASURED[name]
+    assert found.code_keys == CODE_KEYS.get(name, found.code_keys)
     assert dict(found.reference_sizes) == SIZES.get(name, {})
 
 
