@@ -323,10 +323,10 @@ def test_a_bundle_cannot_speak_to_the_terminal(capsys, state):
 
 
 def test_waiting_is_said_after_a_while(capsys, files, service, monkeypatch):
-    from assay.cli import gathering
+    from assay.cli import patience
 
     quote, options = files
-    monkeypatch.setattr(gathering, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.0)
     first = service.routes[next(iter(service.routes))]
     service.faults.append(lambda *asked: (service.stopping.wait(0.3), first)[1])
     service.routes = dict(service.routes)

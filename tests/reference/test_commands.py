@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from assay.cli import measure
+from assay.cli import measure, patience
 from assay.cli.main import main
 from assay.cli.reference import manifest_references
 from assay.errors import ReferenceValueError
@@ -84,8 +84,8 @@ def test_who_waits_is_told_that_files_are_read(here, capsys, monkeypatch):
         assert told.wait(30)
         return opened(*arguments)
 
-    monkeypatch.setattr(measure, "PATIENCE_SECONDS", 0)
-    monkeypatch.setattr(measure, "progress", progress)
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(patience, "progress", progress)
     monkeypatch.setattr(measure, "_open", slow)
     assert "measurement" in answered(capsys, *SNP[:-2], "--vcpu-type", "EPYC-Milan", "--kernel", "kernel").out
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import sys
-import threading
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.cli.output import escape, progress, style
+from assay.cli.output import escape, style
+from assay.cli.patience import said_when_slow
 from assay.endorsements.bundle import Bundle
 from assay.endorsements.cache import Cache
 from assay.endorsements.fetching import FRESH_FOR, Fetcher, Origin
@@ -33,6 +32,7 @@ from assay.verification.terms import Given, Terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from assay.endorsements.fetching import Found
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from assay.evidence.verification import EvidenceResult, Need
     from assay.verification.opened import Opened
 
-PATIENCE_SECONDS: Final = 1.0
 _UNSAID: Final = "the evidence does not say what it needs"
 
 
@@ -211,16 +210,8 @@ def _verified(
     return first if fitting is None else form.verify(opened.evidence, fitting, given)
 
 
-@contextmanager
-def _watch(wanted: Wanted) -> Iterator[None]:
-    """Say what is waited for, once it takes longer than a second."""
-    timer = threading.Timer(PATIENCE_SECONDS, lambda: progress(f"waiting for {escape(str(wanted))} ..."))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+def _watch(wanted: Wanted) -> AbstractContextManager[None]:
+    return said_when_slow(f"waiting for {escape(str(wanted))} ...")
 
 
 def _told(found: Found, now: datetime) -> Iterator[str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +10,12 @@ import click
 
 from assay.cli.groups import VerbsBelow
 from assay.cli.output import emit, emit_json, escape, progress, table
+from assay.cli.patience import said_when_slow
 from assay.cli.writing import write_new
 from assay.errors import ReferenceValueError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from assay.reference.artefact import Artefact
     from assay.reference.values import Measured
@@ -25,7 +25,6 @@ DIRECTORY = click.Path(path_type=Path, file_okay=False)
 _DIGEST_BYTES = 48
 _LARGEST_ROOT = 16 * 1024
 _PLATFORM = "assay.measure.platform"
-PATIENCE_SECONDS = 1.0
 """After this long a person is told that the command is at work."""
 
 
@@ -54,20 +53,7 @@ def measure(ctx: click.Context) -> None:
 
     The values are unsigned: `assay reference sign` puts them under a name, a version and a signature.
     """
-    ctx.with_resource(_patience())
-
-
-@contextmanager
-def _patience() -> Iterator[None]:
-    timer = threading.Timer(
-        PATIENCE_SECONDS, progress, ("measuring: every byte is read, some seconds for each GiB ...",)
-    )
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    ctx.with_resource(said_when_slow("measuring: every byte is read, some seconds for each GiB ..."))
 
 
 @measure.command()
