@@ -9,8 +9,6 @@ import pytest
 from assay.appraisal.document import DOCUMENT, Document
 from assay.appraisal.fields import (
     MAX_LIST,
-    Allowed,
-    AnyRegister,
     Choice,
     Flag,
     Hex,
@@ -18,11 +16,11 @@ from assay.appraisal.fields import (
     Kind,
     ListOf,
     Pinned,
-    Register,
     Text,
     Version,
     nearest,
 )
+from assay.appraisal.register_fields import Allowed, AnyRegister, Register
 from assay.errors import PolicyError
 
 GOOD: list[tuple[Kind, Any, Any]] = [

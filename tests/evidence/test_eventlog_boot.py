@@ -22,8 +22,9 @@ from assay.evidence.eventlog import (
     tcg,
     verify_boot_log,
 )
-from assay.evidence.eventlog.boot import initial, startup_locality
+from assay.evidence.eventlog.boot import startup_locality
 from assay.evidence.eventlog.kinds import EventType
+from assay.evidence.eventlog.replay import initial
 from assay.evidence.ledger import Outcome
 from assay.simulator.tpm.device import SoftwareTpm
 from assay.simulator.tpm.logs import FirmwareLog, LauncherLog, SystemLog, tlv

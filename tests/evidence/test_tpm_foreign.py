@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from assay.errors import EvidenceError
 from assay.evidence.eventlog import Algorithm, parse_boot_log
-from assay.evidence.eventlog.boot import replay_pcrs, startup_locality
+from assay.evidence.eventlog.boot import startup_locality
+from assay.evidence.eventlog.replay import replay_pcrs
 from assay.evidence.tpm.container import TpmEvidence
 from assay.simulator.tpm.device import SoftwareTpm
 from assay.simulator.tpm.logs import FirmwareLog

@@ -17,7 +17,8 @@ from cryptography import x509
 from assay.errors import EvidenceError
 from assay.evidence.decoding.pem import certificates
 from assay.evidence.eventlog.algorithms import Algorithm
-from assay.evidence.eventlog.boot import LogSpecs, verify_boot_log
+from assay.evidence.eventlog.boot import verify_boot_log
+from assay.evidence.eventlog.boot_checks import LogSpecs
 from assay.evidence.facts import FactCache
 from assay.evidence.google_vm import GoogleVmEndorsements, checks, read_container, verify_google_vm
 from assay.evidence.google_vm.ak import certified

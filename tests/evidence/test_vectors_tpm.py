@@ -19,8 +19,9 @@ import pytest
 from assay.errors import EvidenceError
 from assay.evidence.decoding.pem import certificates
 from assay.evidence.eventlog import Algorithm, LogSpecs, parse_boot_log, parse_cel, verify_boot_log
-from assay.evidence.eventlog.boot import replay_pcrs, startup_locality
+from assay.evidence.eventlog.boot import startup_locality
 from assay.evidence.eventlog.kinds import EventType
+from assay.evidence.eventlog.replay import replay_pcrs
 from assay.evidence.facts import FactCache
 from assay.evidence.ima import FilePolicy, ImaLog, ImaSpecs, appraise_files, from_ascii, verify_ima
 from assay.evidence.ima.entries import digest_algorithm, frames

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from assay.appraisal.fields import (
-    Allowed,
     Choice,
     Flag,
     Hex,
@@ -19,12 +18,12 @@ from assay.appraisal.fields import (
     Kind,
     ListOf,
     Pinned,
-    Register,
     Table,
     Text,
     wrong_type,
     wrong_value,
 )
+from assay.appraisal.register_fields import Allowed, Register
 from assay.appraisal.vocabulary import (
     ADMISSIBLE,
     COMPONENT_STATUSES,

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.document import DOCUMENT
-from assay.appraisal.fields import IF_MEASURED, REFERENCE, Allowed, Table, keys_of
+from assay.appraisal.fields import Table, keys_of
 from assay.appraisal.platforms import platform_of
+from assay.appraisal.register_fields import IF_MEASURED, REFERENCE, Allowed
 from assay.appraisal.vocabulary import KEYS, WEAKNESSES
 
 if TYPE_CHECKING:

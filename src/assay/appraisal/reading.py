@@ -11,21 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.document import DOCUMENT, Attributes, Document, Grace, Sgx, Tcb
 from assay.appraisal.vocabulary import GRACE_NEEDS, KEYS, TABLES, WEAKNESSES, component_needs
-from assay.errors import PolicyError
+from assay.errors import EvidenceError, PolicyError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from assay.appraisal.fields import Allowed
+    from assay.appraisal.register_fields import Allowed
     from assay.appraisal.tables.ima import Ima
     from assay.appraisal.tables.snp import Snp
     from assay.appraisal.tables.vtpm import Tpm
 
 MAX_BYTES: Final = 1 << 20
 """Bytes of a policy file, at most; the largest allow-lists of ours are a tenth of it."""
-
-LEAST_RSA_BITS: Final = 2048
-"""Shortest RSA key whose signatures make a file known."""
 
 
 def read(toml: bytes) -> Document:
@@ -242,16 +239,10 @@ def _refuse_ima_contradictions(ima: Ima | None, tpm: Tpm | None) -> None:
 
 
 def _signs_files(spki: bytes) -> bool:
-    """Tell whether bytes are a public key whose signatures of files count; few policies have one."""
-    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - costly
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey  # noqa: PLC0415 - as above
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey  # noqa: PLC0415 - as above
-    from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415 - as above
+    from assay.evidence.ima.files import load_signer  # noqa: PLC0415 - loads cryptography; few policies name a key
 
     try:
-        key = load_der_public_key(spki)
-    except (ValueError, UnsupportedAlgorithm):
+        load_signer(spki)
+    except EvidenceError:
         return False
-    if isinstance(key, RSAPublicKey):
-        return key.key_size >= LEAST_RSA_BITS
-    return isinstance(key, EllipticCurvePublicKey)
+    return True

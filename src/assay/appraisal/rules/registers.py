@@ -9,7 +9,7 @@ from assay.appraisal.rules.subject import Rule, Subject, Workshop, failed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from assay.appraisal.fields import Allowed
+    from assay.appraisal.register_fields import Allowed
     from assay.evidence.ledger import Check, CheckSpec
 
 

@@ -25,7 +25,7 @@ REGISTERS = ("mr_enclave", "mr_signer", "config_id")
 
 def rules(shop: Workshop) -> Iterator[Rule]:
     """Return the debug rule, always made, and those that the policy states."""
-    yield _debug(shop, (shop.document.attributes or Attributes()).debug)
+    yield _debug(shop, wanted=(shop.document.attributes or Attributes()).debug)
     sgx = shop.document.sgx or Sgx()
     for name in REGISTERS:
         allowed = getattr(sgx, name)
@@ -41,7 +41,7 @@ def rules(shop: Workshop) -> Iterator[Rule]:
         yield _attributes(shop, sgx.attributes, sgx.attributes_mask or b"")
 
 
-def _debug(shop: Workshop, wanted: bool | None) -> Rule:  # noqa: FBT001 - three values: said, denied, unsaid
+def _debug(shop: Workshop, *, wanted: bool | None) -> Rule:
     path = "attributes.debug"
     admitted = wanted is not False and "debug" in shop.accepted
     spec = shop.spec(path, "the enclave is not in debug mode")

@@ -55,13 +55,13 @@ REGISTERS: Final[dict[str, Callable[[Any], bytes]]] = {
 def rules(shop: Workshop) -> Iterator[Rule]:
     """Return the rules about attributes, always made, and those about registers that the policy states."""
     attributes = shop.document.attributes or Attributes()
-    yield _debug(shop, attributes.debug)
+    yield _debug(shop, wanted=attributes.debug)
     for name, word, weak in (
         ("migratable", "migratable", True),
         ("sept_ve_disable", "sept-ve-enabled", False),
         ("perfmon", "perfmon", True),
     ):
-        yield _weak_bit(shop, name, word, getattr(attributes, name), weak=weak)
+        yield _weak_bit(shop, name, word, wanted=getattr(attributes, name), weak=weak)
     yield _service_td(shop, attributes.mr_service_td)
     yield _unknown_bits(shop)
     for name in ("pks", "kl"):
@@ -79,7 +79,7 @@ def rules(shop: Workshop) -> Iterator[Rule]:
             yield register_rule(shop, f"tdx.{name}", read, allowed)
 
 
-def _debug(shop: Workshop, wanted: bool | None) -> Rule:  # noqa: FBT001 - three values: said, denied, unsaid
+def _debug(shop: Workshop, *, wanted: bool | None) -> Rule:
     path = "attributes.debug"
     admitted = wanted is not False and "debug" in shop.accepted
     spec = shop.spec(path, "the TD is not under debug or profiling by its host")
@@ -108,7 +108,7 @@ def _debug(shop: Workshop, wanted: bool | None) -> Rule:  # noqa: FBT001 - three
     return Rule(spec, judge)
 
 
-def _weak_bit(shop: Workshop, name: str, word: str, wanted: bool | None, *, weak: bool) -> Rule:  # noqa: FBT001 - as above
+def _weak_bit(shop: Workshop, name: str, word: str, *, wanted: bool | None, weak: bool) -> Rule:
     path = f"attributes.{name}"
     index, mask = divmod(BITS[name], 8)
     mask = 1 << mask

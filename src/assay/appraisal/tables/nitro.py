@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Annotated, Any, Final
 
-from assay.appraisal.fields import Integer, Key, ListOf, Register, Text
+from assay.appraisal.fields import Integer, Key, ListOf, Text
+from assay.appraisal.register_fields import Register
 from assay.appraisal.tables.registers import pcr_fields, table
 
 PCRS: Final = 32

@@ -6,7 +6,8 @@ from dataclasses import field, make_dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
-from assay.appraisal.fields import Allowed, Key
+from assay.appraisal.fields import Key
+from assay.appraisal.register_fields import Allowed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,19 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from assay.appraisal.fields import (
-    Allowed,
-    Choice,
-    Flag,
-    Hex,
-    Integer,
-    Key,
-    ListOf,
-    Register,
-    Table,
-    Text,
-    Version,
-)
+from assay.appraisal.fields import Choice, Flag, Hex, Integer, Key, ListOf, Table, Text, Version
+from assay.appraisal.register_fields import Allowed, Register
 
 PRODUCTS: Final = ("milan", "genoa", "turin")
 MOST_VMPL: Final = 3

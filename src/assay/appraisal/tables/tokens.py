@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from assay.appraisal.fields import Allowed, AnyRegister, Choice, Flag, Key, ListOf, Register, Text
+from assay.appraisal.fields import Choice, Flag, Key, ListOf, Text
+from assay.appraisal.register_fields import Allowed, AnyRegister, Register
 
 SUPPORT: Final = ("LATEST", "STABLE", "USABLE", "EXPERIMENTAL")
 _ID: Final = 256

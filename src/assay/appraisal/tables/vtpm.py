@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
-from assay.appraisal.fields import AnyRegister, Flag, Hex, Integer, Key, ListOf, Text
+from assay.appraisal.fields import Flag, Hex, Integer, Key, ListOf, Text
+from assay.appraisal.register_fields import AnyRegister
 from assay.appraisal.tables.registers import pcr_fields, table
 
 PCRS: Final = 24

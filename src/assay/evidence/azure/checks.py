@@ -12,7 +12,7 @@ VMs; JWK is RFC 7517 with RFC 7518.
 from __future__ import annotations
 
 from assay.evidence.dcap import checks as dcap
-from assay.evidence.eventlog.boot import LogSpecs
+from assay.evidence.eventlog.boot_checks import LogSpecs
 from assay.evidence.ledger import CheckSpec
 from assay.evidence.snp import checks as snp
 from assay.evidence.tpm.quote import QuoteSpecs

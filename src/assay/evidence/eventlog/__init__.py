@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from assay.evidence.eventlog.algorithms import Algorithm
-from assay.evidence.eventlog.boot import BootLogClaims, LogOutcome, LogSpecs, PcrEvent, verify_boot_log
+from assay.evidence.eventlog.boot import BootLogClaims, LogOutcome, PcrEvent, verify_boot_log
+from assay.evidence.eventlog.boot_checks import LogSpecs
 from assay.evidence.eventlog.ccel import CcelClaims, CcelEvent, CcelLog, parse_ccel, verify_ccel
 from assay.evidence.eventlog.cel import CelRecord, parse_cel
 from assay.evidence.eventlog.cel_json import parse_cel_json

@@ -12,7 +12,7 @@ TPM Profile 1.05, section 4.6 (PCR initial values).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assay.errors import EvidenceError
@@ -23,93 +23,26 @@ from assay.evidence.eventlog.kinds import EventType
 from assay.evidence.eventlog.legacy import parse_boot_log
 from assay.evidence.eventlog.payload import FIRMWARE_HASHED_TYPES, Coverage, PayloadBinding, binding
 from assay.evidence.eventlog.regions import unsigned_records, unsigned_regions
-from assay.evidence.ledger import Check, CheckFailedError, CheckSpec, LedgerBuilder, Outcome
+from assay.evidence.eventlog.replay import LOCALITIES, initial, replay_pcrs
+from assay.evidence.ledger import Check, CheckFailedError, LedgerBuilder, Outcome
 from assay.evidence.verification import UnsignedRegion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from assay.evidence.eventlog.algorithms import Algorithm
+    from assay.evidence.eventlog.boot_checks import LogSpecs
     from assay.evidence.eventlog.tcg import TcgEvent, TcgLog
 
 PCR_COUNT = 24
-DYNAMIC_PCRS = range(17, 23)
-"""PCRs that hold all ones until a dynamic launch resets them to zeros."""
 SEPARATED_PCRS = range(8)
 """PCRs in which a separator ends what firmware measured."""
 LOCALITY = b"StartupLocality\0"
-LOCALITIES = (0, 3, 4)
-"""Localities at which TPM2_Startup can happen; 4 stands for an H-CRTM."""
-
 _SEPARATORS = frozenset({bytes(4), b"\xff" * 4, b"\xff"})
 _ERRORS = frozenset({b"\x01\0\0\0", b"\0\0\0\x01"})
 """What firmware measures in place of a separator that it could not reach, in either byte order."""
 _BOOT_VARIABLES = frozenset({1, 5})
 """PCRs in which the order of boot entries, measured without its name, can be the very bytes of an error."""
-_PFP = "TCG PFP 1.06, section "
-
-
-@dataclass(frozen=True, slots=True)
-class LogSpecs:
-    """The checks of a boot's logs under the names of one format, in the order in which they are made.
-
-    Attributes:
-        all: All of them, for the format's own list.
-        absent: Their outcomes where there is no log.
-    """
-
-    layout: CheckSpec
-    canonical: CheckSpec
-    bank: CheckSpec
-    replay: CheckSpec
-    separators: CheckSpec
-    payloads: CheckSpec
-    all: tuple[CheckSpec, ...] = field(init=False)
-    absent: tuple[Check, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        found = (self.layout, self.canonical, self.bank, self.replay, self.separators, self.payloads)
-        object.__setattr__(self, "all", found)
-        absent = tuple(
-            Check(spec, Outcome.NOT_APPLICABLE, "", "the evidence has no event log") for spec in found
-        )
-        object.__setattr__(self, "absent", absent)
-
-    @classmethod
-    def of(cls, prefix: str) -> LogSpecs:
-        """Return the checks with ids that begin with ``prefix``, such as ``gcp-vtpm.log``."""
-
-        def spec(name: str, title: str, source: str) -> CheckSpec:
-            return CheckSpec(f"{prefix}.{name}", title, source)
-
-        return cls(
-            layout=spec(
-                "layout",
-                "the firmware's log is one well-formed log of PCRs 0 to 23, then only padding",
-                _PFP + "10.2",
-            ),
-            canonical=spec(
-                "cel",
-                "the canonical log is whole records of PCRs 0 to 23",
-                "TCG CEL 1.0, sections 5.1 and 5.2",
-            ),
-            bank=spec("bank", "each event of a quoted PCR has a digest of the quoted bank", _PFP + "10.2.2"),
-            replay=spec(
-                "replay",
-                "the events of the logs, and no others, made each quoted PCR",
-                _PFP + "3.3; TCG PC Client TPM Profile 1.05, section 4.6",
-            ),
-            separators=spec(
-                "separators",
-                "each of the quoted PCRs 0 to 7 has one separator, and it reports no error",
-                _PFP + "3.3.1 and 10.4.1 (EV_SEPARATOR)",
-            ),
-            payloads=spec(
-                "payload",
-                "every payload whose type says that it was hashed is the one that was hashed",
-                _PFP + "10.4.1, table 27; TCG CEL 1.0, section 4.3",
-            ),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,36 +249,6 @@ def _bank(
             specs.bank, specs.bank.id, f"An event of a quoted PCR has no {bank.name} digest, which is quoted."
         )
     ledger.passed(specs.bank)
-
-
-def replay_pcrs(
-    extensions: Iterable[tuple[int, bytes]], bank: Algorithm, *, locality: int = 0
-) -> dict[int, bytes]:
-    """Return the value of every PCR that is extended, after the extensions in their order.
-
-    Args:
-        extensions: PCR and digest of each event.
-        bank: The bank.
-        locality: Where TPM2_Startup happened: PCR 0 begins with it.
-
-    Dynamic PCRs begin with zeros: what is extended into them follows a dynamic launch, which resets them.
-    """
-    zero = bytes(bank.size)
-    values: dict[int, bytes] = {0: zero[1:] + bytes([locality])}
-    touched = set()
-    digest = bank.digest
-    for register, extension in extensions:
-        touched.add(register)
-        values[register] = digest(values.get(register, zero) + extension)
-    return {register: values[register] for register in touched}
-
-
-def initial(register: int, value: bytes) -> bool:
-    """Tell whether a PCR has a value that it can have without any extension."""
-    if register in DYNAMIC_PCRS and value == b"\xff" * len(value):
-        return True
-    rest = value[:-1] if register == 0 else value
-    return not any(rest) and (register != 0 or value[-1] in LOCALITIES)
 
 
 def _replay(

@@ -9,7 +9,7 @@ profile 2.5; SV is Google's documentation of Shielded VM and its virtual TPM.
 from __future__ import annotations
 
 from assay.evidence.dcap import checks as dcap
-from assay.evidence.eventlog.boot import LogSpecs
+from assay.evidence.eventlog.boot_checks import LogSpecs
 from assay.evidence.ledger import CheckSpec
 from assay.evidence.snp import checks as snp
 from assay.evidence.tpm.quote import QuoteSpecs

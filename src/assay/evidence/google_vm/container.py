@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from assay.evidence.eventlog.algorithms import Algorithm
 from assay.evidence.google_vm import checks
 from assay.evidence.google_vm.errors import GoogleVmError
 from assay.evidence.google_vm.protobuf import (
@@ -40,6 +41,7 @@ MAX_QUOTES: Final = 4
 MAX_INTERMEDIATES: Final = 4
 MAX_PCRS: Final = 24
 _MAX_TEXT: Final = 128
+_BANKS: Final = frozenset(map(int, Algorithm))
 
 _ATTESTATION: Final = dict.fromkeys(range(1, 10), bytes)
 _FIRMWARE_LOG, _CANONICAL_LOG = 3, 5
@@ -103,6 +105,25 @@ class GoogleVmEvidence:
     instance: StatedInstance | None = None
     td_quote: bytes | None = None
     snp: SnpPart | None = None
+
+    def quotes_of(self, bank: Algorithm) -> tuple[BankQuote, list[BankQuote]]:
+        """Return the quote of one bank, and the others.
+
+        Raises:
+            GoogleVmError: ``google_vm.container.bank`` when there is none of it, two of one bank, or one of
+                an unknown bank.
+        """
+        if len(self.quotes) == 1 and self.quotes[0].bank == bank:
+            return self.quotes[0], []
+        banks = [quote.bank for quote in self.quotes]
+        if len(set(banks)) != len(banks) or not _BANKS.issuperset(banks) or int(bank) not in banks:
+            raise GoogleVmError(
+                checks.CONTAINER,
+                "google_vm.container.bank",
+                f"There is no {bank.name} quote, two of one bank, or one of an unknown bank.",
+            )
+        own = self.quotes[banks.index(int(bank))]
+        return own, [quote for quote in self.quotes if quote is not own]
 
 
 def read_container(data: bytes) -> GoogleVmEvidence:

@@ -211,7 +211,7 @@ class _Work:
 
     def verify(self, parts: GoogleVmEvidence, explained: frozenset[int]) -> None:
         """Make every check of the virtual TPM."""
-        own, others = _choose(parts)
+        own, others = parts.quotes_of(BANK)
         self._made.append(checks.CONTAINER.passed)
         self._verify_certificate(parts)
         key = self._key(parts.ak_public)
@@ -436,18 +436,3 @@ def _read_key(public: bytes) -> bytes | AttestationKey:
         return AttestationKey.parse(public)
     except EvidenceError:
         return public
-
-
-def _choose(parts: GoogleVmEvidence) -> tuple[BankQuote, list[BankQuote]]:
-    """Return the quote that Claims rest on, and the others."""
-    if len(parts.quotes) == 1 and parts.quotes[0].bank == BANK:
-        return parts.quotes[0], []
-    banks = [quote.bank for quote in parts.quotes]
-    if len(set(banks)) != len(banks) or not _BANKS.keys() >= set(banks) or int(BANK) not in banks:
-        raise GoogleVmError(
-            checks.CONTAINER,
-            "google_vm.container.bank",
-            "There is no SHA-256 quote, two of one bank, or one of an unknown bank.",
-        )
-    own = parts.quotes[banks.index(int(BANK))]
-    return own, [quote for quote in parts.quotes if quote is not own]

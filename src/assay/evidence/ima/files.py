@@ -49,6 +49,7 @@ FILE_CHECKS = (READABLE, VIOLATIONS, ALLOWED, UNKNOWN, REQUIRED)
 
 BOOT_AGGREGATE = "boot_aggregate"
 MAX_SHOWN = 5
+_LEAST_RSA_BITS = 2048
 _SIGNATURE = Struct(">BBBIH")
 _SIGNATURE_TYPE, _SIGNATURE_VERSION = 3, 2
 # Number of the kernel's enum hash_algo.
@@ -93,9 +94,9 @@ def appraise_files(claims: ImaClaims, policy: FilePolicy) -> Ledger:
         The outcomes of ``FILE_CHECKS``.
 
     Raises:
-        EvidenceError: ``ima.policy.signer`` for a signer's key that is no RSA or EC key: the caller's error.
+        EvidenceError: ``ima.policy.signer`` for a key that ``load_signer`` refuses: the caller's error.
     """
-    signers = [_load(der) for der in policy.signers]
+    signers = [load_signer(der) for der in policy.signers]
     ledger = LedgerBuilder(FILE_CHECKS)
     try:
         files = _files(ledger, claims, policy)
@@ -161,13 +162,26 @@ def _wrong(found: ImaFile, policy: FilePolicy) -> bool:
     return digests is not None and (found.verity or f"{found.algorithm}:{found.digest.hex()}" not in digests)
 
 
-def _load(der: bytes) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
+def load_signer(der: bytes) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
+    """Load a public key whose signatures of files count.
+
+    Args:
+        der: SubjectPublicKeyInfo, DER.
+
+    Raises:
+        EvidenceError: ``ima.policy.signer`` unless it is RSA of 2048 bits or more, or EC.
+    """
     try:
         key = serialization.load_der_public_key(der)
     except (ValueError, UnsupportedAlgorithm):
         key = None
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < _LEAST_RSA_BITS:
+        key = None
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
-        raise EvidenceError("ima.policy.signer", "A signer of files is a public key, RSA or EC, in DER.")
+        raise EvidenceError(
+            "ima.policy.signer",
+            f"A signer of files is a public key in DER, RSA of {_LEAST_RSA_BITS} bits or more, or EC.",
+        )
     return key
 
 

@@ -6,7 +6,7 @@ quote and logs name their own.
 
 from __future__ import annotations
 
-from assay.evidence.eventlog.boot import LogSpecs
+from assay.evidence.eventlog.boot_checks import LogSpecs
 from assay.evidence.ima.verify import ImaSpecs
 from assay.evidence.ledger import CheckSpec
 from assay.evidence.tpm.quote import QuoteSpecs
