@@ -6,7 +6,7 @@ import struct
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -394,8 +394,10 @@ def test_a_signature_of_another_kind_or_file_makes_nothing_known(spoil, kind):
     assert failed(appraise_files(found, signer(key))) == ["ima.files.unknown"]
 
 
-def test_a_signer_that_is_no_key_is_an_error_of_the_caller():
-    policy = FilePolicy({}, frozenset(), refuse_unknown=True, signers=(b"no key",))
+@pytest.mark.parametrize("kind", ["no key", "RSA of 1024 bits"])
+def test_a_signer_that_is_no_strong_key_is_an_error_of_the_caller(kind):
+    weak = spki(rsa.generate_private_key(65537, 1024)) if kind.startswith("RSA") else b"no key"
+    policy = FilePolicy({}, frozenset(), refuse_unknown=True, signers=(weak,))
     with pytest.raises(EvidenceError) as refused:
         appraise_files(claims_of(("/a", b"1")), policy)
     assert refused.value.code == "ima.policy.signer"
