@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.evidence.azure import checks
 from assay.evidence.azure.hcl import MAX_HCL_BYTES, AzureError
+from assay.evidence.decoding.canonical import canonical_hex
 from assay.evidence.decoding.pem import PemError, certificates
-from assay.evidence.decoding.strictjson import JsonError, member, mistyped, parse_object
+from assay.evidence.decoding.strictjson import JsonError, member, mistyped, octets, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,8 +145,8 @@ def _bincode(why: str) -> AzureError:
 def _snp_numbers(found: dict[str, Any]) -> AzureEvidence:
     vcek, *issuers = _pems(found["vcek"])
     return AzureEvidence(
-        _numbers(found["report"], MAX_HCL_BYTES),
-        _quote(found["quote"], _numbers),
+        octets(found["report"], MAX_HCL_BYTES),
+        _quote(found["quote"], octets),
         vcek=vcek,
         vcek_issuers=tuple(issuers),
     )
@@ -162,9 +163,9 @@ def _snp_text(found: dict[str, Any]) -> AzureEvidence:
 
 def _tdx_numbers(found: dict[str, Any]) -> AzureEvidence:
     return AzureEvidence(
-        _numbers(found["hcl_report"], MAX_HCL_BYTES),
-        _quote(found["tpm_quote"], _numbers),
-        td_quote=_numbers(found["td_quote"], _MAX_TD_QUOTE),
+        octets(found["hcl_report"], MAX_HCL_BYTES),
+        _quote(found["tpm_quote"], octets),
+        td_quote=octets(found["td_quote"], _MAX_TD_QUOTE),
     )
 
 
@@ -189,11 +190,11 @@ def _bundle(found: dict[str, Any]) -> AzureEvidence:
     certificate = attestation["ak_certificate_pem"]
     return AzureEvidence(
         _base64url(found["hcl_report_base64"], MAX_HCL_BYTES),
-        _quote(attestation["quote"], _numbers),
+        _quote(attestation["quote"], octets),
         td_quote=_base64url(found["tdx_quote_base64"], _MAX_TD_QUOTE),
         ak_certificate=None if certificate is None else _one_pem(certificate, MAX_AK_CERTIFICATE_BYTES),
         ak_intermediates=tuple([_one_pem(item, MAX_AK_CERTIFICATE_BYTES) for item in intermediates]),
-        event_log=_numbers(attestation.get("event_log", []), MAX_EVENT_LOG_BYTES),
+        event_log=octets(attestation.get("event_log", []), MAX_EVENT_LOG_BYTES),
     )
 
 
@@ -235,24 +236,12 @@ def _quote(found: Any, read: Callable[[Any, int], bytes]) -> VtpmQuote:
     )
 
 
-def _numbers(found: Any, most: int) -> bytes:
-    if type(found) is not list or len(found) > most or not {int}.issuperset(map(type, found)):
-        raise mistyped(f"Bytes are no array of at most {most} numbers.")
-    try:
-        return bytes(found)
-    except ValueError:
-        raise mistyped("A number is not that of a byte.") from None
-
-
 def _hex(found: Any, most: int) -> bytes:
     # Lower case only: the case of a digit is nothing that anybody signed.
     if type(found) is not str or len(found) > 2 * most:
         raise mistyped(f"Bytes are no text of at most {2 * most} digits.")
-    try:
-        value = bytes.fromhex(found)
-    except ValueError:
-        value = b""
-    if value.hex() != found:
+    value = canonical_hex(found)
+    if value is None:
         raise mistyped("Bytes are not written in lower-case hex.")
     return value
 

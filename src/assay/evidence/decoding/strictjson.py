@@ -191,6 +191,24 @@ def member(value: dict[str, Any], name: str, kind: type[Any]) -> Any:
     return found
 
 
+def octets(value: Any, most: int) -> bytes:
+    """Return bytes that are written as an array of numbers, as Rust's serde writes them.
+
+    Args:
+        value: The decoded array.
+        most: How many bytes there may be.
+
+    Raises:
+        JsonError: ``json.type``.
+    """
+    if type(value) is not list or len(value) > most or not {int}.issuperset(map(type, value)):
+        raise mistyped(f"Bytes are no array of at most {most} numbers.")
+    try:
+        return bytes(value)
+    except ValueError:
+        raise mistyped("A number is not that of a byte.") from None
+
+
 def strings(values: Sequence[Any]) -> tuple[str, ...]:
     """Return an array of strings as a tuple; anything else in it is ``json.type``."""
     if not all(type(item) is str for item in values):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import binascii
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from assay.errors import EvidenceError
+from assay.evidence.decoding.canonical import canonical_base64
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,13 +36,8 @@ def unbase64(text: Any, name: str, code: str) -> bytes:
     Raises:
         EvidenceError: ``dstack.<code>`` for anything else.
     """
-    if type(text) is not str or not text.isascii():
-        refuse(code, f"{name} is not base64.")
-    try:
-        found = binascii.a2b_base64(text, strict_mode=True)
-    except binascii.Error as error:
-        raise EvidenceError(f"dstack.{code}", f"{name} is not base64.") from error
-    if binascii.b2a_base64(found, newline=False).decode() != text:
+    found = canonical_base64(text) if type(text) is str else None
+    if found is None:
         refuse(code, f"{name} is not canonical base64.")
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 from typing import Final
 
+from assay.evidence.decoding.canonical import canonical_base64
 from assay.evidence.jose.errors import JoseError
 
 _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -48,10 +49,7 @@ def decode_standard(text: bytes) -> bytes:
     Raises:
         JoseError: ``jose.base64`` for anything but its one canonical text.
     """
-    try:
-        data = binascii.a2b_base64(text, strict_mode=True)
-    except binascii.Error:
-        data = b""
-    if binascii.b2a_base64(data, newline=False) != text:
+    data = canonical_base64(text)
+    if data is None:
         raise JoseError("jose.base64", "A part is not canonical base64 with padding.")
     return data

@@ -14,12 +14,12 @@ the device signed.
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import EvidenceError
+from assay.evidence.decoding.canonical import canonical_base64
 from assay.evidence.decoding.pem import MAX_CHAIN_BYTES
 from assay.evidence.decoding.strictjson import JsonError, parse
 from assay.evidence.nvidia.spdm import MAX_REPORT_BYTES
@@ -111,11 +111,8 @@ def _device(item: Any, whole: Mapping[str, Any]) -> PresentedDevice:
 def _base64(text: Any, limit: int) -> bytes:
     if type(text) is not str or not text or len(text) > limit * 4 // 3 + 4:
         raise ContainerError("nvidia.container", "A device lacks its report or chain, or it is too long.")
-    try:
-        found = b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise ContainerError("nvidia.container", "A report or chain is not base64.") from None
-    if b64encode(found).decode() != text:
+    found = canonical_base64(text)
+    if found is None:
         raise ContainerError("nvidia.container", "A report or chain is not canonical base64.")
     return found
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import Any, Final
 
-from assay.evidence.decoding.strictjson import member, mistyped
+from assay.evidence.decoding.strictjson import member, mistyped, octets
 from assay.evidence.snp.products import LAYOUTS, Product
 from assay.evidence.snp.table import ARK, ASK, CRL, MAX_ENTRIES, MAX_TABLE_BYTES, VCEK, VLEK, encode_table
 
@@ -101,7 +101,7 @@ class _Fields:
         return 0
 
     def octets(self, name: str, size: int) -> bytes:
-        value = _numbers(self._left.pop(name, None))
+        value = octets(self._left.pop(name, None), MAX_TABLE_BYTES)
         if len(value) != size:
             raise mistyped(f"Member {name} is not {size} bytes.")
         return value
@@ -125,15 +125,6 @@ class _Fields:
             raise mistyped("A report in fields has a member that is not known.")
 
 
-def _numbers(found: Any) -> bytes:
-    if type(found) is not list or len(found) > MAX_TABLE_BYTES or not {int}.issuperset(map(type, found)):
-        raise mistyped("Bytes are no array of numbers.")
-    try:
-        return bytes(found)
-    except ValueError:
-        raise mistyped("A number is not that of a byte.") from None
-
-
 def _table(found: Any) -> bytes:
     if type(found) is not list or len(found) > MAX_ENTRIES:
         raise mistyped(f"A certificate table is no array of at most {MAX_ENTRIES} entries.")
@@ -146,5 +137,5 @@ def _table(found: Any) -> bytes:
         if guid in contents:
             raise mistyped(f"A certificate table has two entries {kind}.")
         if guid is not None:
-            contents[guid] = _numbers(entry["data"])
+            contents[guid] = octets(entry["data"], MAX_TABLE_BYTES)
     return encode_table(contents) if contents else b""

@@ -10,13 +10,13 @@ says.
 
 from __future__ import annotations
 
-import binascii
 from enum import IntEnum
 from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from assay.errors import EvidenceError
+from assay.evidence.decoding.canonical import canonical_base64, canonical_hex
 from assay.evidence.decoding.strictjson import member, parse_object
 from assay.evidence.eventlog.algorithms import Algorithm
 from assay.evidence.records import field, record
@@ -157,23 +157,15 @@ def _refuse(what: str, why: str) -> NoReturn:
 
 
 def _base64(text: str) -> bytes:
-    """Return the bytes that a padded text stands for, in its one spelling: nobody signed another."""
-    try:
-        found = binascii.a2b_base64(text, strict_mode=True)
-    except ValueError:
-        found = b""
-    if binascii.b2a_base64(found, newline=False) != text.encode("utf-8", "replace"):
+    found = canonical_base64(text)
+    if found is None:
         _refuse("json", "A value of the evidence is not canonical Base64.")
     return found
 
 
 def _hexadecimal(text: Any) -> bytes:
-    """Return the bytes that lower-case digits stand for."""
-    try:
-        found = bytes.fromhex(text)
-    except (TypeError, ValueError):
-        found = b""
-    if found.hex() != text:
+    found = canonical_hex(text) if type(text) is str else None
+    if found is None:
         _refuse("json", "A PCR of the evidence is not in lower-case hexadecimal.")
     return found
 
