@@ -1028,6 +1028,11 @@ def test_what_a_request_states_for_all_devices_is_compared_with_each():
     for wrong in ({"arch": "BLACKWELL"}, {"nonce": bytes(32).hex()}):
         assert [check.id for check in asked(**wrong).ledger.failed()] == [checks.STATEMENT.id]
     assert [check.code for check in asked(nonce=1).ledger.failed()] == ["nvidia.container"]
+    devices[0] |= {"arch": "Hopper", "nonce": NONCE.hex()}
+    assert not asked().ledger.failed()
+    # What a device states itself is no reason to leave what is stated for all of them uncompared.
+    (failed,) = asked(arch="BLACKWELL").ledger.failed()
+    assert (failed.code, "another arch" in failed.reason) == ("nvidia.container", True)
 
 
 def test_a_container_with_json_escapes_declares_all_of_itself_unsigned():

@@ -90,17 +90,17 @@ def read_container(evidence: bytes) -> tuple[tuple[PresentedDevice, ...], tuple[
 
 
 def _device(item: Any, whole: Mapping[str, Any]) -> PresentedDevice:
-    """Decode a device; what it does not state itself is what the container states for all of them."""
+    """Decode a device; what the container states for all of them, each of them states."""
     if type(item) is not dict:
         raise ContainerError("nvidia.container", "A device of the evidence is no object.")
-    stated = {}
-    for name in _TEXTS:
-        text = item.get(name, whole.get(name))
+    stated: dict[str, str] = {}
+    for name, text in ((name, source.get(name)) for name in _TEXTS for source in (whole, item)):
         if text is None:
             continue
         if type(text) is not str or len(text) > _LONGEST_TEXT:
             raise ContainerError("nvidia.container", f"Member {name} of a device is no short text.")
-        stated[name] = text
+        if stated.setdefault(name, text).casefold() != text.casefold():
+            raise ContainerError("nvidia.container", f"A device states another {name} than all together.")
     return PresentedDevice(
         _base64(item.get("evidence"), MAX_REPORT_BYTES),
         _base64(item.get("certificate"), MAX_CHAIN_BYTES),
