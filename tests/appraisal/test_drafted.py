@@ -12,12 +12,11 @@ from assay.appraisal.drafted import DRAFTS
 from assay.appraisal.rules.subject import Context
 from assay.appraisal.vocabulary import PLATFORMS
 from assay.errors import PolicyError
-from assay.evidence.ledger import Ledger
 from assay.evidence.snp.products import Product
 from assay.evidence.verification import Anchor, EvidenceResult
 from support import appraisal_nitro as nitro
 from support import appraisal_nvidia as nvidia
-from support.appraisal_evidence import BINDING, NOW, SIGNATURE
+from support.appraisal_evidence import NOW, authentic
 from support.appraisal_snp import SNP, snp
 from support.appraisal_tokens import GOOD as TOKENS
 from support.appraisal_tokens import PUBLISHED, SPACE, changed
@@ -34,9 +33,7 @@ CLAIMS: dict[str, Any] = {
 
 
 def made(platform: str, claims: Any) -> EvidenceResult[Any]:
-    anchor = PUBLISHED if platform in TOKENS else VENDOR
-    checks = Ledger((SIGNATURE.passed, BINDING.passed))
-    return EvidenceResult(platform, checks, BINDING.id, anchor, bytes(32), (), (), {}, claims)
+    return authentic(platform, claims, PUBLISHED if platform in TOKENS else VENDOR)
 
 
 def drafted(platform: str, claims: Any) -> str:

@@ -25,7 +25,6 @@ from assay.appraisal.fields import MAX_LIST
 from assay.appraisal.rules.subject import Context
 from assay.errors import EvidenceError
 from assay.evidence.dstack import verify_guest
-from assay.evidence.ledger import Ledger
 from assay.evidence.snp.claims import TcbVersion
 from assay.evidence.snp.products import Product
 from assay.evidence.verification import Anchor, EvidenceResult, Expected
@@ -44,7 +43,7 @@ from support import (
     token_scenes,
     tpm_scenes,
 )
-from support.appraisal_evidence import BINDING, NOW, SIGNATURE
+from support.appraisal_evidence import NOW, authentic
 from support.appraisal_ima import line as measured_line
 from support.appraisal_ima import measured
 from support.appraisal_snp import SNP, snp
@@ -100,9 +99,7 @@ WHOLE: dict[str, tuple[str, Any]] = {
 
 
 def evidence(platform: str, claims: Any) -> EvidenceResult[Any]:
-    anchor = PUBLISHED if platform in TOKENS else VENDOR
-    checks = Ledger((SIGNATURE.passed, BINDING.passed))
-    return EvidenceResult(platform, checks, BINDING.id, anchor, bytes(32), (), (), {}, claims)
+    return authentic(platform, claims, PUBLISHED if platform in TOKENS else VENDOR)
 
 
 def compare(name: str, text: str) -> None:

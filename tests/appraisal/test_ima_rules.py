@@ -10,14 +10,14 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.appraisal import AttestationResult, Context, Policy, appraise
+from assay.appraisal import AttestationResult, Context, Policy
 from assay.appraisal.draft import draft
 from assay.errors import PolicyError
-from assay.evidence.ledger import Ledger
 from assay.evidence.verification import EvidenceResult
 from assay.simulator.tpm.device import spki
 from assay.simulator.tpm.logs import fields
-from support.appraisal_evidence import BINDING, NOW, SIGNATURE
+from support.appraisal_evidence import NOW, authentic
+from support.appraisal_evidence import judged as appraised
 from support.appraisal_ima import line, measured, signer
 from support.appraisal_vtpm import TPM, VENDOR
 
@@ -32,13 +32,11 @@ def policy(body: str, *, tables: str = "") -> Policy:
 
 
 def made(ima: Any) -> EvidenceResult[Any]:
-    checks = Ledger((SIGNATURE.passed, BINDING.passed))
-    claims = replace(TPM, ima=ima)
-    return EvidenceResult("tpm", checks, BINDING.id, VENDOR, bytes(32), (), (), {}, claims)
+    return authentic("tpm", replace(TPM, ima=ima), VENDOR)
 
 
 def judged(by: Policy, ima: Any) -> AttestationResult:
-    return appraise(made(ima), by, now=NOW, references={}, context=Context(), workload_log=None)
+    return appraised(made(ima), by)
 
 
 def codes(by: Policy, ima: Any) -> list[str]:

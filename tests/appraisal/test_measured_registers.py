@@ -7,14 +7,11 @@ from typing import Any
 
 import pytest
 
-from assay.appraisal import Policy, appraise
-from assay.appraisal.rules.subject import Context
+from assay.appraisal import Policy
 from assay.errors import PolicyError
-from assay.evidence.ledger import Ledger
 from assay.evidence.snp.claims import TcbVersion
 from assay.evidence.snp.products import Product
-from assay.evidence.verification import EvidenceResult
-from support.appraisal_evidence import BINDING, NOW, SIGNATURE, VENDOR, sgx
+from support.appraisal_evidence import VENDOR, authentic, failures, judged, sgx
 from support.appraisal_nitro import AWS, CLAIMS
 from support.appraisal_snp import ARK, SNP
 
@@ -56,20 +53,8 @@ def references(platform: str, *without: str) -> dict[str, frozenset[bytes]]:
 def refusals(
     platform: str, claims: Any, given: dict[str, frozenset[bytes]], by: Policy = STRICT
 ) -> list[str]:
-    anchor = PARTS[platform][1]
-    made: EvidenceResult[Any] = EvidenceResult(
-        platform,
-        Ledger((SIGNATURE.passed, BINDING.passed)),
-        BINDING.id,
-        anchor,
-        bytes(32),
-        (),
-        (),
-        {},
-        claims,
-    )
-    result = appraise(made, by, now=NOW, references=given, context=Context(), workload_log=None)
-    return [check.code for check in result.ledger.failed()]
+    made = authentic(platform, claims, PARTS[platform][1])
+    return failures(judged(made, by, references=given))
 
 
 @pytest.mark.parametrize("platform", PARTS)

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from assay.appraisal import AttestationResult, Policy, appraise
-from assay.appraisal.rules.subject import Context
+from assay.appraisal import AttestationResult, Policy
 from assay.errors import PolicyError
-from assay.evidence.ledger import Ledger, Outcome
-from assay.evidence.verification import EvidenceResult
-from support.appraisal_evidence import BINDING, NOW, SIGNATURE
+from assay.evidence.ledger import Outcome
+from support.appraisal_evidence import NOW, authentic, failures
+from support.appraisal_evidence import judged as appraised
 from support.appraisal_nitro import AWS, CLAIMS, PCRS
 
 
@@ -23,22 +22,7 @@ def policy(body: str = "", *, accept: str = "[]", platform: str = "nitro", top: 
 
 
 def judged(by: Policy, platform: str = "nitro", **changed: Any) -> AttestationResult:
-    made: EvidenceResult[Any] = EvidenceResult(
-        platform,
-        Ledger((SIGNATURE.passed, BINDING.passed)),
-        BINDING.id,
-        AWS,
-        bytes(32),
-        (),
-        (),
-        {},
-        replace(CLAIMS, **changed),
-    )
-    return appraise(made, by, now=NOW, references={}, context=Context(), workload_log=None)
-
-
-def codes(result: AttestationResult) -> list[str]:
-    return [check.code for check in result.ledger.failed()]
+    return appraised(authentic(platform, replace(CLAIMS, **changed), AWS), by)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +34,7 @@ def codes(result: AttestationResult) -> list[str]:
 )
 def test_weaknesses(changed, code, word):
     assert judged(policy()).accepted
-    assert codes(judged(policy(), **changed)) == [code]
+    assert failures(judged(policy(), **changed)) == [code]
     admitted = judged(policy(accept=f'["{word}"]'), **changed)
     assert admitted.accepted
     assert admitted.admitted == (word,)
@@ -58,7 +42,7 @@ def test_weaknesses(changed, code, word):
 
 def test_debug_can_be_forbidden_whatever_is_admitted():
     forbidden = policy(top="[attributes]\ndebug = false\n", accept='["debug"]')
-    assert codes(judged(forbidden, debug=True)) == ["policy.attributes.debug.weak"]
+    assert failures(judged(forbidden, debug=True)) == ["policy.attributes.debug.weak"]
 
 
 @pytest.mark.parametrize("index", sorted(PCRS))
@@ -66,11 +50,11 @@ def test_registers(index):
     by = policy(f'pcr{index} = ["{PCRS[index].hex()}"]')
     assert judged(by).accepted
     other = {"pcrs": PCRS | {index: b"x" * 48}}
-    assert codes(judged(by, **other)) == [f"policy.nitro.pcr{index}.mismatch"]
+    assert failures(judged(by, **other)) == [f"policy.nitro.pcr{index}.mismatch"]
 
 
 def test_a_register_that_the_document_does_not_hold_is_not_the_named_one():
-    assert codes(judged(policy(f'pcr31 = ["{bytes(48).hex()}"]'))) == ["policy.nitro.pcr31.mismatch"]
+    assert failures(judged(policy(f'pcr31 = ["{bytes(48).hex()}"]'))) == ["policy.nitro.pcr31.mismatch"]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +68,7 @@ def test_a_register_that_the_document_does_not_hold_is_not_the_named_one():
 )
 def test_requirements(body, changed, code):
     assert judged(policy(body)).accepted
-    assert codes(judged(policy(body), **changed)) == [f"policy.nitro.{code}"]
+    assert failures(judged(policy(body), **changed)) == [f"policy.nitro.{code}"]
 
 
 @pytest.mark.parametrize("platform", ["nitro", "nitro-tpm"])
@@ -103,11 +87,11 @@ def test_the_age_of_the_collateral_has_no_meaning_for_a_document(platform):
 
 def test_an_instance_is_no_tee():
     by = policy(platform="nitro-tpm")
-    assert codes(judged(by, "nitro-tpm")) == ["policy.nitro.host_tpm.weak"]
+    assert failures(judged(by, "nitro-tpm")) == ["policy.nitro.host_tpm.weak"]
     admitted = judged(policy(platform="nitro-tpm", accept='["host-tpm"]'), "nitro-tpm")
     assert admitted.accepted
     assert admitted.trust_vector["hardware"] == 32
-    assert codes(judged(policy(), "nitro-tpm")) == ["policy.platforms.other"]
+    assert failures(judged(policy(), "nitro-tpm")) == ["policy.platforms.other"]
 
 
 @pytest.mark.parametrize(

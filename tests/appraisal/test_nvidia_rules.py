@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from assay.appraisal import AttestationResult, Policy, appraise
+from assay.appraisal import AttestationResult, Policy
 from assay.appraisal.rules.subject import Context
-from assay.evidence.ledger import Ledger
 from assay.evidence.nvidia.claims import (
     Architecture,
     DeviceClaims,
     Mode,
     NvidiaClaims,
 )
-from assay.evidence.verification import Anchor, EvidenceResult
-from support.appraisal_evidence import BINDING, NOW, OWN_ROOT, SIGNATURE
+from assay.evidence.verification import Anchor
+from support.appraisal_evidence import NOW, OWN_ROOT, authentic, failures
+from support.appraisal_evidence import judged as appraised
 from support.appraisal_nvidia import CLAIMS, GPU, NVIDIA, OWN, SWITCH, USED
 
 
@@ -31,22 +31,7 @@ def judged(
     by: Policy, *devices: DeviceClaims, anchor: Anchor = NVIDIA, context: Context | None = None
 ) -> AttestationResult:
     claims = NvidiaClaims(devices, b"n" * 32) if devices else CLAIMS
-    made: EvidenceResult[Any] = EvidenceResult(
-        "nvidia-gpu",
-        Ledger((SIGNATURE.passed, BINDING.passed)),
-        BINDING.id,
-        anchor,
-        bytes(32),
-        (),
-        (),
-        {},
-        claims,
-    )
-    return appraise(made, by, now=NOW, references={}, context=context or Context(), workload_log=None)
-
-
-def codes(result: AttestationResult) -> list[str]:
-    return [check.code for check in result.ledger.failed()]
+    return appraised(authentic("nvidia-gpu", claims, anchor), by, context=context)
 
 
 def used(**changed: Any) -> DeviceClaims:
@@ -63,15 +48,15 @@ def test_what_meets_every_rule_is_accepted_and_opens_no_gate():
 
 
 def test_a_certificate_on_hold_has_to_be_admitted():
-    assert codes(judged(policy(), used(held=True))) == ["policy.nvidia.hold.weak"]
+    assert failures(judged(policy(), used(held=True))) == ["policy.nvidia.hold.weak"]
     admitted = judged(policy(accept='["certificate-hold"]'), used(held=True))
     assert admitted.accepted
     assert admitted.trust_vector["hardware"] == 32
 
 
 def test_manifests_are_of_the_vendor_as_the_device_is():
-    assert codes(judged(policy(), used(simulated=True))) == ["policy.nvidia.manifests.simulated"]
-    assert codes(judged(policy(), replace(GPU, references=()))) == ["policy.nvidia.manifests.missing"]
+    assert failures(judged(policy(), used(simulated=True))) == ["policy.nvidia.manifests.simulated"]
+    assert failures(judged(policy(), replace(GPU, references=()))) == ["policy.nvidia.manifests.missing"]
     own = policy(top='simulated = "only"\n', accept='["simulated"]')
     context = Context(installation_roots=frozenset({OWN_ROOT}))
     assert judged(own, used(simulated=True), anchor=OWN, context=context).accepted
@@ -107,14 +92,14 @@ def test_manifests_are_of_the_vendor_as_the_device_is():
 )
 def test_requirements(body, devices, code):
     assert judged(policy(body)).accepted
-    assert codes(judged(policy(body), *devices)) == [f"policy.nvidia.{code}"]
+    assert failures(judged(policy(body), *devices)) == [f"policy.nvidia.{code}"]
 
 
 def test_the_oldest_status_tells_how_old_the_endorsements_are():
     by = policy(top="[freshness]\ncollateral_max_age_hours = 2\n")
     assert judged(by).accepted
     older = replace(SWITCH, revocation=replace(GPU.revocation, this_update=NOW - timedelta(hours=3)))
-    assert codes(judged(by, GPU, older)) == ["policy.freshness.collateral_max_age_hours.too_old"]
+    assert failures(judged(by, GPU, older)) == ["policy.freshness.collateral_max_age_hours.too_old"]
 
 
 @pytest.mark.parametrize(("version", "shown"), [("580.0", "580.0"), ("", "not stated")])

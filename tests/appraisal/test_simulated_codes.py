@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from assay.appraisal import Context, Policy, appraise
-from assay.evidence.ledger import Ledger
-from assay.evidence.verification import Anchor, EvidenceResult
-from support.appraisal_evidence import BINDING, NOW, SIGNATURE
+from assay.appraisal import Context, Policy
+from assay.evidence.verification import Anchor
+from support.appraisal_evidence import authentic, judged
 from support.appraisal_tokens import MAA, PUBLISHED
 
 OWN = Anchor(b"\xaa" * 32, "a root of the caller's", simulated=True)
@@ -32,10 +31,8 @@ PUBLISHED_KEYS = 'accept = ["published-keys"]'
 )
 def test_why_an_anchor_is_refused(anchor: Anchor, said: str, roots: tuple[Anchor, ...], code: str) -> None:
     by = Policy.load(f'version = 1\nplatforms = ["maa"]\n{said}\n'.encode(), name="test")
-    checks = Ledger((SIGNATURE.passed, BINDING.passed))
-    made = EvidenceResult("maa", checks, BINDING.id, anchor, bytes(32), (), (), {}, MAA)
     context = Context(installation_roots=frozenset(root.fingerprint for root in roots))
-    result = appraise(made, by, now=NOW, references={}, context=context, workload_log=None)
+    result = judged(authentic("maa", MAA, anchor), by, context=context)
     assert result.ledger["policy.simulated"].code == code
     word = "published-keys" if anchor is PUBLISHED else "simulated"
     assert (word in result.admitted) is (code == "" and anchor is not VENDOR)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from assay.appraisal import AttestationResult, Policy, appraise
-from assay.appraisal.rules.subject import Context
-from assay.evidence.ledger import Ledger, Outcome
-from assay.evidence.verification import Anchor, EvidenceResult
-from support.appraisal_evidence import BINDING, NOW, SIGNATURE
+from assay.appraisal import AttestationResult, Policy
+from assay.evidence.ledger import Outcome
+from assay.evidence.verification import Anchor
+from support.appraisal_evidence import NOW, authentic, failures
+from support.appraisal_evidence import judged as appraised
 from support.appraisal_tokens import (
     CONTAINER,
     DEVICE,
@@ -36,27 +36,12 @@ def policy(platform: str, body: str = "", *, accept: tuple[str, ...] = (), keys:
 
 
 def judged(platform: str, by: Policy, claims: Any = None, anchor: Anchor = PUBLISHED) -> AttestationResult:
-    made: EvidenceResult[Any] = EvidenceResult(
-        platform,
-        Ledger((SIGNATURE.passed, BINDING.passed)),
-        BINDING.id,
-        anchor,
-        bytes(32),
-        (),
-        (),
-        {},
-        GOOD[platform] if claims is None else claims,
-    )
-    return appraise(made, by, now=NOW, references={}, context=Context(), workload_log=None)
-
-
-def codes(result: AttestationResult) -> list[str]:
-    return [check.code for check in result.ledger.failed()]
+    return appraised(authentic(platform, GOOD[platform] if claims is None else claims, anchor), by)
 
 
 @pytest.mark.parametrize("platform", GOOD)
 def test_a_published_key_has_to_be_admitted(platform):
-    assert codes(judged(platform, policy(platform, keys=False))) == ["policy.simulated.published_keys"]
+    assert failures(judged(platform, policy(platform, keys=False))) == ["policy.simulated.published_keys"]
     result = judged(platform, policy(platform))
     assert result.accepted
     assert result.admitted == ("published-keys",)
@@ -77,7 +62,7 @@ def test_a_chain_under_a_pinned_root_needs_no_word():
 
 def test_a_simulated_root_is_no_published_key():
     own = Anchor(b"\x02" * 32, "own", simulated=True)
-    assert codes(judged("confidential-space", policy("confidential-space"), anchor=own)) == [
+    assert failures(judged("confidential-space", policy("confidential-space"), anchor=own)) == [
         "policy.simulated.refused"
     ]
 
@@ -143,7 +128,7 @@ def overridden(**how: Any) -> Any:
     ],
 )
 def test_weaknesses(platform, claims, code, word):
-    assert codes(judged(platform, policy(platform), claims)) == [f"policy.{code}"]
+    assert failures(judged(platform, policy(platform), claims)) == [f"policy.{code}"]
     admitted = judged(platform, policy(platform, accept=(word,)), claims)
     assert admitted.accepted
     assert set(admitted.admitted) == {word, "published-keys"}
@@ -159,7 +144,7 @@ def test_weaknesses(platform, claims, code, word):
 )
 def test_states_that_nothing_admits(platform, claims, code):
     words = ("sw-hardening-needed", "configuration-needed", "out-of-date-platform")
-    assert codes(judged(platform, policy(platform, accept=words), claims)) == [f"policy.{code}"]
+    assert failures(judged(platform, policy(platform, accept=words), claims)) == [f"policy.{code}"]
 
 
 def test_a_machine_without_intels_status_has_none_to_judge():
@@ -205,7 +190,7 @@ GCE = SPACE.gce
 def test_requirements_of_confidential_space(body, claims, code):
     by = policy("confidential-space", f"[confidential_space]\n{body}")
     assert judged("confidential-space", by).accepted
-    assert codes(judged("confidential-space", by, claims)) == [f"policy.confidential_space.{code}"]
+    assert failures(judged("confidential-space", by, claims)) == [f"policy.confidential_space.{code}"]
 
 
 @pytest.mark.parametrize(
@@ -223,7 +208,7 @@ def test_requirements_of_confidential_space(body, claims, code):
 def test_requirements_of_azure_attestation(body, how, code):
     by = policy("maa", f"[maa]\n{body}")
     assert judged("maa", by).accepted
-    assert codes(judged("maa", by, changed(MAA, **how))) == [f"policy.maa.{code}"]
+    assert failures(judged("maa", by, changed(MAA, **how))) == [f"policy.maa.{code}"]
 
 
 @pytest.mark.parametrize("name", TRUST.measurements)
@@ -232,7 +217,7 @@ def test_registers_of_trust_authority(name):
     assert judged("trust-authority", by).accepted
     for other in ({**TRUST.measurements, name: b"x" * 48}, {}):
         found = judged("trust-authority", by, changed(TRUST, measurements=other))
-        assert codes(found) == [f"policy.trust_authority.{name}.mismatch"]
+        assert failures(found) == [f"policy.trust_authority.{name}.mismatch"]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +235,8 @@ def test_registers_of_trust_authority(name):
 def test_requirements_of_trust_authority(body, how, code):
     by = policy("trust-authority", f"[trust_authority]\n{body}")
     assert judged("trust-authority", by).accepted
-    assert codes(judged("trust-authority", by, changed(TRUST, **how))) == [f"policy.trust_authority.{code}"]
+    refused = judged("trust-authority", by, changed(TRUST, **how))
+    assert failures(refused) == [f"policy.trust_authority.{code}"]
 
 
 def test_a_switch_is_no_gpu_and_has_no_driver():
@@ -276,7 +262,7 @@ def test_a_switch_is_no_gpu_and_has_no_driver():
 def test_requirements_of_the_remote_attestation_service(body, devices, code):
     by = policy("nras", f"[nvidia]\n{body}")
     assert judged("nras", by).accepted
-    assert codes(judged("nras", by, changed(NRAS, devices=devices))) == [f"policy.nvidia.{code}"]
+    assert failures(judged("nras", by, changed(NRAS, devices=devices))) == [f"policy.nvidia.{code}"]
 
 
 @pytest.mark.parametrize(
@@ -284,7 +270,7 @@ def test_requirements_of_the_remote_attestation_service(body, devices, code):
     [("architectures", '["HOPPER"]'), ("modes", '["spt"]'), ("switches", "1"), ("fresh_revocation", "true")],
 )
 def test_what_the_service_does_not_state_cannot_be_demanded_of_it(name, value):
-    assert codes(judged("nras", policy("nras", f"[nvidia]\n{name} = {value}"))) == [
+    assert failures(judged("nras", policy("nras", f"[nvidia]\n{name} = {value}"))) == [
         f"policy.nvidia.{name}.unstated"
     ]
 
@@ -329,7 +315,7 @@ def test_old_tokens_are_too_old_for_a_policy_that_says_so():
     for platform, claims in GOOD.items():
         assert judged(platform, policy(platform, body)).accepted
         late = changed(claims, issued_at=NOW - timedelta(hours=2))
-        assert codes(judged(platform, policy(platform, body), late)) == [
+        assert failures(judged(platform, policy(platform, body), late)) == [
             "policy.freshness.collateral_max_age_hours.too_old"
         ]
 
@@ -352,7 +338,7 @@ def test_only_hardware_that_is_known_to_be_a_tee_is_one(hardware, accepted):
     plain, admitting = (policy("confidential-space", accept=words) for words in ((), ("no-tee",)))
     result = judged("confidential-space", plain, claims)
     assert result.accepted is accepted
-    assert accepted or codes(result) == ["policy.confidential_space.tee.weak"]
+    assert accepted or failures(result) == ["policy.confidential_space.tee.weak"]
     assert result.ledger["policy.confidential_space.tee"].reason.isprintable()
     assert judged("confidential-space", admitting, claims).accepted
 

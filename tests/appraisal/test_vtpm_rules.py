@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from assay.appraisal import AttestationResult, Policy, appraise
-from assay.appraisal.rules.subject import Context
+from assay.appraisal import AttestationResult, Policy
 from assay.errors import PolicyError
-from assay.evidence.ledger import Ledger
 from assay.evidence.snp.claims import GuestPolicy
-from assay.evidence.verification import EvidenceResult
-from support.appraisal_evidence import BINDING, NOW, SIGNATURE, TDX, tdx
+from support.appraisal_evidence import TDX, authentic, failures, tdx
+from support.appraisal_evidence import judged as appraised
 from support.appraisal_snp import GENOA, SNP, snp
 from support.appraisal_vtpm import (
     AK,
@@ -45,22 +43,7 @@ def policy(platform: str, body: str = "", *, accept: tuple[str, ...] = ()) -> Po
 
 
 def judged(platform: str, by: Policy, claims: Any = None) -> AttestationResult:
-    made: EvidenceResult[Any] = EvidenceResult(
-        platform,
-        Ledger((SIGNATURE.passed, BINDING.passed)),
-        BINDING.id,
-        VENDOR,
-        bytes(32),
-        (),
-        (),
-        {},
-        GOOD[platform] if claims is None else claims,
-    )
-    return appraise(made, by, now=NOW, references={}, context=Context(), workload_log=None)
-
-
-def codes(result: AttestationResult) -> list[str]:
-    return [check.code for check in result.ledger.failed()]
+    return appraised(authentic(platform, GOOD[platform] if claims is None else claims, VENDOR), by)
 
 
 def quoted(platform: str, **changed: Any) -> Any:
@@ -72,7 +55,7 @@ def quoted(platform: str, **changed: Any) -> Any:
 @pytest.mark.parametrize("platform", GOOD)
 def test_what_meets_every_rule_is_accepted(platform):
     result = judged(platform, policy(platform))
-    assert result.accepted, codes(result)
+    assert result.accepted, failures(result)
     assert result.admitted == (("host-tpm",) if platform in HOST else ())
 
 
@@ -84,7 +67,7 @@ def test_registers(platform, index):
     other = quoted(platform, pcrs=PCRS | {index: b"x" * 32})
     missing = quoted(platform, pcrs={at: value for at, value in PCRS.items() if at != index})
     for claims in (other, missing):
-        assert codes(judged(platform, by, claims)) == [f"policy.vtpm.pcr{index}.mismatch"]
+        assert failures(judged(platform, by, claims)) == [f"policy.vtpm.pcr{index}.mismatch"]
 
 
 @pytest.mark.parametrize("platform", GOOD)
@@ -92,7 +75,7 @@ def test_the_firmware_of_the_tpm(platform):
     by = policy(platform, "[vtpm]\nmin_firmware_version = 7")
     assert judged(platform, by).accepted
     old = quoted(platform, firmware_version=6)
-    assert codes(judged(platform, by, old)) == ["policy.vtpm.min_firmware_version.too_small"]
+    assert failures(judged(platform, by, old)) == ["policy.vtpm.min_firmware_version.too_small"]
 
 
 @pytest.mark.parametrize(
@@ -109,10 +92,10 @@ def test_the_firmware_of_the_tpm(platform):
 def test_event_logs(platform, without):
     by = policy(platform, "[vtpm]\nevent_log = true")
     assert judged(platform, by).accepted
-    assert codes(judged(platform, by, without)) == ["policy.vtpm.event_log.mismatch"]
+    assert failures(judged(platform, by, without)) == ["policy.vtpm.event_log.mismatch"]
     none = policy(platform, "[vtpm]\nevent_log = false")
     assert judged(platform, none, without).accepted
-    assert codes(judged(platform, none)) == ["policy.vtpm.event_log.mismatch"]
+    assert failures(judged(platform, none)) == ["policy.vtpm.event_log.mismatch"]
 
 
 SETTINGS = {"secure_boot": True, "tpm_enabled": True, "console_enabled": False}
@@ -129,10 +112,10 @@ def test_settings_of_an_azure_vm(key, value):
     name = key.replace("_", "-")
     assert judged("azure-snp", by).accepted
     wrong = judged("azure-snp", by, running(**{name: not value}))
-    assert codes(wrong) == [f"policy.azure.{key}.mismatch"]
+    assert failures(wrong) == [f"policy.azure.{key}.mismatch"]
     silent = {at: found for at, found in RUNTIME.vm_configuration.items() if at != name}
     claims = replace(AZURE_SNP, runtime=replace(RUNTIME, vm_configuration=silent))
-    assert codes(judged("azure-snp", by, claims)) == [f"policy.azure.{key}.unknown"]
+    assert failures(judged("azure-snp", by, claims)) == [f"policy.azure.{key}.unknown"]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +135,7 @@ def test_settings_of_an_azure_vm(key, value):
 def test_requirements_of_azure(body, claims, code):
     by = policy("azure-snp", f"[azure]\n{body}")
     assert judged("azure-snp", by).accepted
-    assert codes(judged("azure-snp", by, claims)) == [f"policy.azure.{code}"]
+    assert failures(judged("azure-snp", by, claims)) == [f"policy.azure.{code}"]
 
 
 def located(**changed: Any) -> Any:
@@ -179,7 +162,7 @@ def located(**changed: Any) -> Any:
 def test_requirements_of_google(body, claims, code):
     by = policy("gcp-vtpm", f"[google]\n{body}")
     assert judged("gcp-vtpm", by).accepted
-    assert codes(judged("gcp-vtpm", by, claims)) == [f"policy.google.{code}"]
+    assert failures(judged("gcp-vtpm", by, claims)) == [f"policy.google.{code}"]
 
 
 @pytest.mark.parametrize(
@@ -197,22 +180,22 @@ def test_requirements_of_google(body, claims, code):
 def test_requirements_of_a_tpm(body, claims, code):
     by = policy("tpm", f"[tpm]\n{body}")
     assert judged("tpm", by).accepted
-    assert codes(judged("tpm", by, claims)) == [f"policy.tpm.{code}"]
+    assert failures(judged("tpm", by, claims)) == [f"policy.tpm.{code}"]
 
 
 @pytest.mark.parametrize("platform", HOST)
 def test_the_hosts_tpm_is_no_tee(platform):
     by = Policy.load(f'version = 1\nplatforms = ["{platform}"]\n'.encode(), name="test")
     table = "tpm" if platform == "tpm" else "google"
-    assert codes(judged(platform, by)) == [f"policy.{table}.host_tpm.weak"]
+    assert failures(judged(platform, by)) == [f"policy.{table}.host_tpm.weak"]
 
 
 def test_both_parts_of_a_google_vm_answer_one_session():
     by = policy("gcp-tdx")
     apart = replace(GOOGLE_TDX, td_bound=False)
-    assert codes(judged("gcp-tdx", by, apart)) == ["policy.google.td_bound.mismatch"]
+    assert failures(judged("gcp-tdx", by, apart)) == ["policy.google.td_bound.mismatch"]
     alone = replace(GOOGLE_SNP, snp_bound=False)
-    assert codes(judged("gcp-snp", policy("gcp-snp"), alone)) == ["policy.google.snp_bound.mismatch"]
+    assert failures(judged("gcp-snp", policy("gcp-snp"), alone)) == ["policy.google.snp_bound.mismatch"]
 
 
 def test_nothing_about_an_snp_guest_at_google_names_its_code():
@@ -228,25 +211,25 @@ def test_nothing_about_an_snp_guest_at_google_names_its_code():
 
 def test_what_the_hardware_says_is_judged_by_its_own_rules():
     weak = replace(AZURE_SNP, hardware=snp(debug=True, policy=GuestPolicy(1 << 17 | 1 << 19)))
-    assert codes(judged("azure-snp", policy("azure-snp"), weak)) == ["policy.attributes.debug.enabled"]
+    assert failures(judged("azure-snp", policy("azure-snp"), weak)) == ["policy.attributes.debug.enabled"]
     guest = replace(GOOGLE_SNP, snp=snp(debug=True, policy=GuestPolicy(1 << 17 | 1 << 19)))
-    assert codes(judged("gcp-snp", policy("gcp-snp"), guest)) == ["policy.attributes.debug.enabled"]
+    assert failures(judged("gcp-snp", policy("gcp-snp"), guest)) == ["policy.attributes.debug.enabled"]
     admitted = judged("azure-snp", policy("azure-snp", accept=("debug",)), weak)
     assert admitted.accepted
     assert admitted.admitted == ("debug",)
     for platform, part in (("azure-tdx", "hardware"), ("gcp-tdx", "td")):
         claims = replace(GOOD[platform], **{part: tdx(debug=True)})
-        assert codes(judged(platform, policy(platform), claims)) == ["policy.attributes.debug.enabled"]
+        assert failures(judged(platform, policy(platform), claims)) == ["policy.attributes.debug.enabled"]
         old = replace(TDX, tcb=replace(TDX.tcb, platform_status="OutOfDate", status="OutOfDate"))
         stale = judged(platform, policy(platform), replace(GOOD[platform], **{part: old}))
-        assert codes(stale) == ["policy.tcb.platform.weak"]
+        assert failures(stale) == ["policy.tcb.platform.weak"]
 
 
 def test_the_paravisor_can_be_named():
     by = policy("azure-snp", f'[snp]\nmeasurement = ["{(b"m" * 48).hex()}"]')
     assert judged("azure-snp", by).accepted
     other = replace(AZURE_SNP, hardware=snp(measurement=b"x" * 48))
-    assert codes(judged("azure-snp", by, other)) == ["policy.snp.measurement.mismatch"]
+    assert failures(judged("azure-snp", by, other)) == ["policy.snp.measurement.mismatch"]
 
 
 WHOSE = {
@@ -324,7 +307,7 @@ def test_registers_have_the_size_of_a_hash(size):
 def test_old_collateral_is_too_old_on_composite_platforms_too():
     body = "[freshness]\ncollateral_max_age_hours = 1"
     for platform in ("azure-snp", "azure-tdx", "gcp-tdx"):
-        assert codes(judged(platform, policy(platform, body))) == [
+        assert failures(judged(platform, policy(platform, body))) == [
             "policy.freshness.collateral_max_age_hours.too_old"
         ]
 

@@ -128,6 +128,12 @@ def evidence(
     )
 
 
+def authentic(platform: str, claims: Any, anchor: Anchor = VENDOR) -> EvidenceResult[Any]:
+    """Return evidence of any platform whose signature and binding are verified."""
+    ledger = Ledger((SIGNATURE.passed, BINDING.passed))
+    return EvidenceResult(platform, ledger, BINDING.id, anchor, bytes(32), (), (), {}, claims)
+
+
 def tdx(**changed: Any) -> TdxClaims:
     """Return TD Claims that differ from the good ones in what is named; TCB fields are found by name."""
     return _changed(TDX, changed)

@@ -6,9 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from assay.appraisal import AttestationResult, Policy, appraise
-from assay.appraisal.rules.subject import Context
-from assay.evidence.ledger import Ledger
+from assay.appraisal import AttestationResult, Policy
 from assay.evidence.snp.claims import (
     FirmwareVersion,
     GuestPolicy,
@@ -17,8 +15,9 @@ from assay.evidence.snp.claims import (
     TcbVersion,
 )
 from assay.evidence.snp.products import Product
-from assay.evidence.verification import Anchor, EvidenceResult
-from support.appraisal_evidence import BINDING, NOW, SIGNATURE
+from assay.evidence.verification import Anchor
+from support.appraisal_evidence import authentic
+from support.appraisal_evidence import judged as appraised
 
 ARK = Anchor(bytes(32), "AMD ARK-Genoa", simulated=False)
 TCB = TcbVersion(Product.GENOA, bytes([9, 0, 0, 0, 0, 0, 21, 72]))
@@ -78,8 +77,4 @@ def policy(body: str = "", *, accept: str = "[]", top: str = "", tcb: str = GENO
 
 def judged(claims: SnpClaims, by: Policy, anchor: Anchor = ARK) -> AttestationResult:
     """Return what the policy makes of authentic, bound evidence with these Claims."""
-    ledger = Ledger((SIGNATURE.passed, BINDING.passed))
-    made: EvidenceResult[Any] = EvidenceResult(
-        "snp", ledger, BINDING.id, anchor, bytes(32), (), (), {}, claims
-    )
-    return appraise(made, by, now=NOW, references={}, context=Context(), workload_log=None)
+    return appraised(authentic("snp", claims, anchor), by)
