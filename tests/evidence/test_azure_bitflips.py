@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,8 +14,12 @@ from assay.evidence.google_vm import GoogleVmEndorsements, verify_google_vm
 from assay.evidence.roots import GOOGLE_VTPM, Roots
 from assay.evidence.tpm.attest import Attest
 from assay.evidence.verification import Expected, Unchecked
-from support import vectors
+from support import bit_flips, vectors
 from support.azure_vectors import SNP_TIME, collateral_of, container, judge, parts, snp_endorsements
+from support.bit_flips import every, sample
+
+if TYPE_CHECKING:
+    from support.bit_flips import Choose
 
 GOOGLE = "gcp-vtpm/go-tpm-tools/gce-cos-85-no-nonce.pb"
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
@@ -69,35 +73,8 @@ def _google():
 SAMPLES = {"Azure SNP": _snp, "Azure TDX": _tdx, "Azure bundle": _bundle, "Google vTPM": _google}
 
 
-def flip(name, choose):
-    """Flip chosen bits one by one; return how many were tried, accepted, and accepted where declared."""
-    data, judged = SAMPLES[name]()
-    original = judged(data)
-    assert original.authentic, original.ledger.unmet()
-    tried = accepted = declared = 0
-    for position in range(8 * len(data)):
-        if not choose(position):
-            continue
-        offset, bit = divmod(position, 8)
-        result = judged(data[:offset] + bytes([data[offset] ^ (1 << bit)]) + data[offset + 1 :])
-        tried += 1
-        if result.authentic:
-            accepted += 1
-            declared += any(region.start <= offset < region.end for region in result.unsigned)
-            assert result.signed_digest == original.signed_digest
-        else:
-            # A flipped tag can make a part another one: what it was then is missing, and nothing failed.
-            assert result.ledger.unmet()
-    return tried, accepted, declared
-
-
-def report(name, counts):
-    tried, accepted, declared = counts
-    vectors.note(
-        f"bit flips of real {name} evidence: {tried} tried, {accepted} accepted,"
-        f" {declared} of these in regions declared unsigned"
-    )
-    assert accepted == declared
+def report(name: str, choose: Choose) -> None:
+    bit_flips.report(f"real {name} evidence", bit_flips.flip(*SAMPLES[name](), choose))
 
 
 # Three quotes and two logs make one verification of this container take milliseconds: a bit of every byte.
@@ -108,14 +85,13 @@ EVERY = {"Google vTPM": lambda position: position % 8 == position // 8 % 8}
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_single_bit(name):
-    report(name, flip(name, EVERY.get(name, lambda position: True)))
+    report(name, EVERY.get(name, every))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_sample_of_bits(name):
     """One bit in two hundred, for every run; the slow test flips all."""
-    chosen = random.Random(name)  # a sample that is the same in every run
-    report(name, flip(name, lambda position: chosen.random() < 0.005))
+    report(name, sample(name, 0.005))
 
 
 def test_the_zeros_around_an_hcl_report_carry_nothing():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import random
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assay.evidence.facts import FactCache
-from support import vectors
+from support import bit_flips, vectors
+from support.bit_flips import every, sample
 from support.dcap_vectors import collateral_of, judge, moment
+
+if TYPE_CHECKING:
+    from support.bit_flips import Choose, Counts
 
 QUOTES = {
     "TDX format 4": ("tdx/phala-dcap-qvl/quote_v4.bin", "tdx/phala-dcap-qvl/quote_v4.collateral.json"),
@@ -28,48 +32,27 @@ TIMES = {
 }
 
 
-def flip(name: str, choose) -> tuple[int, int, int]:
-    """Flip chosen bits one by one; return how many were tried, accepted, and accepted where declared."""
+def flip(name: str, choose: Choose) -> Counts:
     quote_name, collateral_name = QUOTES[name]
-    quote, collateral = vectors.read(quote_name), collateral_of(collateral_name)
-    platform, at, facts = quote_name[:3], moment(TIMES[name]), FactCache()
-    original = judge(quote, platform, at, collateral, facts)
-    assert original.authentic
-    tried = accepted = declared = 0
-    for position in range(8 * len(quote)):
-        if not choose(position):
-            continue
-        offset, bit = divmod(position, 8)
-        changed = quote[:offset] + bytes([quote[offset] ^ (1 << bit)]) + quote[offset + 1 :]
-        result = judge(changed, platform, at, collateral, facts)
-        tried += 1
-        if result.authentic:
-            accepted += 1
-            declared += any(region.start <= offset < region.end for region in result.unsigned)
-            assert result.signed_digest == original.signed_digest
-        else:
-            assert result.ledger.failed()
-    return tried, accepted, declared
-
-
-def report(name: str, counts: tuple[int, int, int]) -> None:
-    tried, accepted, declared = counts
-    vectors.note(
-        f"bit flips of a real {name} quote: {tried} tried, {accepted} accepted,"
-        f" {declared} of these in regions declared unsigned"
+    collateral, platform = collateral_of(collateral_name), quote_name[:3]
+    at, facts = moment(TIMES[name]), FactCache()
+    return bit_flips.flip(
+        vectors.read(quote_name), lambda data: judge(data, platform, at, collateral, facts), choose
     )
-    assert accepted == declared
+
+
+def report(name: str, counts: Counts) -> None:
+    bit_flips.report(f"a real {name} quote", counts)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", QUOTES)
 def test_every_single_bit(name):
-    report(name, flip(name, lambda position: True))
+    report(name, flip(name, every))
 
 
 @pytest.mark.parametrize("name", QUOTES)
 def test_a_sample_of_bits(name):
     """About 1,500 of 40,000 bits, for every run; the slow test flips all."""
-    chosen = random.Random(name)  # a sample that is the same in every run
-    report(name, flip(name, lambda position: chosen.random() < 0.04))
+    report(name, flip(name, sample(name, 0.04)))

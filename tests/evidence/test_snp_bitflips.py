@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import random
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assay.evidence.facts import FactCache
 from assay.evidence.snp import SnpEndorsements
-from support import vectors
+from support import bit_flips, vectors
+from support.bit_flips import every, sample
 from support.snp_vectors import endorsed, judge, with_crl
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from support.bit_flips import Choose, Counts
 
 REPORTS = {
     "Milan version 2": ("snp/virtee-sev/report_milan.bin", "snp/virtee-sev/vcek_milan.der"),
@@ -21,35 +27,13 @@ REPORTS = {
 }
 
 
-def flip(evidence: bytes, given, at, choose) -> tuple[int, int, int]:
-    """Flip chosen bits one by one; return how many were tried, accepted, and accepted where declared."""
+def flip(evidence: bytes, given: SnpEndorsements, at: datetime, choose: Choose) -> Counts:
     facts = FactCache()
-    original = judge(evidence, given, at, facts)
-    assert original.authentic
-    tried = accepted = declared = 0
-    for position in range(8 * len(evidence)):
-        if not choose(position):
-            continue
-        offset, bit = divmod(position, 8)
-        changed = evidence[:offset] + bytes([evidence[offset] ^ 1 << bit]) + evidence[offset + 1 :]
-        result = judge(changed, given, at, facts)
-        tried += 1
-        if result.authentic:
-            accepted += 1
-            declared += any(region.start <= offset < region.end for region in result.unsigned)
-            assert result.signed_digest == original.signed_digest
-        else:
-            assert result.ledger.unmet()
-    return tried, accepted, declared
+    return bit_flips.flip(evidence, lambda data: judge(data, given, at, facts), choose)
 
 
-def report(name: str, counts: tuple[int, int, int]) -> None:
-    tried, accepted, declared = counts
-    vectors.note(
-        f"bit flips of a real SNP report ({name}): {tried} tried, {accepted} accepted,"
-        f" {declared} of these in regions declared unsigned"
-    )
-    assert accepted == declared
+def report(name: str, counts: Counts) -> None:
+    bit_flips.report(f"a real SNP report ({name})", counts)
 
 
 @pytest.mark.slow
@@ -58,7 +42,7 @@ def report(name: str, counts: tuple[int, int, int]) -> None:
 def test_every_single_bit_of_a_report(name):
     evidence, signer = (vectors.read(file) for file in REPORTS[name])
     given, at = with_crl(endorsed(signer))
-    report(name, flip(evidence, given, at, lambda position: True))
+    report(name, flip(evidence, given, at, every))
 
 
 @pytest.mark.parametrize("name", REPORTS)
@@ -66,13 +50,12 @@ def test_a_sample_of_bits_of_a_report(name):
     """About 400 of 9,472 bits, for every run; the slow test flips all."""
     evidence, signer = (vectors.read(file) for file in REPORTS[name])
     given, at = with_crl(endorsed(signer))
-    chosen = random.Random(name)  # a sample that is the same in every run
-    counts = flip(evidence, given, at, lambda position: chosen.random() < 0.04)
+    counts = flip(evidence, given, at, sample(name, 0.04))
     report(name, counts)
-    assert counts[1] == 0
+    assert counts.accepted == 0
 
 
-def extended() -> tuple[bytes, SnpEndorsements, object]:
+def extended() -> tuple[bytes, SnpEndorsements, datetime]:
     """Return a real extended report, whose table brings all but the CRL."""
     data = vectors.read("snp/veraison-services/tsm.extended.bin")
     given, at = with_crl(SnpEndorsements.from_table(data[1184:]))
@@ -82,9 +65,8 @@ def extended() -> tuple[bytes, SnpEndorsements, object]:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_single_bit_of_an_extended_report():
-    report("Genoa version 3, extended", flip(*extended(), lambda position: True))
+    report("Genoa version 3, extended", flip(*extended(), every))
 
 
 def test_a_sample_of_bits_of_an_extended_report():
-    chosen = random.Random("extended")
-    report("Genoa version 3, extended", flip(*extended(), lambda position: chosen.random() < 0.01))
+    report("Genoa version 3, extended", flip(*extended(), sample("extended", 0.01)))
