@@ -27,11 +27,10 @@ from assay.evidence.ledger import CheckFailedError, LedgerBuilder
 from assay.evidence.nvidia import checks
 from assay.evidence.nvidia.claims import Architecture
 from assay.evidence.x509.general import GeneralCertificate, KeyKind
-from assay.evidence.x509.path import DIGITAL_SIGNATURE, DefectKind, PathDefect, Position, verify_path
+from assay.evidence.x509.path import DIGITAL_SIGNATURE, DefectKind, PathDefect, Position, named, verify_path
 from assay.evidence.x509.signature import SignatureAlgorithm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -63,17 +62,8 @@ _P384: Final = frozenset({KeyKind.P384})
 _ECDSA: Final = frozenset({SignatureAlgorithm.ECDSA_SHA384})
 
 
-def _named(title: str, pattern: re.Pattern[str]) -> Callable[[GeneralCertificate], str | None]:
-    def defect(certificate: GeneralCertificate) -> str | None:
-        if pattern.fullmatch(certificate.common_name):
-            return None
-        return f"The {title} is called like none."
-
-    return defect
-
-
 def _authority(title: str, pattern: re.Pattern[str]) -> Position:
-    return Position(title, authority=True, names=_named(title, pattern), keys=_P384, algorithms=_ECDSA)
+    return Position(title, authority=True, names=named(title, pattern), keys=_P384, algorithms=_ECDSA)
 
 
 def _root_names(certificate: GeneralCertificate) -> str | None:
@@ -86,7 +76,7 @@ POSITIONS: Final = (
     Position(
         "firmware certificate",
         authority=False,
-        names=_named("firmware certificate", _FIRMWARE_NAME),
+        names=named("firmware certificate", _FIRMWARE_NAME),
         keys=_P384,
         algorithms=_ECDSA,
         usage=DIGITAL_SIGNATURE,

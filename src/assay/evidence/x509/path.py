@@ -22,6 +22,7 @@ from assay.evidence.x509.general import usage_bits
 from assay.evidence.x509.roles import CRL_SIGN, DIGITAL_SIGNATURE, KEY_CERT_SIGN
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
@@ -141,6 +142,17 @@ class Position:
         if bits & needed != needed or bits & refused:
             return self._fail(DefectKind.ROLE, "has another key usage than its role")
         return None
+
+
+def named(title: str, pattern: re.Pattern[str]) -> Callable[[GeneralCertificate], str | None]:
+    """Return the rule of a ``Position`` that the whole common name is of a pattern."""
+
+    def defect(certificate: GeneralCertificate) -> str | None:
+        if pattern.fullmatch(certificate.common_name):
+            return None
+        return f"The {title} is called like none."
+
+    return defect
 
 
 class DefectKind(StrEnum):

@@ -20,7 +20,7 @@ from assay.evidence.ocsp.response import OcspResponse
 from assay.evidence.ocsp.verify import HoldPolicy, OcspDefect, OcspQuestion, concerns, verify_response
 from assay.evidence.verification import Expected
 from assay.evidence.x509.general import GeneralCertificate, KeyKind, verify_signature
-from assay.evidence.x509.path import DIGITAL_SIGNATURE, DefectKind, PathDefect, Position, verify_path
+from assay.evidence.x509.path import DIGITAL_SIGNATURE, DefectKind, PathDefect, Position, named, verify_path
 from assay.evidence.x509.signature import SignatureAlgorithm
 from assay.reference.rim import checks
 from assay.reference.rim.manifest import Manifest, RimError, read_manifest
@@ -48,15 +48,6 @@ _P384: Final = frozenset({KeyKind.P384})
 _ECDSA: Final = frozenset({SignatureAlgorithm.ECDSA_SHA384})
 
 
-def _named(title: str, pattern: re.Pattern[str]) -> Callable[[GeneralCertificate], str | None]:
-    def defect(certificate: GeneralCertificate) -> str | None:
-        if pattern.fullmatch(certificate.common_name):
-            return None
-        return f"The {title} is called like none."
-
-    return defect
-
-
 def _root_names(certificate: GeneralCertificate) -> str | None:
     """A root is found among those given, byte for byte; its name is whatever its owner gave it."""
     del certificate
@@ -71,13 +62,13 @@ POSITIONS: Final = (
     Position(
         "manifest signer",
         authority=False,
-        names=_named("manifest signer", _SIGNER_NAME),
+        names=named("manifest signer", _SIGNER_NAME),
         keys=_P384,
         algorithms=_ECDSA,
         usage=DIGITAL_SIGNATURE,
     ),
-    _authority("issuing authority", _named("issuing authority", _ISSUING_NAME)),
-    _authority("family's authority", _named("family's authority", _FAMILY_NAME)),
+    _authority("issuing authority", named("issuing authority", _ISSUING_NAME)),
+    _authority("family's authority", named("family's authority", _FAMILY_NAME)),
     _authority("manifest root", _root_names),
 )
 _STEPS: Final[dict[DefectKind, tuple[CheckSpec, str]]] = {
