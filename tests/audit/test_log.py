@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -444,6 +445,18 @@ def test_the_head_survives_a_spoilt_slot_and_never_goes_back(state):
     assert HeadFile(state).read() is None
     HeadFile(state).advance(heads[4])
     assert HeadFile(state).read() == heads[4]
+
+
+def test_a_slot_whose_name_is_no_text_counts_as_spoilt(state):
+    state.mkdir(mode=0o700)
+    file = HeadFile(state)
+    heads = [Head("ab" * 16, 1, "o", size, bytes(32)) for size in range(2)]
+    file.begin(heads[0])
+    content = heads[1].encode()[:480].replace(b"\0\1o\0", b"\0\1\xff\0")
+    with (state / "log.head").open("r+b") as slots:
+        slots.seek(512)
+        slots.write(content + hashlib.sha256(content).digest())
+    assert file.read() == heads[0]
 
 
 def test_threads_that_remember_at_once_leave_the_newest(state, monkeypatch):

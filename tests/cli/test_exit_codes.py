@@ -79,7 +79,7 @@ def test_an_error_is_json_where_json_was_asked_for(ends_with, capsys):
     run = ends_with(_raise(AssayError("room.thing", "No.", action="Wait.", limit=3)))
     run("--json")
     wanted = {"code": "room.thing", "message": "No.", "action": "Wait.", "detail": {"limit": 3}}
-    assert json.loads(capsys.readouterr().out) == {"error": wanted}
+    assert json.loads(capsys.readouterr().out) == {"schema": "assay/error/v1", "error": wanted}
     run("--", "--json")
     assert capsys.readouterr().out == ""
 

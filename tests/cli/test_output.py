@@ -69,12 +69,15 @@ def test_style_colours_a_terminal_only(monkeypatch):
 def test_streams_are_kept_apart(capsys):
     output.progress("working")
     output.emit("answer")
-    output.emit_json({"name": "\u202ex"})
+    output.emit_json("assay/test/v1", {"name": "\u202ex"})
     shown = capsys.readouterr()
     assert shown.err == "working\n"
     assert shown.out.startswith("answer\n")
     assert "\u202e" not in shown.out
-    assert json.loads(shown.out.removeprefix("answer\n")) == {"name": "\u202ex"}
+    assert json.loads(shown.out.removeprefix("answer\n")) == {
+        "schema": "assay/test/v1",
+        "name": "\u202ex",
+    }
 
 
 def test_a_table_is_aligned_and_escaped():

@@ -115,7 +115,7 @@ def test_diff_says_which_way_each_key_changed(capsys, tmp_path, before, after, p
     head = 'version = 1\nplatforms = ["tdx"]\n'
     first, second = written(tmp_path, head + before, "a.toml"), written(tmp_path, head + after, "b.toml")
     found = json.loads(said(capsys, "policy", "diff", first, second, "--json")[1])
-    assert (path, effect) in [(each["path"], each["effect"]) for each in found]
+    assert (path, effect) in [(each["path"], each["effect"]) for each in found["differences"]]
     assert f"{path} ({effect})" in said(capsys, "policy", "diff", first, second)[1]
 
 

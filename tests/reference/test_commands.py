@@ -72,6 +72,11 @@ def test_an_snp_guest_is_measured(here, capsys):
     assert svsm["parameters"]["variables_bytes"] == "4096"
 
 
+def test_what_is_printed_as_json_is_a_file_of_values(here, capsys):
+    printed = answered(capsys, *SNP, "--json", "--out", "kept.json").out
+    assert read_measured(printed.encode()) == read_measured((here / "kept.json").read_bytes())
+
+
 def test_who_waits_is_told_that_files_are_read(here, capsys, monkeypatch):
     told = threading.Event()
     opened = measure._open
@@ -182,7 +187,7 @@ def test_values_are_signed_kept_and_listed(here, capsys):
     assert answered(capsys, "reference", "list").out == "There are no manifests.\n"
     answered(capsys, "reference", "put", "web2.json", "--trust", "key.pub")
     refused(capsys, "reference.manifest.rollback", "reference", "put", "web1.json", "--trust", "key.pub")
-    kept = json.loads(answered(capsys, "reference", "list", "--json").out)
+    kept = json.loads(answered(capsys, "reference", "list", "--json").out)["manifests"]
     assert [(each["name"], each["version"], each["expired"]) for each in kept] == [("web", 2, False)]
     assert "web" in answered(capsys, "reference", "list").out
     changed = (here / "web2.json").read_bytes().replace(b'"sig":"', b'"sig":"AAAA')
@@ -213,7 +218,7 @@ def test_a_manifest_that_cannot_be_read_stands_in_the_list(here, capsys):
     (kept / "bad.json").chmod(0o600)
     shown = answered(capsys, "reference", "list").out.splitlines()
     assert [line.split()[0] for line in shown] == ["name", "bad", "web"]
-    listed = json.loads(answered(capsys, "reference", "list", "--json").out)
+    listed = json.loads(answered(capsys, "reference", "list", "--json").out)["manifests"]
     assert listed[0] == {"name": "bad", "error": "reference.manifest.envelope"}
 
 
@@ -248,7 +253,8 @@ def test_files_of_every_form_are_compared(here, capsys):
         ["measurement", "removed"],
         ["measurement", "added"],
     ]
-    listed = json.loads(answered(capsys, "reference", "diff", "one.json", "two.json", "--json", code=1).out)
+    shown = answered(capsys, "reference", "diff", "one.json", "two.json", "--json", code=1).out
+    listed = json.loads(shown)["changes"]
     assert [each["change"] for each in listed] == ["removed", "added"]
     answered(
         capsys,

@@ -308,7 +308,7 @@ def test_a_damaged_memory_is_not_an_empty_one(data):
 
 def test_measured_values_go_through_their_file():
     assert read_measured(write_measured(VALUES)) == VALUES
-    assert code(lambda: read_measured(b'{"format":"x"}')) == "reference.values.malformed"
+    assert code(lambda: read_measured(b'{"schema":"x"}')) == "reference.values.malformed"
     assert not is_envelope(write_measured(VALUES))
     assert is_envelope(SIGNED)
 

@@ -115,7 +115,7 @@ def test_the_list_names_every_attack_of_the_platform(capsys, platform):
     code, out, _ = said(capsys, "simulate", platform, "--list")
     assert code == 0
     code, as_json, _ = said(capsys, "simulate", platform, "--list", "--json")
-    entries = json.loads(as_json)
+    entries = json.loads(as_json)["attacks"]
     assert entries
     assert [entry["name"] for entry in entries] == [name for of, name in ATTACKS if of == platform]
     for entry in entries:

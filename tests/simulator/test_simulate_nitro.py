@@ -31,7 +31,8 @@ def said(capsys, *words):
 def test_the_attacks_are_listed_with_their_codes(capsys):
     code, out, _ = said(capsys, "simulate", "nitro-tpm", "--list", "--json")
     assert code == exit_codes.OK
-    assert [entry["name"] for entry in json.loads(out)] == [name for name, of in CASES if of == "nitro-tpm"]
+    listed = [entry["name"] for entry in json.loads(out)["attacks"]]
+    assert listed == [name for name, of in CASES if of == "nitro-tpm"]
     code, out, _ = said(capsys, "simulate", "nitro", "--list")
     assert code == exit_codes.OK
     assert "policy.attributes.debug.weak" in out

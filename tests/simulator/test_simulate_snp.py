@@ -57,7 +57,7 @@ def test_evidence_that_is_accepted(capsys, tmp_path, state):
 def test_the_attacks_are_listed_with_their_codes(capsys):
     code, out, _ = said(capsys, "simulate", "snp", "--list", "--json")
     assert code == exit_codes.OK
-    assert {entry["name"]: entry["code"] for entry in json.loads(out)} == {
+    assert {entry["name"]: entry["code"] for entry in json.loads(out)["attacks"]} == {
         name: attack.unrouted or attack.code for name, attack in ATTACKS.items()
     }
 

@@ -66,7 +66,11 @@ class Head(NamedTuple):
         if hashlib.sha256(data).digest() != checksum:
             return None
         number, size, root, installation, length, name = _LAYOUT.unpack(data)
-        return cls(installation.hex(), number, name[:length].decode(), size, root)
+        try:
+            origin = name[:length].decode()
+        except UnicodeDecodeError:  # whoever wrote that, it was not this log
+            return None
+        return cls(installation.hex(), number, origin, size, root)
 
 
 class HeadFile:

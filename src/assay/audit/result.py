@@ -55,7 +55,6 @@ class Verified:
         """Return the result for machine-readable output."""
         before = self.continues
         return {
-            "schema": "assay/audit-result/v1",
             "origin": self.checkpoint.origin,
             "size": self.checkpoint.size,
             "root": self.checkpoint.root.hex(),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from assay.store import Database
 
 _LARGEST_KEY_FILE = 4096
+_RESULT = "assay/audit-result/v1"
 _ATTACHED = ("receipt", "evidence", "collateral", "record")
 """Facts whose digests are taken along. A manifest is not: it has the command line in it."""
 
@@ -63,14 +64,14 @@ def export(target: Path, *, tar: bool, origin: str | None, as_json: bool) -> Non
         checkpoint = log.export(target, tar=tar, attachments=attachments)
     if as_json:
         emit_json(
+            "assay/audit-export/v1",
             {
-                "schema": "assay/audit-export/v1",
                 "path": str(target),
                 "origin": checkpoint.origin,
                 "size": checkpoint.size,
                 "root": checkpoint.root.hex(),
                 "attachments": len(attachments),
-            }
+            },
         )
         return
     emit(f"{checkpoint.size} entries and {len(attachments)} attachments of {checkpoint.origin}")
@@ -146,7 +147,7 @@ def verify(
     code = exit_codes.OK if result.quorum or allow_unwitnessed else exit_codes.LOG_UNWITNESSED
     if as_json:
         verdict = "consistent" if result.quorum else "consistent_unwitnessed"
-        emit_json({**result.to_json(), "verdict": verdict, "exit_code": code})
+        emit_json(_RESULT, {**result.to_json(), "verdict": verdict, "exit_code": code})
     else:
         _show(result)
     return code
@@ -157,7 +158,7 @@ def _refused(error: AuditError, code: int, *, as_json: bool) -> int:
     if error.action:
         progress(f"{style('do:', 'strong')} {escape(error.action)}")
     if as_json:
-        emit_json({"verdict": "refused", "exit_code": code, "error": error.to_json()})
+        emit_json(_RESULT, {"verdict": "refused", "exit_code": code, "error": error.to_json()})
     return code
 
 

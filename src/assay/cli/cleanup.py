@@ -25,7 +25,7 @@ def cleanup(*, dry_run: bool, as_json: bool) -> int:
         found = desk.reconciler().clean(PROVIDERS, dry_run=dry_run)
     left = [action for action in found.actions if action.problem and not dry_run]
     if as_json:
-        emit_json(found.to_json())
+        emit_json("assay/cleanup/v1", found.to_json())
         return exit_codes.REFUSED if left or found.problems else exit_codes.OK
     out = Lines(answer=True)
     for action in found.actions:

@@ -7,7 +7,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -67,8 +67,8 @@ def doctor(*, as_json: bool) -> int:
     found = examine(os.environ)
     healthy = all(finding.health is not Health.FAILED for finding in found)
     if as_json:
-        answer: dict[str, Any] = {"healthy": healthy, "findings": [finding.to_json() for finding in found]}
-        emit_json(answer)
+        findings = [finding.to_json() for finding in found]
+        emit_json("assay/doctor/v1", {"healthy": healthy, "findings": findings})
     else:
         _print(found)
     return exit_codes.OK if healthy else exit_codes.REFUSED

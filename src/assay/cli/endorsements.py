@@ -92,7 +92,7 @@ def fetch(files: tuple[Path, ...], *, as_json: bool, **typed: Any) -> int:
     """
     errand = _errand(files, **typed)
     if as_json:
-        emit_json({"schema": "assay/endorsements-fetch/v1", "results": errand.to_json()})
+        emit_json("assay/endorsements-fetch/v1", {"results": errand.to_json()})
     else:
         emit("\n".join(errand.lines()))
     return exit_codes.OK if errand.complete else exit_codes.REFUSED
@@ -114,13 +114,13 @@ def bundle(out: Path, files: tuple[Path, ...], *, as_json: bool, **typed: Any) -
     if as_json:
         written = str(out) if errand.complete else None
         emit_json(
+            "assay/endorsements-bundle-made/v1",
             {
-                "schema": "assay/endorsements-bundle-made/v1",
                 "path": written,
                 "created": f"{made.created:%Y-%m-%dT%H:%M:%SZ}",
                 "endorsements": len(made.endorsements),
                 "results": errand.to_json(),
-            }
+            },
         )
         return exit_codes.OK if errand.complete else exit_codes.REFUSED
     emit("\n".join(errand.lines()))
@@ -143,11 +143,11 @@ def show(file: Path | None, *, as_json: bool) -> int:
     found = opened.endorsements if opened is not None else _kept()
     if as_json:
         emit_json(
+            "assay/endorsements/v1",
             {
-                "schema": "assay/endorsements/v1",
                 "created": None if opened is None else f"{opened.created:%Y-%m-%dT%H:%M:%SZ}",
                 "endorsements": [each.record() | {"stale": each.stale(now)} for each in found],
-            }
+            },
         )
         return exit_codes.OK
     if opened is not None:
@@ -190,11 +190,11 @@ def check(file: Path | None, *, within: str, max_age: str | None, as_json: bool)
     ending = [each for each in found if each.stale(now) or each.window.end < soon]
     if as_json:
         emit_json(
+            "assay/endorsements-check/v1",
             {
-                "schema": "assay/endorsements-check/v1",
                 "checked": len(found),
                 "ending": [each.record() | {"stale": each.stale(now)} for each in ending],
-            }
+            },
         )
     elif ending:
         emit(_listed(ending, now))

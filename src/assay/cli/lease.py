@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from assay.leases.desk import Desk
     from assay.leases.job import Outcome
 
+_LEASE = "assay/lease/v1"
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 _NAME = click.argument("name", metavar="ID|SLUG")
 _VERBOSE = click.option("-v", "--verbose", is_flag=True, help="Show every check.")
@@ -62,7 +63,7 @@ def new(**options: Any) -> int:
         if outcome.error is not None:
             show_error(outcome.error)
         elif options.get("as_json") and outcome.lease is not None:
-            emit_json(_facts(outcome.lease, desk.db.now()))
+            emit_json(_LEASE, _facts(outcome.lease, desk.db.now()))
     return exit_code(outcome)
 
 
@@ -79,7 +80,7 @@ def list_(*, everything: bool, limit: int, as_json: bool) -> int:
         found = desk.book.history(limit) if everything else desk.book.live()
         now = desk.db.now()
     if as_json:
-        emit_json({"schema": "assay/leases/v1", "leases": [_facts(one, now) for one in found]})
+        emit_json("assay/leases/v1", {"leases": [_facts(one, now) for one in found]})
     elif found:
         rows = [
             (
@@ -114,7 +115,7 @@ def show(*, name: str, as_json: bool) -> int:
             known = runs.of_lease(view, one.id)
         facts = _facts(one, now) | {"runs": [_run_facts(run, desk) for run in known]}
     if as_json:
-        emit_json(facts)
+        emit_json(_LEASE, facts)
         return exit_codes.OK
     for key, value in facts.items():
         if key != "runs" and value is not None:

@@ -187,7 +187,7 @@ def _report(error: AssayError, *, as_json: bool) -> int:
     """Say what failed, why, and what to do."""
     show_error(error)
     if as_json:
-        emit_json({"error": error.to_json()})
+        emit_json("assay/error/v1", {"error": error.to_json()})
     _print_traceback(error)
     return exit_codes.of_error(error)
 

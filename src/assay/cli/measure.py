@@ -341,7 +341,7 @@ def _show(found: Measured, out: Path | None, *, as_json: bool) -> None:
     from dataclasses import replace
 
     from assay.appraisal.vocabulary import PLATFORMS
-    from assay.reference.values import write_measured
+    from assay.reference.values import SCHEMA, write_measured
 
     platform = click.get_current_context().meta[_PLATFORM]
     if platform not in (None, *PLATFORMS):
@@ -354,7 +354,7 @@ def _show(found: Measured, out: Path | None, *, as_json: bool) -> None:
     if out is not None:
         write_new(out, write_measured(found))
     if as_json:
-        emit_json(found.to_json())
+        emit_json(SCHEMA, found.to_json())
     else:
         rows = [
             (name, value.hex())

@@ -84,11 +84,16 @@ def emit(text: str) -> None:
     click.echo(text)
 
 
-def emit_json(value: Any) -> None:
-    """Print ``value`` to stdout as indented JSON in ASCII: what a peer wrote stays escaped."""
+def emit_json(schema: str, members: Mapping[str, Any]) -> None:
+    """Print an object to stdout as indented JSON in ASCII: what a peer wrote stays escaped.
+
+    Args:
+        schema: Its first member ``schema``: what the others are, and in which version.
+        members: The others.
+    """
     import json
 
-    click.echo(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False))
+    click.echo(json.dumps({"schema": schema, **members}, indent=2, ensure_ascii=True, allow_nan=False))
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

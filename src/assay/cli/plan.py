@@ -28,7 +28,7 @@ def plan(command: tuple[str, ...], **options: Any) -> int:
     with Desk.open(os.environ) as desk, Spool(desk.state_dir) as spool:
         prepared = job.prepare(desk, options, command, source=source, settings=settings, spool=spool)
         if options.get("as_json"):
-            emit_json(prepared.plan.to_json())
+            emit_json("assay/plan/v1", prepared.plan.to_json())
         else:
             show_full_plan(prepared.plan, [entry.path for entry in spool.listing.entries])
             if not command and source.root is not None:

@@ -42,7 +42,8 @@ def check(path: str, *, as_json: bool) -> int:
 
     found = load_policy(path)
     if as_json:
-        emit_json({"name": found.name, "sha256": found.digest.hex(), "gate": found.gate})
+        members = {"name": found.name, "sha256": found.digest.hex(), "gate": found.gate}
+        emit_json("assay/policy-check/v1", members)
         return exit_codes.OK
     counts = ", ".join(
         f"{len(compiled.rules)} checks on {platform}" for platform, compiled in found.platforms.items()
@@ -69,7 +70,8 @@ def explain(name: str, *, toml: bool, as_json: bool) -> int:
     found = load_policy(name)
     meaning = explained(found)
     if as_json:
-        emit_json({"name": found.name, "sha256": found.digest.hex(), **meaning.to_json()})
+        members = {"name": found.name, "sha256": found.digest.hex(), **meaning.to_json()}
+        emit_json("assay/policy-explanation/v1", members)
     else:
         emit("\n".join(_explained(found, meaning)))
     return exit_codes.OK
@@ -91,7 +93,7 @@ def diff(first: str, second: str, *, as_json: bool) -> int:
 
     found = differences(load_policy(first).document, load_policy(second).document)
     if as_json:
-        emit_json([each.to_json() for each in found])
+        emit_json("assay/policy-difference/v1", {"differences": [each.to_json() for each in found]})
         return exit_codes.OK
     if not found:
         emit("They say the same.")

@@ -40,12 +40,12 @@ def show(file: Path, *, as_json: bool) -> None:
     stated, self_asserted = found.stated(), found.self_asserted()
     if as_json:
         emit_json(
+            "assay/receipt/v1",
             {
-                "schema": "assay/receipt/v1",
                 "stated": stated,
                 "self_asserted": self_asserted,
                 "verified": False,
-            }
+            },
         )
         return
     for line in _statement(stated, self_asserted):
@@ -118,7 +118,7 @@ def verify(
         proof, origin, unproven = _with_export(data, policy, more, export, vkey, roots)
     said = (*_not_proven(proof), *unproven)
     if as_json:
-        emit_json(_json(proof, origin, said))
+        emit_json("assay/receipt-result/v1", _json(proof, origin, said))
     else:
         _show(proof, origin, said)
     return exit_codes.OK if proof.accepted else exit_codes.REFUSED
@@ -171,7 +171,6 @@ def _with_export(
 
 def _json(proof: Proof, origin: str, not_proven: tuple[str, ...]) -> dict[str, Any]:
     return {
-        "schema": "assay/receipt-result/v1",
         "verdict": "accepted" if proof.accepted else "refused",
         "receipt": proof.digest.hex(),
         "stated": proof.receipt.stated(),

@@ -96,7 +96,7 @@ def list_kept(*, as_json: bool) -> None:
     directory = state_directory(os.environ) / DIRECTORY
     kept = [_kept(path, datetime.now(UTC)) for path in sorted(directory.glob("*.json"))[:MAX_KEPT]]
     if as_json:
-        emit_json(kept)
+        emit_json("assay/reference-manifests/v1", {"manifests": kept})
         return
     rows = [
         (
@@ -145,7 +145,8 @@ def diff(before: Path, after: Path, *, as_json: bool) -> int:
         raise UsageError(error.code, error.message, action=error.action) from None
     found = compare(*values)
     if as_json:
-        emit_json([{"register": name, "change": kind, "value": value.hex()} for name, kind, value in found])
+        changes = [{"register": name, "change": kind, "value": value.hex()} for name, kind, value in found]
+        emit_json("assay/reference-difference/v1", {"changes": changes})
     elif found:
         emit(table(("register", "change", "value"), [(n, kind, value.hex()) for n, kind, value in found]))
     else:

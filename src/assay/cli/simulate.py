@@ -72,7 +72,7 @@ def simulate(
     installation, whose = _installation(throw_away=throw_away)
     made = _write(out, platform, simulation, Order(installation, version, attack, expected, _now()), whose)
     if as_json:
-        emit_json(made)
+        emit_json("assay/simulated/v1", made)
         return 0
     progress(f"Root: {whose}.")
     if made["attack"]:
@@ -89,7 +89,7 @@ def _now() -> datetime:
 
 def _list(attacks: tuple[Wrong, ...], *, as_json: bool) -> None:
     if as_json:
-        emit_json([_wrong_json(entry) for entry in attacks])
+        emit_json("assay/attacks/v1", {"attacks": [_wrong_json(entry) for entry in attacks]})
         return
     whole = table(
         ("attack", "what is wrong", "refused with"),

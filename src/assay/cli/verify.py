@@ -136,7 +136,7 @@ def verify(files: tuple[Path, ...], *, as_json: bool, cached: bool, **typed: Any
         _demand_comparison(question)
         _demand_company(question, [answer for _, answer in found])
     if as_json:
-        emit_json({"schema": SCHEMA, "results": [_json(path, answer) for path, answer in found]})
+        emit_json(SCHEMA, {"results": [_json(path, answer) for path, answer in found]})
     else:
         for index, (path, answer) in enumerate(found):
             emit("\n".join([""] * bool(index) + _lines(path, answer)))

@@ -85,7 +85,6 @@ class Plan:
         most = self.most_dollars
         price = self.offer.price_per_hour
         return {
-            "schema": "assay/plan/v1",
             "on": f"{self.offer.provider}:{self.offer.machine}/{self.offer.platform}",
             "simulated": self.offer.simulated,
             "isolation": self.offer.isolation,

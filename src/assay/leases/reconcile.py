@@ -80,7 +80,6 @@ class Cleaning:
     def to_json(self) -> dict[str, Any]:
         """Return the cleaning as JSON-ready values."""
         return {
-            "schema": "assay/cleanup/v1",
             "leases": [action.to_json() for action in self.actions],
             "keys": list(self.keys),
             "machines": list(self.machines),

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import NoReturn
 
-FORMAT: Final = "assay/reference/v1"
+SCHEMA: Final = "assay/reference/v1"
 PAYLOAD_TYPE: Final = "application/vnd.assay.reference+json"
 LARGEST_ENVELOPE: Final = 2 * LARGEST_DOCUMENT
 MAX_SIGNATURES: Final = 8
@@ -49,7 +49,7 @@ MAX_VERSION: Final = (1 << 53) - 1
 """The largest integer that JSON carries exactly."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,126}[a-z0-9]|[a-z0-9]")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-_MEMBERS = {"format", "name", "version", "issued", "expires", "tool", "values"}
+_MEMBERS = {"schema", "name", "version", "issued", "expires", "tool", "values"}
 
 SigningKey = Ed25519PrivateKey | EllipticCurvePrivateKey
 
@@ -135,7 +135,7 @@ class Manifest:
                 nobody could read again.
         """
         document = {
-            "format": FORMAT,
+            "schema": SCHEMA,
             "name": self.name,
             "version": self.version,
             "issued": self.issued.astimezone(UTC).strftime(_TIME),
@@ -293,8 +293,8 @@ def _parse(payload: bytes) -> Manifest:
 
 
 def _read(document: Mapping[str, Any]) -> Manifest:
-    if document.keys() != _MEMBERS or document["format"] != FORMAT:
-        _refuse("malformed", f"The manifest is not of the form {FORMAT}.")
+    if document.keys() != _MEMBERS or document["schema"] != SCHEMA:
+        _refuse("malformed", f"The manifest is not of the form {SCHEMA}.")
     name, version, tool = document["name"], document["version"], document["tool"]
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         _refuse(

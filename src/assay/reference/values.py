@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import NoReturn
 
-FORMAT: Final = "assay/measured/v1"
+SCHEMA: Final = "assay/measured/v1"
 LARGEST_DOCUMENT: Final = 1 << 20
 MAX_REGISTERS: Final = 64
 MAX_VALUES: Final = 256
@@ -94,7 +94,7 @@ class Measured:
 
 def write_measured(measured: Measured) -> bytes:
     """Return a file that holds measured values: JSON, unsigned."""
-    return json.dumps({"format": FORMAT, **measured.to_json()}, indent=1).encode() + b"\n"
+    return json.dumps({"schema": SCHEMA, **measured.to_json()}, indent=1).encode() + b"\n"
 
 
 def read_measured(data: bytes) -> Measured:
@@ -104,8 +104,8 @@ def read_measured(data: bytes) -> Measured:
         ReferenceValueError: ``reference.values.malformed``, ``reference.values.too_many``.
     """
     document = parse_document(data)
-    if document.pop("format", None) != FORMAT:
-        _refuse("malformed", f"The file does not hold values of the form {FORMAT}.")
+    if document.pop("schema", None) != SCHEMA:
+        _refuse("malformed", f"The file does not hold values of the form {SCHEMA}.")
     return Measured.from_json(document)
 
 
