@@ -127,6 +127,15 @@ def test_the_result_file_says_who_failed_and_why(shell):
     assert [path.name for path in shell.home.iterdir() if "result" in path.name] == ["result.json"]
 
 
+def test_a_result_file_that_cannot_be_written_is_refused_before_the_lease(shell):
+    shell.cwd.joinpath("file").touch()
+    for path in ("absent/result.json", "file/result.json", "."):
+        done = shell("run", "--result", path, "--on", "local", "--", "touch", str(shell.home / "ran"))
+        assert (done.returncode, b"cli.result.unwritable" in done.stderr) == (2, True)
+        assert b"leas" not in done.stderr
+    assert not shell.home.joinpath("ran").exists()
+
+
 def test_json_stays_off_the_workloads_output(shell):
     done = shell("run", "-q", "--json", "--on", "local", "--", "echo", "hi")
     assert done.stdout == b"hi\n"

@@ -8,7 +8,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from assay.cli import exit_codes
-from assay.cli.output import progress, show_error, style
+from assay.cli.output import escape, progress, show_error, style
+from assay.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,23 @@ class Report:
         self._path = path
         self._as_json = as_json
         self._facts: dict[str, Any] = {"schema": SCHEMA}
+
+    def demand_place(self) -> None:
+        """Refuse a result file that could not be written, before anything is leased.
+
+        Raises:
+            UsageError: ``cli.result.unwritable``.
+        """
+        if self._path is None:
+            return
+        folder, shown = self._path.parent, escape(str(self._path), limit=300)
+        if self._path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            self._path = None
+            raise UsageError(
+                "cli.result.unwritable",
+                f"The result cannot be written to {shown}.",
+                action="Name a file in a directory that exists and that you may write to.",
+            )
 
     def desk(self, desk: Desk) -> None:
         """Note where the state is."""

@@ -42,6 +42,7 @@ def run(command: tuple[str, ...], **options: Any) -> int:
 
     report = Report(options.get("result"), as_json=bool(options.get("as_json")))
     try:
+        report.demand_place()
         outcome = _run(command, options, report)
     except AssayError as error:
         code = exit_codes.of_error(error)
