@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
 from assay.errors import ChannelError
+from assay.workload import linux_calls
 
 if TYPE_CHECKING:
     import ssl
@@ -87,7 +88,7 @@ def load_into(context: ssl.SSLContext, certificate: bytes, key_pem: bytes) -> No
     The standard library only loads files, so the bytes pass through an anonymous memory file that is closed
     at once.
     """
-    descriptor = os.memfd_create("assay-identity", os.MFD_CLOEXEC)
+    descriptor = linux_calls.memfd_create("assay-identity", linux_calls.MFD_CLOEXEC)
     with os.fdopen(descriptor, "wb") as file:
         file.write(key_pem + certificate_pem(certificate))
         file.flush()

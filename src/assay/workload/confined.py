@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import WorkloadError
+from assay.workload.linux_calls import pidfd_open, pidfd_send_signal
 from assay.workload.processes import descendants, read_stat
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Confined:
         for handle in (self._inner_handle, self._handle):
             if handle >= 0:
                 with suppress(OSError):
-                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                    pidfd_send_signal(handle, signal.SIGKILL)
         if self._inner < 0:
             self._end_bare()
         self._child.wait()
@@ -208,7 +209,7 @@ def _handle(pid: int) -> int:
     if pid < 0:
         return -1
     try:
-        return os.pidfd_open(pid)
+        return pidfd_open(pid)
     except OSError:
         return -1
 

@@ -23,6 +23,7 @@ from assay.errors import WorkloadError
 from assay.workload import seccomp
 from assay.workload.confined import Confined, failed, inner_process
 from assay.workload.launcher import Launch
+from assay.workload.linux_calls import MFD_CLOEXEC, memfd_create
 from assay.workload.processes import tasks_of
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ class Sandbox:
         inherited = [status_child]
 
         def data(content: bytes) -> str:
-            descriptor = os.memfd_create("assay-sandbox", os.MFD_CLOEXEC)
+            descriptor = memfd_create("assay-sandbox", MFD_CLOEXEC)
             stack.callback(os.close, descriptor)
             os.write(descriptor, content)
             os.lseek(descriptor, 0, os.SEEK_SET)

@@ -14,10 +14,20 @@ import struct
 from pathlib import Path
 
 import assay
+from assay.workload.linux_calls import (
+    F_ADD_SEALS,
+    F_SEAL_GROW,
+    F_SEAL_SEAL,
+    F_SEAL_SHRINK,
+    F_SEAL_WRITE,
+    MFD_ALLOW_SEALING,
+    MFD_CLOEXEC,
+    memfd_create,
+)
 
 PARTS = ("channel", "guest", "receipts", "workload")
 DATE_1980 = 0x0021
-_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+_SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE
 _MAIN = b"""# Entry of the agent image, version 1.
 import sys
 
@@ -84,10 +94,10 @@ def measurement(image: bytes) -> bytes:
 
 def seal(image: bytes) -> int:
     """Return a memfd with these bytes that nobody can change any more, at offset zero; not inheritable."""
-    descriptor = os.memfd_create("assay-agent", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    descriptor = memfd_create("assay-agent", MFD_CLOEXEC | MFD_ALLOW_SEALING)
     with os.fdopen(descriptor, "wb", closefd=False) as file:
         file.write(image)
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+    fcntl.fcntl(descriptor, F_ADD_SEALS, _SEALS)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 

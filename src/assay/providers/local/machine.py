@@ -28,6 +28,7 @@ from assay.providers.local.device import QuotingDevice, Wire
 from assay.providers.local.isolation import guest_argv, guest_environment, guest_user
 from assay.providers.local.processes import ProcessIdentity, kill, wait_ended
 from assay.providers.local.starting import READY, SAID_BYTES
+from assay.workload.linux_calls import pidfd_open
 
 SEED = "the computer of this installation"
 GUEST_LOG_BYTES = 256 << 10
@@ -178,7 +179,7 @@ class Machine:
         """Serve until something ends it; return why."""
         if self.guest is None:
             raise OSError("no guest was started")
-        ended = os.pidfd_open(self.guest.pid)
+        ended = pidfd_open(self.guest.pid)
         wire, log = Wire(self.device_end, device), _Log(self.log_end, self.path / files.GUEST_LOG)
         pumps = {self.device_end.fileno(): wire.pump, self.log_end: log.pump}
         poll = select.poll()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assay.workload.linux_calls import pidfd_open, pidfd_send_signal
+
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _START_TIME = 19  # proc(5), stat field 22, counted behind the parenthesised command
 _DEAD = ("Z", "X", "x")
@@ -64,7 +66,7 @@ class ProcessIdentity:
     def hold(self) -> int | None:
         """Return a pidfd of exactly this process, to be closed by the caller; None when it has ended."""
         try:
-            pidfd = os.pidfd_open(self.pid)
+            pidfd = pidfd_open(self.pid)
         except OSError:
             return None
         # Compared after opening: from here on the pid cannot pass to another process unnoticed.
@@ -77,7 +79,7 @@ class ProcessIdentity:
 def kill(pidfd: int) -> None:
     """Send SIGKILL to the process behind a pidfd; one that has ended is left alone."""
     with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 def wait_ended(pidfd: int, deadline: float) -> bool:
