@@ -22,7 +22,7 @@ MAX_DOCUMENT_BYTES = 1 << 19
 _MAX_LEVELS = 512
 _MAX_ADVISORIES = 256
 _COMPONENTS = 16
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\dZ", re.ASCII)
 _ADVISORY = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _MODULE = re.compile(r"TDX_[0-9A-F]{2}", re.ASCII | re.IGNORECASE)
 

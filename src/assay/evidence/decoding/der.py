@@ -187,6 +187,8 @@ class DerReader:
             digits = (b"20" if digits < b"50" else b"19") + digits
         elif digits < b"2050" and not any_form:
             raise DerError("A time before 2050 is not written as UTCTime.")
+        if digits[-6:-4] > b"23":  # newer Pythons take the hour 24 for the midnight after it
+            raise DerError("A time does not exist.")
         text = digits.decode("ascii")
         try:
             return datetime.fromisoformat(f"{text[:8]}T{text[8:]}Z")
