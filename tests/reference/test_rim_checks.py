@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -15,9 +16,9 @@ from hypothesis import strategies as st
 
 from assay.errors import EvidenceError, ReferenceValueError
 from assay.evidence.facts import FactCache
-from assay.evidence.ledger import CheckSpec
+from assay.evidence.ledger import CheckSpec, Outcome
 from assay.evidence.ocsp import HoldPolicy, OcspReply
-from assay.evidence.verification import Unchecked
+from assay.evidence.verification import Expected, Unchecked
 from assay.reference.rim import checks, verify_rim
 from assay.reference.rim.xml import XmlError, canonical, parse
 from assay.simulator.nvidia import Scene, pki
@@ -163,6 +164,10 @@ textual(checks.LAYOUT, "two_payloads", "<ns0:Payload>", "<ns0:Payload></ns0:Payl
 textual(checks.LAYOUT, "text_in_the_tag", "<ns0:Payload>", "x<ns0:Payload>")
 textual(checks.LAYOUT, "no_version", ' colloquialVersion="590.12"', "")
 textual(checks.LAYOUT, "version_that_a_terminal_would_obey", "590.12", "590\u202e12")
+textual(checks.LAYOUT, "version_of_two_lines", "590.12", "590&#xA;12")
+textual(checks.LAYOUT, "version_that_is_not_ascii", "590.12", "590.\u00e9")
+textual(checks.LAYOUT, "version_that_is_too_long", "590.12", "5" * 129)
+textual(checks.LAYOUT, "no_tag_id", " tagId=", " tag=")
 textual(checks.LAYOUT, "no_product", ' product="GH100"', ' product=""')
 textual(checks.LAYOUT, "something_else_in_the_payload", "<ns0:Payload>", "<ns0:Payload><ns0:File></ns0:File>")
 
@@ -243,6 +248,20 @@ def parameters_of_an_algorithm(stage):
     )
 
 
+textual(
+    checks.FORM,
+    "signature_with_an_attribute",
+    "<ds:SignatureValue>",
+    '<ds:SignatureValue a="1">',
+    signed=False,
+)
+textual(
+    checks.XML,
+    "element_within_the_signature",
+    "<ds:SignatureValue>",
+    "<ds:SignatureValue><a></a>",
+    signed=False,
+)
 textual(checks.FORM, "short_signature", "<ds:SignatureValue>", "<ds:SignatureValue>AAAA", signed=False)
 textual(
     checks.FORM, "signature_that_is_no_base64", "<ds:SignatureValue>", "<ds:SignatureValue>!", signed=False
@@ -269,6 +288,17 @@ def nothing_is_active(stage):
     values = draft(stage).values
     for index, (_, alternatives) in values.items():
         values[index] = (False, alternatives)
+
+
+@proves(checks.MEASUREMENTS)
+def no_values_at_all(stage):
+    draft(stage).values[3] = (True, ())
+
+
+@proves(checks.MEASUREMENTS)
+def number_of_values_with_a_zero(stage):
+    draft(stage).values[3] = (True, (bytes(48),))
+    draft(stage).before_signing = lambda tag: changed(tag, 'alternatives="1"', 'alternatives="01"')
 
 
 @proves(checks.MEASUREMENTS)
@@ -311,6 +341,70 @@ def certificate_that_is_none(stage):
 @proves(checks.CHAIN_LAYOUT)
 def certificate_that_is_no_base64(stage):
     draft(stage).after = lambda data: data.replace(b"<ds:X509Certificate>", b"<ds:X509Certificate>!", 1)
+
+
+def rooted(stage, root: bytes) -> None:
+    """Write another root, in base64; none of the signatures covers it."""
+
+    def after(data):
+        at, end = (
+            data.rindex(b"<ds:X509Certificate>") + len("<ds:X509Certificate>"),
+            data.rindex(b"</ds:X509Certificate>"),
+        )
+        return data[:at] + root + data[end:]
+
+    draft(stage).after = after
+
+
+@proves(checks.CHAIN_LAYOUT)
+def root_without_a_byte(stage):
+    rooted(stage, b"")
+
+
+@proves(checks.CHAIN_LAYOUT)
+def root_whose_base64_has_bits_left_over(stage):
+    rooted(stage, b"QR==")
+
+
+@proves(checks.CHAIN_LAYOUT)
+def root_longer_than_certificates_are(stage):
+    rooted(stage, b64encode(bytes(8193)))
+
+
+@proves(checks.CHAIN_LAYOUT)
+def signer_whose_key_is_no_point(stage):
+    der = draft(stage).chain[0].der
+    point = pki.spki(draft(stage).chain[0].key)[-96:]
+    assert point in der
+    broken = der.replace(point, point[:-1] + bytes([point[-1] ^ 1]))
+    draft(stage).after = lambda data: data.replace(b64encode(der), b64encode(broken))
+
+
+@proves(checks.CHAIN_LAYOUT)
+def signer_longer_than_signers_are(stage):
+    sized(stage, 2049)
+
+
+def sized(stage, size: int) -> None:
+    """Issue the signer's certificate anew, of this size."""
+    padding = 1000
+    for fill in range(64):  # signatures differ in size by a byte or two
+        reissued(stage, 0, extension=("1.3.6.1.4.1.99999.1", bytes([fill]) * padding))
+        found = len(draft(stage).chain[0].der)
+        if found == size:
+            return
+        padding += size - found if fill == 0 else 0
+    pytest.fail("no certificate of this size")
+
+
+@proves(checks.CHAIN_ROOT)
+def root_of_one_byte(stage):
+    rooted(stage, b"QQ==")
+
+
+@proves(checks.CHAIN_ROOT)
+def root_as_long_as_certificates_are(stage):
+    rooted(stage, b64encode(bytes(8192)))
 
 
 @proves(checks.CHAIN_ROOT)
@@ -401,6 +495,17 @@ def stale_answer(stage):
     found.next_update = NOW - DAY
 
 
+@proves(checks.REVOCATION, "rim.revocation.time")
+def answer_that_does_not_say_when_the_next_is_due(stage):
+    undated(stage, 7 * DAY + timedelta(seconds=1))
+
+
+def undated(stage, age: timedelta) -> None:
+    found = replied(stage)
+    found.this_update = found.produced_at = NOW - age
+    found.next_update = None
+
+
 @proves(checks.REVOCATION, "rim.revocation.subject")
 def answer_about_another_certificate(stage):
     replied(stage).serial = 4711
@@ -433,9 +538,50 @@ def test_only_this_check_refuses(defect):
     found = rim(stage.finish().drivers[0])
     assert not found.verified
     assert {(check.spec.id, check.code) for check in found.ledger.failed()} == {(defect.spec.id, defect.code)}
+    before = checks.RIM_CHECKS[: checks.RIM_CHECKS.index(defect.spec)]
+    assert {check.spec for check in found.ledger if check.outcome is Outcome.PASSED} >= set(before)
     with pytest.raises(ReferenceValueError) as error:
         _ = found.golden
     assert error.value.code == "rim.unverified"
+
+
+def values_of(count: int):
+    return {index: (True, (bytes(48),)) for index in range(count)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda stage: setattr(draft(stage), "values", values_of(256)),
+        lambda stage: setattr(
+            draft(stage), "values", {999: (True, tuple(bytes([at]) * 48 for at in range(10)))}
+        ),
+        lambda stage: setattr(draft(stage), "version", "5" * 128),
+        lambda stage: sized(stage, 2048),
+        lambda stage: undated(stage, 7 * DAY),
+    ],
+    ids=["measurements", "alternatives", "text", "certificate", "age"],
+)
+def test_a_manifest_at_a_bound_is_verified(change):
+    stage = scene()
+    change(stage)
+    found = rim(stage.finish().drivers[0])
+    assert found.ledger.unmet() == ()
+    assert found.golden.version == draft(stage).version
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("no_product", "another_digest"), ("short_signature", "no_measurements")],
+)
+def test_of_two_defects_the_one_that_is_looked_for_first_is_named(first, second):
+    """A check counts as passed only where all of it was made."""
+    by_name = {defect.name: defect for defect in DEFECTS}
+    stage = scene()
+    for name in (second, first):
+        by_name[name].spoil(stage)
+    found = rim(stage.finish().drivers[0])
+    assert [check.spec for check in found.ledger.failed()] == [by_name[first].spec]
 
 
 def test_every_check_has_an_input_that_only_it_refuses():
@@ -471,6 +617,27 @@ def test_a_verified_manifest_is_remembered_while_it_holds():
     assert rim(signed, facts=facts) is first
     assert not rim(signed, facts=facts, now=NOW + 2 * DAY).verified
     assert len(facts.shelf("rim.manifests")) == 1
+    # What is remembered is of these answers, to these questions, and under these roots.
+    reply, *others = signed.ocsp
+    for ocsp in ((), (replace(reply, nonce=Expected(b"n" * 32)), *others), tuple(others)):
+        assert not rim(replace(signed, ocsp=ocsp), facts=facts).verified
+    other = verify_rim(
+        signed.document,
+        ocsp=signed.ocsp,
+        roots=roots(STRANGER),
+        now=NOW,
+        hold=HoldPolicy.REFUSE,
+        facts=facts,
+    )
+    assert [check.code for check in other.ledger.failed()] == ["rim.chain.root"]
+
+
+def test_a_manifest_that_is_not_verified_is_not_remembered():
+    facts = FactCache()
+    stage = scene()
+    draft(stage).after = lambda data: changed(data.decode(), '"590.12"', '"590.13"').encode()
+    assert not rim(stage.finish().drivers[0], facts=facts).verified
+    assert len(facts.shelf("rim.manifests")) == 0
 
 
 def test_errors_of_the_caller_are_exceptions():
@@ -478,16 +645,13 @@ def test_errors_of_the_caller_are_exceptions():
     with pytest.raises(EvidenceError) as error:
         rim(signed, now=NOW.replace(tzinfo=None))
     assert error.value.code == "evidence.call.time"
+    replies = (OcspReply(b"", Unchecked("-")),) * 17
     with pytest.raises(ReferenceValueError) as error:
-        verify_rim(
-            signed.document,
-            ocsp=(OcspReply(b"", Unchecked("-")),) * 17,
-            roots=roots(),
-            now=NOW,
-            hold=HoldPolicy.REFUSE,
-            facts=FactCache(),
-        )
+        rim(replace(signed, ocsp=replies))
     assert error.value.code == "rim.replies.oversized"
+    assert [check.code for check in rim(replace(signed, ocsp=replies[1:])).ledger.failed()] == [
+        "rim.revocation.layout"
+    ]
 
 
 # --- Canonical XML
@@ -513,6 +677,56 @@ def test_errors_of_the_caller_are_exceptions():
 )
 def test_the_canonical_form(document, form):
     assert canonical(parse(document.encode())).decode() == form
+
+
+def with_attributes(count: int) -> bytes:
+    return b"<a " + b" ".join(b'a%d="1"' % at for at in range(count)) + b"/>"
+
+
+@pytest.mark.parametrize(
+    ("largest", "larger"),
+    [
+        (b"<a/>" + b" " * ((1 << 20) - 4), b"<a/>" + b" " * ((1 << 20) - 3)),
+        (b"<a>" + b"<b/>" * 4095 + b"</a>", b"<a>" + b"<b/>" * 4096 + b"</a>"),
+        (b"<a>" * 16 + b"</a>" * 16, b"<a>" * 17 + b"</a>" * 17),
+        (with_attributes(64), with_attributes(65)),
+    ],
+    ids=["bytes", "elements", "depth", "attributes"],
+)
+def test_documents_have_bounds(largest, larger):
+    assert parse(largest).tag == "a"
+    with pytest.raises(XmlError):
+        parse(larger)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "<:a/>",
+        '<a: xmlns:a="u"/>',
+        '<a:b:c xmlns:a="u"/>',
+        '<a xmlns:b="u" b:c:d="1"/>',
+        '<a :b="1"/>',
+        '<a xmlns:xmlns="u"/>',
+        '<a xmlns:xml="u"/>',
+        '<a xmlns:p="http://www.w3.org/XML/1998/namespace"/>',
+        '<a xmlns="http://www.w3.org/XML/1998/namespace"/>',
+        '<a xmlns:p=""/>',
+        "\ufeff<a/>",
+        "<a>",
+    ],
+)
+def test_names_and_namespaces_that_cannot_be(document):
+    with pytest.raises(XmlError):
+        parse(document.encode())
+
+
+@pytest.mark.parametrize(
+    "data", [b"<a>\xed\xa0\x80</a>", b"<a>\xc0\x80</a>", b"<a>\xff</a>", "<a/>".encode("utf-16")]
+)
+def test_bytes_that_are_not_utf8(data):
+    with pytest.raises(XmlError):
+        parse(data)
 
 
 def test_a_part_takes_the_namespaces_in_scope():

@@ -35,7 +35,6 @@ SIGNATURE_BYTES: Final = 96
 DIGEST_BYTES: Final = 48
 CERTIFICATES: Final = 4
 _MOST_MEASUREMENTS: Final = 256
-_MOST_ALTERNATIVES: Final = 64
 _LONGEST_CERTIFICATE: Final = 8192
 _LONGEST_TEXT: Final = 128
 _HASH: Final = re.compile(r"[0-9A-Fa-f]{96}")
@@ -115,24 +114,31 @@ def _manifest(root: Element) -> Manifest:
         raise RimError(checks.LAYOUT, "The document is no SWID tag.")
     expected = ((SWID, "Entity"), (SWID, "Meta"), (SWID, "Payload"), (DSIG, "Signature"))
     _, meta, payload, signature = _only(checks.LAYOUT, root, expected)
+    name, tag_id, version = (_attribute(root, each) for each in ("name", "tagId", "version"))
+    colloquial, product, edition = (
+        _attribute(meta, each) for each in ("colloquialVersion", "product", "edition")
+    )
+    resources = _only(checks.LAYOUT, payload, [(SWID, "Resource")] * len(payload.elements()))
+    # In the order of the checks: what fails one of them has passed those before it.
     info, value, keys = _only(
         checks.FORM, signature, ((DSIG, "SignedInfo"), (DSIG, "SignatureValue"), (DSIG, "KeyInfo"))
     )
     digest = _signed_info(info)
-    values, active = _measurements(payload)
+    signed = _base64(checks.FORM, value, SIGNATURE_BYTES, SIGNATURE_BYTES)
+    values, active = _measurements(resources)
     return Manifest(
-        name=_attribute(root, "name"),
-        tag_id=_attribute(root, "tagId"),
-        version=_attribute(root, "version"),
-        colloquial_version=_attribute(meta, "colloquialVersion"),
-        product=_attribute(meta, "product"),
-        edition=_attribute(meta, "edition"),
+        name=name,
+        tag_id=tag_id,
+        version=version,
+        colloquial_version=colloquial,
+        product=product,
+        edition=edition,
         values=values,
         active=active,
         content=canonical(root, without=signature),
         signed_info=canonical(info),
         digest=digest,
-        signature=_base64(checks.FORM, value, SIGNATURE_BYTES, SIGNATURE_BYTES),
+        signature=signed,
         certificates=_certificates(keys),
     )
 
@@ -198,12 +204,10 @@ def _base64(spec: CheckSpec, element: Element, least: int, most: int) -> bytes:
     return found
 
 
-def _measurements(payload: Element) -> tuple[dict[int, frozenset[bytes]], frozenset[int]]:
+def _measurements(items: Sequence[Element]) -> tuple[dict[int, frozenset[bytes]], frozenset[int]]:
     spec = checks.MEASUREMENTS
-    items = payload.elements()
     if not 0 < len(items) <= _MOST_MEASUREMENTS:
         raise RimError(spec, f"A manifest lists 1 to {_MOST_MEASUREMENTS} measurements, not {len(items)}.")
-    _only(checks.LAYOUT, payload, [(SWID, "Resource")] * len(items))
     values: dict[int, frozenset[bytes]] = {}
     active: set[int] = set()
     for item in items:
@@ -225,7 +229,7 @@ def _alternatives(item: Element, index: str) -> frozenset[bytes]:
     hashes = {key[1]: value for key, (_, value) in item.attributes.items() if key[0] == SHA384}
     number = item.get("alternatives") or ""
     count = int(number) if _NUMBER.fullmatch(number) else 0
-    expected = {f"Hash{place}" for place in range(min(count, _MOST_ALTERNATIVES))}
+    expected = {f"Hash{place}" for place in range(count)}
     if not expected or hashes.keys() != expected or not all(_HASH.fullmatch(v) for v in hashes.values()):
         raise RimError(
             checks.MEASUREMENTS, f"Measurement {index} does not have the SHA-384 values that it says."
