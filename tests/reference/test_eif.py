@@ -107,7 +107,12 @@ def test_a_signed_image_shows_its_signer_in_pcr8(algorithm, curve, numbers):
     assert set(values.registers) == {"pcr0", "pcr1", "pcr2", "pcr8"}
     assert values.parameters["signer"] == "CN=signer of images"
     assert Measured.from_json(values.to_json()) == values
-    assert values.artefacts[0].name == "app.eif"
+    assert (values.artefacts[0].role, values.artefacts[0].name) == ("eif", "app.eif")
+    assert values.parameters == {
+        "architecture": "x86_64",
+        "format": "4",
+        "signer": "CN=signer of images",
+    }
 
 
 def spoilt_subject() -> bytes:
@@ -118,8 +123,18 @@ def spoilt_subject() -> bytes:
 
 OTHER = ec.derive_private_key(6, ec.SECP384R1())
 PEM = certificate().public_bytes(Encoding.PEM)
+
+
+def with_size(place: int, size: int) -> bytes:
+    """Return an image whose header states the size of a section that is not there."""
+    data = ImageDraft().encode()
+    at = 28 + 32 * 8 + 8 * place
+    return data[:at] + size.to_bytes(8, "big") + data[at + 8 :]
+
+
 DEFECTS = {
     "header only": (b".eif" + bytes(500), "reference.eif.header"),
+    "a whole header and nothing behind it": (ImageDraft([]).encode(), "reference.eif.sections"),
     "no image at all": (b"CYNTRISEC".ljust(8192, b"X"), "reference.eif.magic"),
     "unknown version": (ImageDraft(version=5).encode(), "reference.eif.version"),
     "version zero": (ImageDraft(version=0).encode(), "reference.eif.version"),
@@ -131,6 +146,11 @@ DEFECTS = {
     "fewer sections than stated": (ImageDraft(count=6).encode(), "reference.eif.sections"),
     "more sections than stated": (ImageDraft(count=4).encode(), "reference.eif.sections"),
     "offset of a section that is not there": (ImageDraft(extra_offset=9).encode(), "reference.eif.sections"),
+    "size of a section that is not there": (with_size(5, 9), "reference.eif.sections"),
+    "more sections than offsets": (
+        ImageDraft([*PARTS, *[(RAMDISK, b"x")] * 27], count=33).encode(),
+        "reference.eif.sections",
+    ),
     "bytes between sections": (ImageDraft(gap=b"x").encode(), "reference.eif.sections"),
     "sizes that differ": (ImageDraft(size_error=1).encode(), "reference.eif.sections"),
     "flags of a section": (ImageDraft(section_flags=1).encode(), "reference.eif.sections"),
@@ -143,6 +163,7 @@ DEFECTS = {
     "command line first": (ImageDraft([PARTS[1], PARTS[0], *PARTS[2:]]).encode(), "reference.eif.order"),
     "two kernels": (ImageDraft([PARTS[0], *PARTS]).encode(), "reference.eif.order"),
     "kernel at the end": (ImageDraft([*PARTS, PARTS[0]]).encode(), "reference.eif.order"),
+    "kernel behind the first ramdisk": (ImageDraft([*PARTS[:4], PARTS[0]]).encode(), "reference.eif.order"),
     "no ramdisk": (ImageDraft(list(PARTS[:3])).encode(), "reference.eif.order"),
     "two metadata": (ImageDraft([*PARTS, PARTS[2]]).encode(), "reference.eif.order"),
     "no metadata": (
@@ -154,6 +175,7 @@ DEFECTS = {
         "reference.eif.section_size",
     ),
     "large signature": (signed(bytes(32 * 1024 + 1)), "reference.eif.section_size"),
+    "signature of the largest size that is no CBOR": (signed(bytes(32 * 1024)), "reference.eif.signature"),
     "two signatures": (
         ImageDraft([*PARTS, *[(SIGNATURE, signature(PCR0))] * 2]).encode(),
         "reference.eif.order",
@@ -192,6 +214,15 @@ DEFECTS = {
 def test_a_defect_is_refused_by_its_name(name):
     data, code = DEFECTS[name]
     assert refused(data) == code
+
+
+def test_an_image_has_as_many_sections_and_as_much_metadata_as_its_format_admits():
+    ramdisks = [(RAMDISK, bytes([at])) for at in range(29)]
+    found = image(ImageDraft([*PARTS[:3], *ramdisks]).encode())
+    assert len(found.sections) == 32
+    assert found.pcr2 == register(*(content for _, content in ramdisks[1:]))
+    large = ImageDraft([*PARTS[:2], (METADATA, bytes(1 << 20)), *PARTS[3:]]).encode()
+    assert image(large).pcr0 == PCR0
 
 
 def test_one_byte_changed_anywhere_is_noticed():

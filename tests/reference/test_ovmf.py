@@ -38,6 +38,18 @@ def test_a_table_is_read_backwards():
 
 def test_an_image_without_a_table_has_an_empty_one():
     assert parse_firmware(bytes(4096)).table == {}
+    assert parse_firmware(image(table())).table == {}
+
+
+def test_tables_and_images_at_every_bound():
+    assert parse_firmware(image(table(entry(OTHER, b"")))).table == {OTHER: b""}
+    largest = bytes(4096 - 2 * 18)
+    assert parse_firmware(image(table(entry(OTHER, largest)))).table == {OTHER: largest}
+    larger = image(table(entry(OTHER, largest + b"\0")))
+    assert code(lambda: parse_firmware(larger)) == "reference.ovmf.table"
+    whole = bytes(4096 - 32 - 2 * 18)
+    assert parse_firmware(image(table(entry(OTHER, whole)), pages=1)).table == {OTHER: whole}
+    assert parse_firmware(bytes(64 << 20)).address() == (1 << 32) - (64 << 20)
 
 
 @pytest.mark.parametrize("data", [b"", bytes(4095), bytes((64 << 20) + 4096)])
@@ -120,6 +132,11 @@ def test_metadata_ends_within_the_image():
     cut = image(table(entry(SEV_METADATA, pack("<I", 16))), pages=1)
     cut = cut[:-16] + sev_metadata(ONE)[:16]
     assert code(lambda: sev_sections(parse_firmware(cut))) == "reference.ovmf.sev_metadata"
+    # Sections up to the last byte are read: those that the table overlaps make no sense.
+    at = 16 + 6 * 12
+    whole = bytearray(image(table(entry(SEV_METADATA, pack("<I", at))), pages=1))
+    whole[-at : 16 - at] = sev_metadata(ONE * 6)[:16]
+    assert code(lambda: sev_sections(parse_firmware(bytes(whole)))) == "reference.ovmf.section"
 
 
 @given(st.binary(min_size=200, max_size=400), st.integers(0, 400))

@@ -55,6 +55,23 @@ def test_an_image_without_an_entry_for_certificates():
     assert parse_pe(Artefact.of(image)).directory is None
 
 
+@pytest.mark.parametrize(
+    ("image", "directory"),
+    [
+        (pe([]), 64 + 24 + 144),
+        (pe(TWO, headers=64 + 24 + 240 + 2 * 40), 64 + 24 + 144),
+        (pe(TWO, entries=0), None),
+        (pe(TWO, entries=5), 64 + 24 + 144),
+        (pe(TWO, count=96, headers=0x2000), 64 + 24 + 144),
+        (pe(TWO, headers=1 << 20), 64 + 24 + 144),
+    ],
+)
+def test_headers_at_every_bound(image, directory):
+    assert parse_pe(Artefact.of(image)).directory == directory
+    hole = [] if directory is None else [(directory, directory + 8)]
+    assert digest(image) == without(image, (64 + 24 + 64, 64 + 24 + 68), *hole)
+
+
 def test_sections_are_hashed_by_their_place():
     first = pe([(".a", b"x", 1, 0x400, 512), (".b", b"y", 1, 0x600, 512)])
     turned = pe([(".b", b"x", 1, 0x600, 512), (".a", b"y", 1, 0x400, 512)])
@@ -68,6 +85,7 @@ def test_a_section_without_content_in_the_file_is_not_hashed():
     assert image.hashed()[-2:] == [(0x400, 0x600), (0x600, 0x600)]
     assert image.section(".bss").size == 4096
     assert image.section(".other") is None
+    assert parse_pe(Artefact.of(pe([(".aX", b"x")]))).section(".aX").raw_size == 512
 
 
 @pytest.mark.parametrize(
@@ -87,6 +105,8 @@ def test_a_section_without_content_in_the_file_is_not_hashed():
         (pe(TWO, optional=b"\x0b\x02" + bytes(106) + pack("<I", 17) + bytes(17 * 8)), "pe.header"),
         (pe(TWO, optional=b"\x0b\x02" + bytes(106) + pack("<I", 16) + bytes(15 * 8)), "pe.header"),
         (pe(TWO, headers=0x100), "pe.header"),
+        (pe([], headers=0x400)[:0x3FF], "pe.header"),
+        (pe(TWO, headers=(1 << 20) + 512), "pe.header"),
         (pe(TWO, certificates=b"sig", certificates_at=0x500), "pe.certificates"),
         (pe([(".a", b"x", 1, 0x400, 513)]), "pe.section"),
         (pe([("ä", b"x")]), "pe.section"),

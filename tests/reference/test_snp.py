@@ -108,7 +108,19 @@ def test_a_machine_that_cannot_be_is_refused(given, expected):
     assert code(lambda: Machine(*given)) == f"reference.snp.{expected}"
 
 
+def test_machines_at_every_bound():
+    largest = Machine(4096, (1 << 32) - 1, (1 << 64) - 1)
+    assert largest.describe() == {
+        "vcpus": "4096",
+        "vcpu_signature": "0xffffffff",
+        "guest_features": "0xffffffffffffffff",
+        "hypervisor": "qemu",
+    }
+    assert Machine(1, 0).describe()["vcpu_signature"] == "0x00000000"
+
+
 def test_signatures_of_processors():
+    assert signature(0, 0, 0) == 0
     assert signature(0x19, 1, 1) == 0xA00F11
     assert signature(6, 0x2A, 7) == 0x206A7
     assert {VCPU_TYPES[name] for name in ("EPYC-Turin", "EPYC-Turin-v1")} == {signature(26, 0, 0)}
@@ -187,6 +199,10 @@ def test_without_a_kernel_it_says_what_is_not_covered():
     svsm = measure(Artefact.of(sev_firmware()), ONE, svsm=Artefact.of(sev_firmware()), variables_bytes=4096)
     assert svsm.registers == {"measurement": {svsm_launch_digest(firmware(), firmware(), 4096, ONE)}}
     assert svsm.parameters["variables_bytes"] == "4096"
+    assert [each.role for each in svsm.artefacts] == ["firmware", "svsm"]
+    alone = measure(Artefact.of(sev_firmware()), ONE, svsm=Artefact.of(sev_firmware()))
+    assert alone.registers == {"measurement": {svsm_launch_digest(firmware(), firmware(), 0, ONE)}}
+    assert (alone.platform, alone.parameters["variables_bytes"]) == ("snp", "0")
 
 
 def test_files_that_make_no_sense_together():
@@ -194,7 +210,7 @@ def test_files_that_make_no_sense_together():
     assert code(lambda: measure(image, ONE, initrd=file)) == "reference.snp.kernel"
     assert code(lambda: measure(image, ONE, cmdline="x")) == "reference.snp.kernel"
     assert code(lambda: measure(image, ONE, kernel=file, svsm=image)) == "reference.snp.svsm"
-    for cmdline in ("a\0b", "x" * 65536):
+    for cmdline in ("a\0b", "a\0", "\0", "x" * 65536):
         assert code(lambda cmdline=cmdline: measure(image, ONE, kernel=file, cmdline=cmdline)) == (
             "reference.snp.cmdline"
         )

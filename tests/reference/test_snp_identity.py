@@ -36,6 +36,9 @@ def test_a_block_goes_through_its_encoding():
     assert len(data) == 96
     assert IdentityBlock.parse(data) == BLOCK
     assert data[80:84] == b"\1\0\0\0"
+    least = IdentityBlock(b"\x11" * 48)
+    assert least == IdentityBlock(b"\x11" * 48, bytes(16), bytes(16), 0, 0x30000)
+    assert IdentityBlock.parse(least.encode()) == least
 
 
 def test_the_values_of_a_signed_block():
@@ -45,6 +48,7 @@ def test_the_values_of_a_signed_block():
         "id_key_digest": {hashlib.sha384(SIGNED[0x240:0x644]).digest()},
         "author_key_digest": {hashlib.sha384(SIGNED[0x880:0xC84]).digest()},
     }
+    assert found.platform == "snp"
     assert measure_identity(BLOCK.encode(), ALONE).registers.keys() == {"measurement", "id_key_digest"}
     assert verify_identity(None, SIGNED).author_key_digest is not None
 

@@ -152,6 +152,13 @@ def test_the_metadata_is_announced_and_whole():
     data = bytearray(tdx_firmware(metadata, pointer=16))
     data[-32:] = bytes.fromhex("f3f9eae98e16d544a8eb7f4d8738f6ae") + metadata[:16]
     assert code(lambda: tdvf_sections(parse_firmware(bytes(data)))) == "reference.tdvf.metadata"
+    # Sections up to the last byte are read: those that the image's table overlaps make no sense.
+    last = 16 + 3 * 32
+    data = bytearray(tdx_firmware(metadata, pointer=last))
+    data[-last - 16 : 16 - last] = (
+        bytes.fromhex("f3f9eae98e16d544a8eb7f4d8738f6ae") + tdx_metadata([BOOT] * 3)[:16]
+    )
+    assert code(lambda: tdvf_sections(parse_firmware(bytes(data)))) == "reference.tdvf.section"
     assert code(lambda: mrtd(parse_firmware(sev_firmware()), two_pass=True)) == (
         "reference.ovmf.entry_missing"
     )

@@ -48,6 +48,14 @@ def test_sections_are_measured_in_the_order_of_the_specification():
     assert names == [".linux", ".osrel", ".cmdline", ".initrd", ".uname", ".sbat"]
 
 
+def test_every_section_of_the_specification_but_the_signatures_is_measured():
+    order = ["ucode", "splash", "dtb", "uname", "sbat", "pcrpkey", "profile", "dtbauto", "hwids", "efifw"]
+    image = Artefact.of(uki(pcrsig=b"no", **{name: name.encode() for name in reversed(order)}))
+    found = list(section_digests(image, "sha256"))
+    assert [name for name, _ in found[:4]] == [".linux", ".osrel", ".cmdline", ".initrd"]
+    assert found[4:] == [(f".{name}", sha(name.encode())) for name in order]
+
+
 def test_pcr11_holds_sections_then_phases():
     image = Artefact.of(uki())
     steps = []
@@ -66,6 +74,9 @@ def test_a_section_is_measured_as_it_lies_in_memory():
     padded = pe([(".linux", b"k", 600, 0x400, 512)], headers=0x400)
     found = dict(section_digests(Artefact.of(padded), "sha256"))
     assert found[".linux"] == sha(b"k" + bytes(599))
+    widest = pe([(".linux", b"k", 512 + (1 << 20), 0x400, 512)])
+    found = dict(section_digests(Artefact.of(widest), "sha256"))
+    assert found[".linux"] == sha(b"k" + bytes(511 + (1 << 20)))
     swollen = pe([(".linux", b"k", 512 + (1 << 20) + 1, 0x400, 512)])
     assert code(lambda: list(section_digests(Artefact.of(swollen), "sha256"))) == "reference.uki.section"
 
@@ -93,7 +104,7 @@ def test_an_image_is_measured_with_what_was_started_before_it():
         "pcr11": {pcr11(image, PHASES, "sha256")},
     }
     assert [each.role for each in found.artefacts] == ["efi", "uki"]
-    assert found.parameters["phases"] == "enter-initrd:leave-initrd:sysinit:ready"
+    assert found.parameters == {"phases": "enter-initrd:leave-initrd:sysinit:ready", "bank": "sha256"}
     assert (found.platform, len(found.notes)) == ("tpm", 4)
 
 
@@ -106,6 +117,15 @@ def test_a_kernel_that_firmware_cannot_start_leaves_one_value():
 def test_a_kernel_that_is_not_whole_in_the_file_leaves_one_value():
     found = measure(Artefact.of(pe([(".linux", KERNEL, len(KERNEL) + 1, 0x400, len(KERNEL))])))
     assert len(found.registers["pcr4"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [(b"root=X\0", "root=X"), (b"root=X", "root=X"), (b"quiet\n\0", "quiet"), (b"quiet\0\0", "quiet")],
+)
+def test_pcr9_is_of_the_command_line_without_its_end(section, line):
+    found = measure(Artefact.of(pe([(".linux", b"k"), (".cmdline", section)])))
+    assert found.registers["pcr9"] == {pcr9(line, None, "sha256")}
 
 
 def test_without_a_command_line_nothing_is_said_of_pcr9():
@@ -135,6 +155,7 @@ def test_a_kernel_that_firmware_starts_by_itself():
         "pcr9": {pcr9("quiet", Artefact.of(b"initrd"), "sha256")},
     }
     assert [each.role for each in found.artefacts] == ["efi", "kernel", "initrd"]
+    assert (found.platform, found.parameters) == ("tpm", {"bank": "sha256", "cmdline": "quiet"})
     alone = measure_boot(kernel, initrd=None, command_line="x" * 65536, algorithm="sha384")
     assert {len(value) for values in alone.registers.values() for value in values} == {48}
     for line in ("a\0b", "x" * 65537):

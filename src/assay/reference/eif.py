@@ -52,7 +52,9 @@ REGISTER_BYTES: Final = 48
 _AARCH64: Final = 1
 _CRC_BYTES: Final = 4
 _ALGORITHMS: Final = (Algorithm.ES256, Algorithm.ES384, Algorithm.ES512)
-_SIGNATURE_ITEMS: Final = 2 * MAX_SIGNATURE_BYTES  # the format writes bytes as arrays of numbers
+_SIGNATURE_ITEMS: Final = (
+    MAX_SIGNATURE_BYTES  # the format writes bytes as arrays of numbers, a byte or two each
+)
 _NOTES: Final = (
     "PCR 3 and 4 are of the parent instance: its role and its id.",
     "The metadata of an image and the memory and CPUs that its header asks for are in no register.",
@@ -225,8 +227,10 @@ class _Header:
 def _header(eif: Artefact) -> _Header:
     if eif.size < HEADER.size:
         _refuse("header", "The file is shorter than the header of an enclave image.")
-    magic, version, flags, memory, cpus, reserved, count, *rest = HEADER.unpack(eif.read(0, HEADER.size))
-    offsets, sizes, unused, crc = rest[:32], rest[32:64], rest[64], rest[65]
+    magic, version, flags, memory, cpus, reserved, count, *places, unused, crc = HEADER.unpack(
+        eif.read(0, HEADER.size)
+    )
+    offsets, sizes = places[:MAX_SECTIONS], places[MAX_SECTIONS:]
     if magic != MAGIC:
         _refuse("magic", "The file does not begin as an enclave image.")
     if version not in VERSIONS:
@@ -237,8 +241,8 @@ def _header(eif: Artefact) -> _Header:
         _refuse(
             "sections", f"The image does not have 1 to {MAX_SECTIONS} sections, or says more than it has."
         )
-    places = tuple(zip(offsets[:count], sizes[:count], strict=True))
-    return _Header(version, flags, memory, cpus, places, crc)
+    stated = tuple(zip(offsets[:count], sizes[:count], strict=True))
+    return _Header(version, flags, memory, cpus, stated, crc)
 
 
 def _sections(eif: Artefact, header: _Header) -> tuple[Section, ...]:

@@ -31,7 +31,7 @@ _LOADED_HIGH, _CAN_USE_HEAP = 0x01, 0x80
 _ABOVE_4G = 0x40
 # Offsets in the setup header.
 _VERSION, _LOADER, _FLAGS = 0x206, 0x210, 0x211
-_INITRD, _INITRD_SIZE, _HEAP_END, _COMMAND_LINE = 0x218, 0x21C, 0x224, 0x228
+_INITRD, _HEAP_END, _COMMAND_LINE = 0x218, 0x224, 0x228  # behind the first, the initrd's size
 _INITRD_END, _MORE_FLAGS = 0x22C, 0x236
 
 

@@ -162,7 +162,7 @@ class Machine:
             _refuse("vcpus", f"A guest has between 1 and {MAX_VCPUS} virtual CPUs.")
         if not 0 <= self.vcpu < 1 << 32:
             _refuse("vcpu", "A processor signature has 32 bits.")
-        if not 0 <= self.features < 1 << 64 or not self.features & 1:
+        if self.features >> 64 or not self.features & 1:
             _refuse("features", "The guest's features have 64 bits, of which bit 0 is set for SNP.")
 
     def describe(self) -> dict[str, str]:

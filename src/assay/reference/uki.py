@@ -45,7 +45,6 @@ SECTIONS: Final = (
 """Sections that PCR 11 covers, in the order in which they are measured. ``.pcrsig`` signs it and is not."""
 PHASES: Final = ("enter-initrd", "leave-initrd", "sysinit", "ready")
 """The phases of a boot in the order in which they are reached."""
-LARGEST_SECTION: Final = 16 << 30
 LARGEST_COMMAND_LINE: Final = 64 * 1024
 ALGORITHMS: Final = ("sha256", "sha384")
 _CALLING = b"Calling EFI Application from Boot Option"
@@ -278,7 +277,7 @@ def _pcr9(uki: Artefact, image: PeImage, command_line: str, algorithm: str) -> b
 
 def _content_digest(uki: Artefact, section: PeSection, algorithm: str) -> bytes:
     """Return the digest of a section as it lies in memory: the rest of it is zero."""
-    if section.size > LARGEST_SECTION or section.size > section.raw_size + (1 << 20):
+    if section.size > section.raw_size + (1 << 20):
         raise ReferenceValueError("reference.uki.section", f"The section {section.name!a} is too large.")
     end = section.offset + min(section.size, section.raw_size)
     padding = max(section.size - section.raw_size, 0)
