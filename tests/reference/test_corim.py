@@ -58,6 +58,32 @@ def test_what_was_written_is_read():
     assert found.notes == ()
 
 
+def test_what_is_written_is_as_the_specification_says():
+    tag = decode_cbor(PLAIN, max_bytes=10_000)
+    assert (tag.number, tag.value.keys(), tag.value[0]) == (501, {0, 1}, "tag")
+    (module,) = tag.value[1]
+    assert module.number == 506
+    assert decode_cbor(module.value, max_bytes=10_000) == {
+        1: {0: "tag/comid"},
+        4: {
+            0: [
+                [
+                    {0: {1: "Vendor", 2: "Model"}},
+                    [
+                        {0: "compose_hash", 1: {2: [[1, b"\3" * 32]]}},
+                        {0: "mr_td", 1: {2: [[7, b"\1" * 48]]}},
+                        {0: "mr_td", 1: {2: [[7, b"\2" * 48]]}},
+                    ],
+                ]
+            ]
+        },
+    }
+    protected, unprotected, payload, _ = decode_cbor(SIGNED, max_bytes=10_000).value
+    headers = decode_cbor(protected, max_bytes=1000)
+    assert (unprotected, payload) == ({}, PLAIN)
+    assert headers == {1: -7, 3: "application/rim+cbor", 8: encode_cbor({0: {0: "Vendor"}})}
+
+
 @pytest.mark.parametrize("key", [KEY, ed25519.Ed25519PrivateKey.from_private_bytes(b"k" * 32)])
 def test_what_was_signed_is_verified(key):
     signed = corim.sign(PLAIN, key, signer="Vendor")
@@ -89,8 +115,9 @@ def test_a_signed_message_says_what_it_holds():
 def test_validity_of_the_corim_is_kept():
     at = int(NOW.timestamp())
     measurement = {0: "mr_td", 1: {2: [DIGEST]}}
-    for start, end in ((at, at), (at - 1, at + 1)):
+    for start, end in ((at, at), (at - 1, at + 1), (0, (1 << 37) - 1)):
         assert read(made(measurement, more={4: window(start, end)}))
+    assert read(made(measurement, more={4: {1: Tag(1, at)}}))
     late = made(measurement, more={4: window(at + 1, at + 2)})
     over = made(measurement, more={4: window(at - 2, at - 1)})
     assert code(lambda: read(late)) == "reference.corim.not_yet"
@@ -115,7 +142,7 @@ def test_validity_of_the_signature_is_kept():
         assert code(lambda signed=signed: corim.verify(signed, TRUSTED, now=NOW)) == (
             f"reference.corim.{expected}"
         )
-    assert corim.verify(resigned({}), TRUSTED, now=NOW)
+    assert corim.verify(resigned({}), TRUSTED, now=NOW).not_after is None
     assert corim.verify(resigned({2: [8], 8: encode_cbor({0: {0: "x"}})}), TRUSTED, now=NOW)
 
 
@@ -150,11 +177,28 @@ def test_keys_become_names_of_registers():
         "pcrs_4",
         "pcrs_nine",
     }
+    plain = {0: "A" * 64, 1: {2: [DIGEST]}}, {0: "A1", 1: {2: [DIGEST]}}, {0: Tag(32, "u:v"), 1: {2: DIGEST}}
+    assert read(made(*plain)).registers.keys() == {"a" * 64, "a1", "u_v"}
     long = {0: Tag(600, b"x" * 100), 1: {2: [DIGEST]}}
     (name,) = read(made(long)).registers
     assert (len(name), name[:16]) == (64, "tag_600_58647878")
     clash = made({0: "a b", 1: {2: [DIGEST]}}, {0: "a-b", 1: {2: [DIGEST]}})
     assert code(lambda: read(clash)) == "reference.corim.key"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "size"),
+    [
+        *((1, 32), (7, 48), (8, 64), (10, 32), (11, 48), (12, 64)),
+        *(("sha-256", 32), ("sha-384", 48), ("sha-512", 64)),
+    ],
+)
+def test_a_digest_has_the_size_of_its_algorithm(algorithm, size):
+    digest = b"d" * size
+    assert read(made({0: "fw", 1: {2: [[algorithm, digest]]}})).registers == {"fw": {digest}}
+    for wrong in {32, 48, 64} - {size}:
+        data = made({0: "fw", 1: {2: [[algorithm, b"d" * wrong]]}})
+        assert code(lambda data=data: corim.decode(data)) == "reference.corim.digest"
 
 
 OTHER = [1, b"e" * 32]
@@ -170,6 +214,14 @@ OTHER = [1, b"e" * 32]
         ({0: Tag(111, b"\x2a\x03"), 1: {2: [DIGEST]}}, {0: Tag(560, b"\x2a\x03"), 1: {2: [OTHER]}}),
         ({0: "k" * 1025, 1: {2: [DIGEST]}}, {0: "k" * 1026, 1: {2: [OTHER]}}),
         ({0: "", 1: {2: [DIGEST]}}, {1: {2: [OTHER]}}),
+        ({0: "k" * 1024, 1: {2: [DIGEST]}}, {0: "k" * 1025, 1: {2: [OTHER]}}),
+        ({0: bytes(512), 1: {2: [DIGEST]}}, {0: bytes(513), 1: {2: [OTHER]}}),
+        ({0: Tag(560, bytes(512)), 1: {2: [DIGEST]}}, {0: Tag(560, bytes(513)), 1: {2: [OTHER]}}),
+        ({0: Tag(32, "k" * 1024), 1: {2: [DIGEST]}}, {0: Tag(32, "k" * 1025), 1: {2: [OTHER]}}),
+        (
+            {0: Tag(600, [bytes(508), 1]), 1: {2: [DIGEST]}},
+            {0: Tag(600, [bytes(508), "x"]), 1: {2: [OTHER]}},
+        ),
     ],
 )
 def test_keys_that_only_look_the_same_are_not_one_register(first, second):
@@ -204,6 +256,10 @@ def test_environments_that_only_look_the_same_are_two(first, second):
         ({0: {1: "V"}, 1: Tag(550, b"\1\2")}, "vendor V, instance 0102"),
         ({0: {1: "V"}, 2: Tag(560, b"g")}, "vendor V, group 67"),
         ({1: Tag(550, b"\1\2")}, "instance 0102"),
+        (
+            {0: {0: Tag(37, bytes(16)), 1: "V", 2: "M", 3: 7, 4: 9}, 1: Tag(550, b"\1"), 2: "g"},
+            f"class {UUID(int=0)}, vendor V, model M, layer 7, index 9, instance 01, group g",
+        ),
     ],
 )
 def test_values_of_one_instance_are_none_of_every_other(environment, text):
@@ -234,6 +290,36 @@ def test_what_else_is_demanded_is_said():
         "Of only: its raw value is not appraised.",
     )
     assert plain.registers == {"fw": {b"d" * 32}}
+
+
+def test_what_is_not_appraised_has_a_name():
+    names = {
+        1: "svn",
+        3: "flags",
+        4: "raw value",
+        5: "mask of a raw value",
+        6: "MAC address",
+        7: "IP address",
+        8: "serial number",
+        9: "UEID",
+        10: "UUID",
+        13: "keys",
+        15: "range",
+    }
+    said = read(made({0: "fw", 1: {2: [DIGEST], 0: {0: "1"}, 11: "name", **dict.fromkeys(names, 1)}})).notes
+    assert said == tuple(f"Of fw: its {name} is not appraised." for name in names.values())
+    kinds = made(triples={0: [[ENVIRONMENT, [{1: {2: [DIGEST]}}]]], 1: [], 2: [], 3: []})
+    assert [note.split(";")[0] for note in read(kinds).notes] == [
+        "The CoRIM also holds endorsed values",
+        "The CoRIM also holds identity keys",
+        "The CoRIM also holds attestation keys",
+    ]
+
+
+def test_who_wrote_a_corim_is_not_said():
+    comid = {0: "en", 1: {0: "c"}, 2: [{0: "x"}], 4: {0: [[ENVIRONMENT, [{1: {2: [DIGEST]}}]]]}, 5: 1}
+    data = encode_cbor(Tag(501, {0: "id", 1: [Tag(506, encode_cbor(comid))], 5: [{0: "x"}]}))
+    assert read(data).notes == ("The CoRIM also holds member 5; that is not appraised.",)
 
 
 def test_what_a_measurement_demands_beside_its_values_is_said():
@@ -271,6 +357,8 @@ OLD, NEW = b"o" * 32, b"n" * 32
         ([module(NEW, {0: "b"}, [{0: "a", 1: 1}]), module(OLD, {0: "a"})], {NEW}),
         ([module(OLD, {0: "a", 1: 1}), module(NEW, {0: "a", 1: 2})], {NEW}),
         ([module(NEW, {0: "a", 1: 2}), module(OLD, {0: "a"})], {NEW}),
+        ([module(NEW, {0: "a", 1: 1}), module(OLD, {0: "a"})], {NEW}),
+        ([module(NEW, {0: "a", 1: 0}), module(OLD, {0: "a"})], {NEW, OLD}),
         ([module(OLD, {0: "a"}), module(NEW, {0: "b"}, [{0: "a", 1: 0}])], {OLD, NEW}),
         ([module(OLD, {0: "a"}), module(NEW, {0: "b"}, [{0: "c", 1: 1}])], {OLD, NEW}),
         ([module(NEW, {0: "a", 1: 2}, [{0: "a", 1: 1}])], {NEW}),
@@ -344,6 +432,11 @@ def test_one_environment_is_chosen():
     assert read(data, environment="vendor A").parameters["environment"] == "vendor A"
     assert read(data, environment="instance 0102, group 67").registers
     assert code(lambda: read(data, environment="vendor B")) == "reference.corim.empty"
+    many = [[{0: {1: f"V{at}"}}, [{0: "fw", 1: {2: [DIGEST]}}]] for at in range(9)]
+    with pytest.raises(ReferenceValueError) as caught:
+        read(made(triples={0: many}))
+    assert "vendor V7" in caught.value.message
+    assert "V8" not in caught.value.message
     assert code(lambda: read(made({0: "a", 1: {4: b""}}))) == "reference.corim.empty"
 
 
@@ -376,6 +469,16 @@ def test_one_environment_is_chosen():
         (made({0: "a"}), "malformed"),
         (made({0: "a", 1: {2: []}}), "malformed"),
         (made({0: "a", 1: {2: [1]}}), "malformed"),
+        (made({0: "a", 1: {2: 1}}), "malformed"),
+        (made({0: "a", 1: {2: {1: b"d" * 32}}}), "malformed"),
+        (made({0: "a", 1: {2: [DIGEST] * 257}}), "too_many"),
+        (made({0: "a", 1: {2: [True, b"d" * 32]}}), "malformed"),
+        (made({0: "a", 1: {2: [[1, b"d" * 32, 1]]}}), "malformed"),
+        (made({0: Tag(111, "text"), 1: {2: [DIGEST]}}), "malformed"),
+        (made({0: Tag(550, 1), 1: {2: [DIGEST]}}), "malformed"),
+        (made({0: Tag(560, "text"), 1: {2: [DIGEST]}}), "malformed"),
+        (made({0: Tag(32, b"bytes"), 1: {2: [DIGEST]}}), "malformed"),
+        (made({0: Tag(37, "text"), 1: {2: [DIGEST]}}), "malformed"),
         (made({0: "a", 1: {2: [[b"x", b"y"]]}}), "malformed"),
         (made({0: "a", 1: {2: [[[], b"y"]]}}), "malformed"),
         (made({0: "a", 1: {2: [[1, "text"]]}}), "malformed"),
@@ -388,6 +491,29 @@ def test_one_environment_is_chosen():
 )
 def test_a_corim_that_is_none(data, expected):
     assert code(lambda: corim.decode(data)) == f"reference.corim.{expected}"
+
+
+def sized(size: int) -> bytes:
+    """Return a CoRIM of so many bytes."""
+    padding = size - len(made({0: "a", 1: {2: [DIGEST]}}, more={9: bytes(70_000)})) + 70_000
+    return made({0: "a", 1: {2: [DIGEST]}}, more={9: bytes(padding)})
+
+
+def with_items(count: int) -> bytes:
+    """Return a CoRIM of so many items of CBOR, without those of its module."""
+    return encode_cbor(Tag(501, {0: "id", 1: [Tag(505, b"")], 9: [0] * (count - 10)}))
+
+
+def test_a_corim_at_its_bounds_is_read():
+    assert len(sized(1 << 20)) == 1 << 20
+    assert corim.decode(sized(1 << 20)).tag_id == "id"
+    assert code(lambda: corim.decode(sized((1 << 20) + 1))) == "reference.corim.malformed"
+    assert corim.decode(with_items(1 << 16)).tag_id == "id"
+    assert code(lambda: corim.decode(with_items((1 << 16) + 1))) == "reference.corim.malformed"
+    tags = encode_cbor(Tag(501, {0: "id", 1: [Tag(505, b"")] * 256}))
+    assert len(corim.decode(tags).ignored) == 256
+    assert len(corim.decode(made(*[{0: 1, 1: {}}] * 4096)).references) == 4096
+    assert read(made({0: "a", 1: {2: [DIGEST] * 256}})).registers == {"a": {b"d" * 32}}
 
 
 def test_modules_together_have_a_bound():
