@@ -8,7 +8,7 @@ import os
 import pytest
 
 from assay.errors import ReferenceValueError
-from assay.reference.artefact import CHUNK_BYTES, LARGEST_ARTEFACT, Artefact, open_artefact
+from assay.reference.artefact import CHUNK_BYTES, Artefact, open_artefact
 
 
 def code(work) -> str:
@@ -30,6 +30,11 @@ def test_ranges_are_hashed_in_order():
     assert artefact.digest("sha256", [(5, len(data)), (0, 3)], padding=7) == expected
 
 
+def test_bytes_have_a_name_and_long_names_are_cut():
+    assert Artefact.of(b"").name == "bytes"
+    assert Artefact.of(b"", "/" + "n" * 255).name == "n" * 255
+
+
 def test_bytes_that_are_not_there_are_missed():
     artefact = Artefact.of(b"abc")
     assert artefact.read(1, 2) == b"bc"
@@ -37,7 +42,12 @@ def test_bytes_that_are_not_there_are_missed():
         assert code(lambda offset=offset, size=size: artefact.read(offset, size)) == (
             "reference.artefact.truncated"
         )
+    assert artefact.read(3, 0) == b""
     assert artefact.part(1, 2, "part").whole(2) == b"bc"
+    part = artefact.part(0, 3, "part")
+    assert (part.name, part.size, part.whole(3), part.read(0, 1)) == ("part", 3, b"abc", b"a")
+    assert artefact.part(3, 0, "part").whole(0) == b""
+    assert artefact.part(1, 2, "part").part(1, 1, "part").whole(1) == b"c"
     for offset, size in ((1, 3), (-1, 1), (0, -1)):
         assert code(lambda offset=offset, size=size: artefact.part(offset, size, "part")) == (
             "reference.artefact.truncated"
@@ -80,5 +90,8 @@ def test_only_regular_files_are_artefacts(tmp_path):
 def test_a_file_beyond_the_bound_is_not_read(tmp_path):
     path = tmp_path / "sparse"
     path.touch()
-    os.truncate(path, LARGEST_ARTEFACT + 1)
+    os.truncate(path, 64 << 30)
+    with open_artefact(path) as artefact:
+        assert artefact.size == 64 << 30
+    os.truncate(path, (64 << 30) + 1)
     assert code(lambda: opened(path)) == "reference.artefact.size"

@@ -228,6 +228,9 @@ def test_a_damaged_memory_stops_everything(here, capsys):
     answered(capsys, "reference", "put", "web.json", "--trust", "key.pub")
     (here / "state" / "reference-memory.json").write_bytes(b"{}")
     refused(capsys, "reference.memory.unreadable", "reference", "put", "web.json", "--trust", "key.pub")
+    for size, expected in ((1 << 20, "reference.memory.unreadable"), ((1 << 20) + 1, "store.file.size")):
+        (here / "state" / "reference-memory.json").write_bytes(b" " * size)
+        refused(capsys, expected, "reference", "put", "web.json", "--trust", "key.pub")
     (here / "state" / "reference-memory.json").chmod(0o644)
     refused(capsys, "store.file.mode", "reference", "put", "web.json", "--trust", "key.pub")
 

@@ -171,6 +171,13 @@ def test_an_envelope_that_is_none(data):
     assert code(lambda: opened(data)) == "reference.manifest.envelope"
 
 
+def test_an_envelope_has_a_bound():
+    largest = SIGNED.ljust(2 << 20)
+    assert opened(largest).manifest == MANIFEST
+    assert is_envelope(largest)
+    assert code(lambda: opened(largest + b" ")) == "reference.manifest.envelope"
+
+
 def test_eight_signatures_are_as_many_as_are_read():
     others = [{"keyid": "a", "sig": "AAAA"}] * 7
     assert opened(altered(signatures=[*others, *json.loads(SIGNED)["signatures"]])).manifest == MANIFEST
@@ -228,6 +235,10 @@ def test_eight_signatures_are_as_many_as_are_read():
         (lambda d: d["values"]["artefacts"][0].update(name="n" * 256), "values.malformed"),
         (lambda d: d["values"]["artefacts"][0].pop("name"), "values.malformed"),
         (lambda d: d["values"].update(artefacts=[1]), "values.malformed"),
+        (lambda d: d["values"].update(artefacts=d["values"]["artefacts"] * 65), "values.too_many"),
+        (lambda d: d["values"].update(parameters={"a": "t" * 65537}), "values.malformed"),
+        (lambda d: d["values"].update(parameters={"n" * 65537: ""}), "values.malformed"),
+        (lambda d: d["values"].update(more=1), "values.malformed"),
     ],
 )
 def test_a_signed_payload_that_is_wrong_in_one_place(change, expected):
@@ -245,6 +256,23 @@ def test_nobody_signs_what_nobody_could_read():
     )
     assert opened(sign(replace(MANIFEST, version=MAX_VERSION), ED)).manifest.version == MAX_VERSION
     assert code(lambda: canonical({"n": 1 << 60})) == "reference.values.malformed"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": 1},
+        {"version": 9007199254740991},
+        {"name": "a" * 128},
+        {"name": "a"},
+        {"tool": "t" * 128},
+        {"tool": ""},
+        {"expires": NOW + timedelta(seconds=1)},
+    ],
+)
+def test_a_manifest_at_a_bound_is_signed_and_read(changes):
+    manifest = replace(MANIFEST, **changes)
+    assert opened(sign(manifest, ED)).manifest == manifest
 
 
 def test_a_manifest_holds_from_its_issue_until_it_expires():
@@ -311,6 +339,41 @@ def test_measured_values_go_through_their_file():
     assert code(lambda: read_measured(b'{"schema":"x"}')) == "reference.values.malformed"
     assert not is_envelope(write_measured(VALUES))
     assert is_envelope(SIGNED)
+
+
+FILE = ArtefactDigest("a", "n" * 255, 0, b"\3" * 32)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"registers": {f"r{at}": frozenset({b"\0"}) for at in range(64)}},
+        {"registers": {"a": frozenset(at.to_bytes(2, "big") for at in range(256))}},
+        {"registers": {"a" * 64: frozenset({bytes(64)})}},
+        {"artefacts": (FILE,) * 64},
+        {"parameters": {f"p{at}": "t" * (1 << 13) for at in range(64)}},
+        {"parameters": {"n" * 65536: "t" * 65536}},
+        {"notes": ("n",) * 32},
+        {"notes": ("n" * 65536,)},
+    ],
+)
+def test_values_at_a_bound_go_through_their_file(changes):
+    values = replace(VALUES, **changes)
+    assert read_measured(write_measured(values)) == values
+
+
+def test_a_file_of_values_has_a_bound():
+    largest = write_measured(VALUES).ljust(1 << 20)
+    assert read_measured(largest) == VALUES
+    assert code(lambda: read_measured(largest + b" ")) == "reference.values.malformed"
+
+
+def test_values_of_too_many_artefacts_are_not_put_together():
+    files = [ArtefactDigest("a", str(at), 0, b"\3" * 32) for at in range(65)]
+    found = [Measured("snp", VALUES.registers, (file,)) for file in files]
+    assert union(found[:64]).artefacts == tuple(files[:64])
+    assert code(lambda: union(found)) == "reference.values.too_many"
+    assert code(lambda: union([])) == "reference.values.platforms"
 
 
 def test_values_of_one_platform_are_put_together():

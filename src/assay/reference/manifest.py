@@ -241,9 +241,7 @@ def read_unverified(data: bytes) -> Manifest:
 
 
 def _envelope(data: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
-    if len(data) > LARGEST_ENVELOPE:
-        _refuse("envelope", f"A signed manifest has at most {LARGEST_ENVELOPE} bytes.")
-    document = _object(data, LARGEST_ENVELOPE)
+    document = _object(data)
     if document.keys() != {"payload", "payloadType", "signatures"} or document["payloadType"] != PAYLOAD_TYPE:
         _refuse("envelope", "The file is not a signed manifest of Reference Values.")
     signatures = document["signatures"]
@@ -252,9 +250,9 @@ def _envelope(data: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
     return _unbase64(document["payload"]), [_signature(each) for each in signatures]
 
 
-def _object(data: bytes, limit: int) -> dict[str, Any]:
+def _object(data: bytes) -> dict[str, Any]:
     try:
-        return strictjson.parse_object(data, max_bytes=limit)
+        return strictjson.parse_object(data, max_bytes=LARGEST_ENVELOPE)
     except EvidenceError as error:
         raise ReferenceValueError("reference.manifest.envelope", error.message) from error
 
