@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -76,15 +78,55 @@ def test_what_microsoft_would_sign_is_read():
     found = verified(endorsement(), minimum_svn=104)
     assert found.registers == {"measurement": {b"\xab" * 48}}
     assert (found.platform, found.notes) == ("snp", ())
-    assert found.parameters["stated_signing_time"] == "1777000000"
-    assert "stated_signing_time" not in verified(endorsement(signingtime=None)).parameters
+    assert found.parameters == {
+        "issuer": issuer(),
+        "feed": FEED,
+        "guest_svn": "104",
+        "signer_sha256": hashlib.sha256(chain()[0]).hexdigest(),
+        "stated_signing_time": "1777000000",
+    }
+    for other in (None, 1777000000, Tag(1, "soon"), Tag(1, True)):
+        stated = verified(endorsement(signingtime=other)).parameters
+        assert "stated_signing_time" not in stated
     more = verified(endorsement(payload(other=1)))
     assert more.notes == ("The endorsement also holds x-ms-sevsnpvm-other; that is not appraised.",)
     older = payload(**{"guestsvn-int": None})
     assert verified(endorsement(older, h34=None)).parameters["guest_svn"] == "104"
 
 
+def test_of_what_else_is_endorsed_a_little_is_said():
+    many = verified(endorsement(payload(**{f"other{at}": 1 for at in range(9)}))).notes
+    assert len(many) == 8
+    assert "other7" in many[-1]
+    (long,) = verified(endorsement(payload(**{"o" * 100: 1}))).notes
+    assert long == f"The endorsement also holds x-ms-sevsnpvm-{'o' * 50}; that is not appraised."
+
+
+@pytest.mark.parametrize(
+    "usage", ["0.0.1", "1.0.2", "2.39.3", "1.2.127.128.16383.16384", "1.2.840.113549.1.999999999"]
+)
+def test_a_usage_is_compared_as_it_is_encoded(usage):
+    trusted = issuer(usage=usage)
+    assert verified(endorsement(iss=trusted, h33=chain(usage=usage), h34=None), trusted=trusted).registers
+    assert code(lambda: verified(endorsement(iss=trusted), trusted=trusted)) == "reference.azure.certificate"
+
+
+def test_an_endorsement_at_its_bounds_is_verified():
+    assert verified(endorsement(h33=[*chain(), *chain()[2:] * 2])).registers
+    assert code(lambda: verified(endorsement(h33=[*chain(), *chain()[2:] * 3]))) == (
+        "reference.azure.certificate"
+    )
+    around = len(endorsement(payload().ljust(1 << 17))) - (1 << 17)
+    largest = endorsement(payload().ljust((1 << 18) - around))
+    assert len(largest) == 1 << 18
+    assert verified(largest).registers
+    larger = endorsement(payload().ljust((1 << 18) - around + 1))
+    assert code(lambda: verified(larger)) == "reference.azure.malformed"
+
+
 def test_the_named_authority_ends_the_chain():
+    signer = issuer(chain()[0])
+    assert code(lambda: verified(endorsement(iss=signer), trusted=signer)) == "reference.azure.issuer"
     middle = chain()[1]
     trusted = issuer(middle)
     assert verified(endorsement(iss=trusted, h33=chain()[:2]), trusted=trusted).registers
@@ -135,6 +177,16 @@ def test_a_key_usage_that_is_malformed():
     assert leaf[at] == 0x06
     with pytest.raises(ReferenceValueError) as caught:
         azure._usages(GeneralCertificate.parse(broken))
+    assert caught.value.code == "reference.azure.certificate"
+
+
+def test_nothing_follows_the_usages_of_a_certificate():
+    leaf = GeneralCertificate.parse(chain()[0])
+    oid = bytes.fromhex("551d25")
+    critical, usages = leaf.extensions[oid]
+    spoilt = replace(leaf, extensions={**leaf.extensions, oid: (critical, usages + b"\0")})
+    with pytest.raises(ReferenceValueError) as caught:
+        azure._usages(spoilt)
     assert caught.value.code == "reference.azure.certificate"
 
 

@@ -57,7 +57,7 @@ def test_an_image_is_named_by_its_manifest(layout):
     found = layout.measure()
     digest = bytes.fromhex(descriptor["digest"][7:])
     assert found.registers == {"image_digest": {digest}}
-    assert found.platform == "confidential-space"
+    assert (found.platform, found.parameters) == ("confidential-space", {"system": "linux/amd64"})
     assert [(each.role, each.size) for each in found.artefacts] == [
         ("manifest", descriptor["size"]),
         ("config", 2),
@@ -73,6 +73,22 @@ def test_an_image_of_several_systems_is_one_of_its_manifests(layout):
         found = layout.measure(system=system)
         assert found.registers == {"image_digest": {bytes.fromhex(descriptor["digest"][7:])}}
     assert code(lambda: layout.measure(system="plan9/amd64")) == "reference.oci.choice"
+
+
+def test_layouts_at_their_bounds_are_measured(layout):
+    layer = layout.blob(b"", "l")
+    descriptor = layout.blob(layout.image(layers=[layer] * 256))
+    layout.index(*[1] * 127, descriptor)
+    assert len(layout.measure().artefacts) == 258
+    path = layout.path / "index.json"
+    path.write_bytes(path.read_bytes().ljust(4 << 20))
+    assert layout.measure().registers
+    path.write_bytes(path.read_bytes() + b" ")
+    assert code(layout.measure) == "reference.artefact.size"
+    layout.index(*[1] * 128, descriptor)
+    assert code(layout.measure) == "reference.oci.layout"
+    layout.index(layout.blob(layout.image(layers=[layer] * 257)))
+    assert code(layout.measure) == "reference.oci.layout"
 
 
 def test_an_image_is_chosen_by_its_name(layout):
@@ -149,6 +165,8 @@ def test_a_compose_file_is_named_by_its_raw_bytes():
             "compose_hash": {digest},
             "mr_config_id": {digest + bytes(16), b"\1" + digest + bytes(15)},
         }
+        assert (found.platform, found.artefacts[0].role) == ("tdx", "compose")
+    assert measure_compose(Artefact.of(b"{}".ljust(2 << 20))).registers
     for raw in (b"[]", b"{", b'{"a":1,"a":2}'):
         assert code(lambda raw=raw: measure_compose(Artefact.of(raw))) == "reference.compose.malformed"
     assert code(lambda: measure_compose(Artefact.of(bytes((2 << 20) + 1)))) == "reference.artefact.size"

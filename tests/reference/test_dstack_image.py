@@ -89,7 +89,20 @@ def test_registers_are_those_of_the_measurement_document(tmp_path):
         "memory_bytes": str(MEMORY),
         "os_image_hash": hashlib.sha256(listed).hexdigest(),
     }
-    assert len(found.artefacts) == 5
+    assert (found.platform, [each.role for each in found.artefacts]) == ("tdx", ["file"] * 5)
+    assert len(found.notes) == 1
+    assert "RTMR3" in found.notes[0]
+
+
+def test_an_image_at_its_bounds_is_measured(tmp_path):
+    metadata = json.dumps(METADATA).encode()
+    more = {f"f{at}": b"" for at in range(27)}
+    unpacked(tmp_path, metadata__json=metadata.ljust(1 << 16), **more)
+    assert len(measure(tmp_path, memory_bytes=None, acpi=None).artefacts) == 32
+    unpacked(tmp_path, **more, f27=b"")
+    assert code(tmp_path) == "reference.dstack.file"
+    unpacked(tmp_path, metadata__json=metadata.ljust((1 << 16) + 1))
+    assert code(tmp_path) == "reference.artefact.size"
 
 
 def test_without_the_machine_rtmr0_is_left_out(tmp_path):
@@ -137,6 +150,7 @@ def test_a_file_that_is_not_the_listed_one(tmp_path):
     [
         lambda lines: lines + f"{'0' * 64}  ../outside\n",
         lambda lines: lines + f"{'0' * 64}  .hidden\n",
+        lambda lines: lines + f"{'0' * 64}  folder/file\n",
         lambda lines: lines + "".join(f"{'0' * 64}  f{index}\n" for index in range(28)),
         lambda lines: "".join(line for line in lines.splitlines(True) if "metadata" not in line),
         lambda lines: "".join(line for line in lines.splitlines(True) if "ovmf" not in line),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -19,6 +19,8 @@ from assay.evidence.x509.general import GeneralCertificate
 from assay.reference import gcp as room
 from assay.reference.gcp import verify_endorsement
 from support.reference_gcp import NOW, SNP, TDX, certificate, endorsement, field, golden, message, root
+
+ONE = field(1, 1) + field(2, b"\1" * 48)
 
 
 def verified(data: bytes, *, now=NOW):
@@ -45,7 +47,17 @@ def test_values_of_a_platform():
     assert snp.registers == {"measurement": {b"\1" * 48, b"\4" * 48, b"\7" * 48}}
     assert tdx.registers == {"mr_td": {b"\x10" * 48, b"\x11" * 48}}
     assert (snp.parameters["firmware_svn"], tdx.parameters["firmware_svn"]) == ("3", "5")
-    assert tdx.parameters["issued"] == "2026-05-01T00:00:00Z"
+    assert (snp.platform, tdx.platform) == ("snp", "tdx")
+    assert snp.parameters == {
+        "firmware_sha384": "05" * 48,
+        "firmware_svn": "3",
+        "issued": "2026-05-01T00:00:00Z",
+        "signer_sha256": hashlib.sha256(certificate()).hexdigest(),
+    }
+    assert tdx.parameters == snp.parameters | {"firmware_svn": "5"}
+    silent = verified(endorsement(golden(f7=[message({2: [ONE]})], f8=None)))
+    assert (silent.snp_svn, silent.tdx_svn, silent.tdx) == (0, None, {})
+    assert silent.measured("snp").parameters["firmware_svn"] == "0"
     for fields in ({"f7": None}, {"f7": [message({1: [1]})]}):
         other = verified(endorsement(golden(**fields)))
         assert code(lambda other=other: other.measured("snp")) == "reference.gcp.platform"
@@ -57,6 +69,90 @@ def test_what_is_signed_but_unknown_is_said():
     inner = golden() + field(99, 1)
     notes = verified(endorsement(inner)).measured("tdx").notes
     assert notes == ("The endorsement also holds field 99 of the firmware; that is not appraised.",)
+    inner = golden(f7=[message(SNP) + field(8, 1)], f8=[message(TDX) + field(3, 1)])
+    assert verified(endorsement(inner)).unknown == ("field 8 of SNP", "field 3 of TDX")
+
+
+FIXED = (b"\x99\x06" + bytes(8), b"\x9d\x06" + bytes(4))  # field 99, of eight bytes and of four
+
+
+@pytest.mark.parametrize("fixed", FIXED)
+def test_an_unknown_field_of_a_fixed_size_is_passed_over(fixed):
+    for inner in (golden() + fixed, fixed + golden()):
+        assert verified(endorsement(inner)).unknown == ("field 99 of the firmware",)
+    assert code(lambda: verified(endorsement(golden() + fixed[:-1]))) == "reference.gcp.malformed"
+
+
+KNOWN_GOLDEN = {1: 2, 2: 0, 3: 2, 4: 2, 5: 2, 6: 2, 7: 2, 8: 2}
+KNOWN_SNP = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2}
+KNOWN_TDX = {1: 0, 2: 2}
+
+
+def of_type(number: int, kind: int) -> bytes:
+    return field(number, 0) if kind == 0 else field(number, b"")
+
+
+def test_every_known_field_is_of_its_type():
+    more = {3: [b"a"], 4: [b"b"], 5: [1], 6: [b"c"]}
+    whole = golden(f6=[b"x"], f7=[message(SNP | more)])
+    assert verified(endorsement(whole)).unknown == ()
+    for number, kind in KNOWN_GOLDEN.items():
+        wrong = golden() + of_type(number, 2 - kind)
+        assert code(lambda wrong=wrong: verified(endorsement(wrong))) == "reference.gcp.malformed"
+    for number, kind in KNOWN_SNP.items():
+        wrong = golden(f7=[message(SNP) + of_type(number, 2 - kind)])
+        assert code(lambda wrong=wrong: verified(endorsement(wrong))) == "reference.gcp.malformed"
+    for number, kind in KNOWN_TDX.items():
+        wrong = golden(f8=[message(TDX) + of_type(number, 2 - kind)])
+        assert code(lambda wrong=wrong: verified(endorsement(wrong))) == "reference.gcp.malformed"
+
+
+LARGEST_NUMBER = b"\xff" * 9 + b"\x01"
+ALMOST = (  # numbers that are too large, too long, not in their shortest form
+    b"\x80" * 9 + b"\x02",
+    b"\xff" * 9 + b"\x03",
+    b"\x80\x00",
+    b"\xff" * 10 + b"\x01",
+    b"\x80" * 9,
+)
+
+
+def test_numbers_have_64_bits_and_one_form():
+    unknown = b"\x98\x06"  # field 99, a number
+    found = verified(endorsement(golden() + unknown + LARGEST_NUMBER + unknown + b"\0"))
+    assert found.unknown == ("field 99 of the firmware",)
+    for number in ALMOST:
+        data = endorsement(golden() + unknown + number)
+        assert code(lambda data=data: verified(data)) == "reference.gcp.malformed"
+
+
+def test_an_endorsement_at_its_bounds_is_read():
+    assert verified(endorsement(golden() + field(99, 1) * (4096 - 7))).unknown
+    over = endorsement(golden() + field(99, 1) * (4096 - 6))
+    assert code(lambda: verified(over)) == "reference.gcp.malformed"
+    for count in (1024, 1025):
+        entries = [field(1, at + 1) + field(2, b"\1" * 48) for at in range(count)]
+        data = endorsement(golden(f7=[message({2: entries})]))
+        if count == 1024:
+            assert len(verified(data).snp) == 1024
+        else:
+            assert code(lambda data=data: verified(data)) == "reference.gcp.malformed"
+    around = len(endorsement(golden() + field(99, bytes(1 << 17)))) - (1 << 17)
+    for more in (0, 1):
+        data = endorsement(golden() + field(99, bytes((1 << 20) - around + more)))
+        assert len(data) == (1 << 20) + more
+        if more:
+            assert code(lambda data=data: verified(data)) == "reference.gcp.malformed"
+        else:
+            assert verified(data).unknown
+
+
+def test_times_are_between_1970_and_the_bound():
+    assert verified(endorsement(golden(f1=[b""]))).issued == datetime(1970, 1, 1, tzinfo=UTC)
+    latest = datetime.fromtimestamp((1 << 37) - 1, UTC)
+    assert verified(endorsement(golden(f1=[field(1, (1 << 37) - 1) + field(2, 1)]))).issued == latest
+    wrong = endorsement(golden(f1=[field(1, 1) + field(2, b"x")]))
+    assert code(lambda: verified(wrong)) == "reference.gcp.malformed"
 
 
 @pytest.mark.parametrize(
@@ -104,9 +200,6 @@ def snp(*entries: bytes, **more) -> bytes:
     return message(SNP | {2: list(entries)} | {int(k[1:]): v for k, v in more.items()})
 
 
-ONE = field(1, 1) + field(2, b"\1" * 48)
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -127,7 +220,8 @@ ONE = field(1, 1) + field(2, b"\1" * 48)
         {"f7": [snp(ONE, f1=[1, 2])]},
         {"f8": [message(TDX | {2: [field(3, b"\1" * 48)] * 2})]},
         {"f8": [message(TDX | {2: [field(1, 1)]})]},
-        {"f8": [message({2: [b""] * 1025})]},
+        {"f8": [message(TDX | {1: [5, 6]})]},
+        {"f8": [message({2: [field(1, 1) + field(1, 1) + field(3, b"\1" * 48)]})]},
     ],
 )
 def test_a_signed_message_that_is_malformed(changes):
@@ -146,6 +240,7 @@ def test_a_signed_message_that_is_malformed(changes):
         b"\x80" * 11,
         b"\xff" * 9 + b"\x02",
         b"\x02\x00",
+        b"\x00\x00",
         b"\x0b",
         b"\x09" + bytes(8),
         b"\x15" + bytes(4),
@@ -160,6 +255,8 @@ def test_nothing_stands_outside_what_is_signed():
     assert code(lambda: verified(endorsement(golden(), more=field(2, b"x")))) == "reference.gcp.malformed"
     many = golden() + field(99, 1) * 4096
     assert code(lambda: verified(endorsement(many))) == "reference.gcp.malformed"
+    nameless = golden() + b"\x00\x00"
+    assert code(lambda: verified(endorsement(nameless))) == "reference.gcp.malformed"
 
 
 @given(st.integers(0, 1200), st.integers(0, 7))

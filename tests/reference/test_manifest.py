@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -120,6 +121,14 @@ def test_keys_of_other_kinds_are_refused():
         assert code(lambda data=data: TrustedKey.load(data)) == "reference.key.unreadable"
     for data in (b"", locked):
         assert code(lambda data=data: load_signing_key(data)) == "reference.key.unreadable"
+
+
+def test_a_key_says_yes_or_no():
+    for key in (ED, EC):
+        trusted = TrustedKey.of(key.public_key())
+        signature = ED.sign(b"a") if key is ED else EC.sign(b"a", ec.ECDSA(SHA256()))
+        assert trusted.verifies(signature, b"a") is True
+        assert trusted.verifies(signature, b"b") is False
 
 
 def test_only_a_trusted_key_counts():
