@@ -125,7 +125,16 @@ def test_validity_of_the_corim_is_kept():
     assert corim.values(corim.decode(over), platform="tdx", now=None).registers
     signed = corim.sign(over, KEY, signer="x")
     assert code(lambda: corim.verify(signed, TRUSTED, now=NOW)) == "reference.corim.expired"
-    for validity in ({}, {0: Tag(1, at)}, {1: at}, {1: Tag(2, at)}, {1: Tag(1, -1)}, {1: Tag(1, 1 << 37)}, 1):
+    for validity in (
+        {},
+        {0: Tag(1, at)},
+        {1: at},
+        {1: Tag(2, at)},
+        {1: Tag(1, -1)},
+        {1: Tag(1, 1 << 37)},
+        1,
+        {1: Tag(1, "x")},
+    ):
         data = made(measurement, more={4: validity})
         assert code(lambda data=data: corim.decode(data)) == "reference.corim.malformed"
 
@@ -179,6 +188,7 @@ def test_keys_become_names_of_registers():
     }
     plain = {0: "A" * 64, 1: {2: [DIGEST]}}, {0: "A1", 1: {2: [DIGEST]}}, {0: Tag(32, "u:v"), 1: {2: DIGEST}}
     assert read(made(*plain)).registers.keys() == {"a" * 64, "a1", "u_v"}
+    assert read(made({0: Tag(560, b"\xab" * 16), 1: {2: DIGEST}})).registers.keys() == {"ab" * 16}
     long = {0: Tag(600, b"x" * 100), 1: {2: [DIGEST]}}
     (name,) = read(made(long)).registers
     assert (len(name), name[:16]) == (64, "tag_600_58647878")
@@ -447,6 +457,7 @@ def test_one_environment_is_chosen():
         (b"\xff", "malformed"),
         (encode_cbor({}), "malformed"),
         (encode_cbor(Tag(500, {})), "malformed"),
+        (encode_cbor(Tag(500, decode_cbor(PLAIN, max_bytes=10_000).value)), "malformed"),
         (encode_cbor(Tag(501, [])), "malformed"),
         (encode_cbor(Tag(501, {0: "a"})), "malformed"),
         (encode_cbor(Tag(501, {0: "a", 1: []})), "malformed"),
@@ -478,7 +489,7 @@ def test_one_environment_is_chosen():
         (made({0: Tag(550, 1), 1: {2: [DIGEST]}}), "malformed"),
         (made({0: Tag(560, "text"), 1: {2: [DIGEST]}}), "malformed"),
         (made({0: Tag(32, b"bytes"), 1: {2: [DIGEST]}}), "malformed"),
-        (made({0: Tag(37, "text"), 1: {2: [DIGEST]}}), "malformed"),
+        (made({0: Tag(37, "t" * 16), 1: {2: [DIGEST]}}), "malformed"),
         (made({0: "a", 1: {2: [[b"x", b"y"]]}}), "malformed"),
         (made({0: "a", 1: {2: [[[], b"y"]]}}), "malformed"),
         (made({0: "a", 1: {2: [[1, "text"]]}}), "malformed"),
