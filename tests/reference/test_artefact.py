@@ -52,6 +52,11 @@ def test_bytes_that_are_not_there_are_missed():
         assert code(lambda offset=offset, size=size: artefact.part(offset, size, "part")) == (
             "reference.artefact.truncated"
         )
+    short = artefact.part(0, 1, "part")
+    for offset, size in ((0, 2), (1, 1)):
+        assert code(lambda offset=offset, size=size: short.read(offset, size)) == (
+            "reference.artefact.truncated"
+        )
     assert code(lambda: artefact.whole(2)) == "reference.artefact.size"
     assert artefact.whole(3) == b"abc"
 

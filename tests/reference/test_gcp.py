@@ -122,8 +122,9 @@ def test_numbers_have_64_bits_and_one_form():
     found = verified(endorsement(golden() + unknown + LARGEST_NUMBER + unknown + b"\0"))
     assert found.unknown == ("field 99 of the firmware",)
     for number in ALMOST:
-        data = endorsement(golden() + unknown + number)
-        assert code(lambda data=data: verified(data)) == "reference.gcp.malformed"
+        for inner in (golden() + unknown + number, unknown + number + b"\1" + golden()):
+            data = endorsement(inner)
+            assert code(lambda data=data: verified(data)) == "reference.gcp.malformed"
 
 
 def test_an_endorsement_at_its_bounds_is_read():

@@ -89,6 +89,7 @@ def test_nothing_is_wrong_without_a_defect():
         assert len(found.golden.active) > 10
         assert found.golden.listed == frozenset(range(64))
         assert not found.golden.held
+        assert "golden" not in repr(found)
 
 
 # --- XML

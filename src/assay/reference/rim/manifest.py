@@ -206,8 +206,8 @@ def _base64(spec: CheckSpec, element: Element, least: int, most: int) -> bytes:
 
 def _measurements(items: Sequence[Element]) -> tuple[dict[int, frozenset[bytes]], frozenset[int]]:
     spec = checks.MEASUREMENTS
-    if not 0 < len(items) <= _MOST_MEASUREMENTS:
-        raise RimError(spec, f"A manifest lists 1 to {_MOST_MEASUREMENTS} measurements, not {len(items)}.")
+    if len(items) > _MOST_MEASUREMENTS:
+        raise RimError(spec, f"A manifest lists at most {_MOST_MEASUREMENTS} measurements, not {len(items)}.")
     values: dict[int, frozenset[bytes]] = {}
     active: set[int] = set()
     for item in items:
