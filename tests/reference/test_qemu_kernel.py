@@ -50,6 +50,7 @@ def patched(kernel: bytes, place: int, *, heap: int = 0xFE00, line: int = 0x2000
         ({}, HIGH_MEMORY_BYTES - 1, 0xAFEB4000),
         ({}, 1 << 30, 0x3FEB4000),
         ({"more_flags": 0}, HIGH_MEMORY_BYTES, 0x37EDC000),
+        ({"more_flags": 0xFFBF}, HIGH_MEMORY_BYTES, 0x37EDC000),
         ({"version": 0x20C}, HIGH_MEMORY_BYTES, 0x7FEB4000),
         ({"version": 0x20B, "initrd_end": 0x20000000}, HIGH_MEMORY_BYTES, 0x1FEDC000),
         ({"version": 0x20B}, HIGH_MEMORY_BYTES, 0x37EDC000),
