@@ -222,6 +222,12 @@ def snp(*entries: bytes, **more) -> bytes:
         {"f8": [message(TDX | {2: [field(3, b"\1" * 48)] * 2})]},
         {"f8": [message(TDX | {2: [field(1, 1)]})]},
         {"f8": [message(TDX | {1: [5, 6]})]},
+        {"f1": [field(1, b"1")]},
+        {"f7": [snp(field(1, b"1") + field(2, b"\1" * 48))]},
+        {"f7": [snp(field(1, 1) + field(2, 1))]},
+        {"f8": [message({2: [field(1, b"1") + field(3, b"\1" * 48)]})]},
+        {"f8": [message({2: [field(2, b"1") + field(3, b"\1" * 48)]})]},
+        {"f8": [message({2: [field(1, 1) + field(3, 1)]})]},
         {"f8": [message({2: [field(1, 1) + field(1, 1) + field(3, b"\1" * 48)]})]},
     ],
 )

@@ -53,6 +53,27 @@ def test_the_values_of_a_signed_block():
     assert verify_identity(None, SIGNED).author_key_digest is not None
 
 
+@pytest.mark.parametrize("author", [AUTHOR, None])
+def test_what_is_signed_is_laid_out_as_the_specification_says(author):
+    def key(private):
+        numbers = private.public_key().public_numbers()
+        point = numbers.x.to_bytes(72, "little") + numbers.y.to_bytes(72, "little")
+        return (b"\2\0\0\0" + point).ljust(1028, b"\0")
+
+    signed = sign_identity(BLOCK, IDENTITY, author)
+    assert len(signed) == 4096
+    assert signed[:64] == (b"\1\0\0\0" + bytes([author is not None])).ljust(64, b"\0")
+    assert signed[0x240:0x680] == key(IDENTITY).ljust(0x440, b"\0")
+    found = verify_identity(BLOCK.encode(), signed)
+    assert found.id_key_digest == hashlib.sha384(key(IDENTITY)).digest()
+    if author is None:
+        assert found.author_key_digest is None
+        assert not any(signed[0x680:])
+    else:
+        assert found.author_key_digest == hashlib.sha384(key(author)).digest()
+        assert signed[0x880:] == key(author).ljust(0x780, b"\0")
+
+
 @pytest.mark.parametrize("block", [BLOCK.encode()[:-1], BLOCK.encode() + b"\0", changed(BLOCK.encode(), 80)])
 def test_a_block_of_another_layout_is_refused(block):
     assert code(lambda: verify_identity(block, SIGNED)) == "reference.snp.id_block"

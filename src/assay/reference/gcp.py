@@ -58,13 +58,13 @@ _POSITIONS = (
     ),
 )
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
-# Fields of the messages: number, and the type of what is there.
+# Fields of the messages: number, and the type of what is there. Whoever reads a field demands its type, so
+# that this is needed where a field is not read, or where those that are not known are told.
 _OUTER = {1: _BYTES, 2: _BYTES}
 _GOLDEN = {1: _BYTES, 2: _VARINT, 3: _BYTES, 4: _BYTES, 5: _BYTES, 6: _BYTES, 7: _BYTES, 8: _BYTES}
 _SNP = {1: _VARINT, 2: _BYTES, 3: _BYTES, 4: _BYTES, 5: _VARINT, 6: _BYTES, 7: _BYTES}
 _TDX = {1: _VARINT, 2: _BYTES}
-_SNP_ENTRY = {1: _VARINT, 2: _BYTES}
-_TDX_ENTRY = {1: _VARINT, 2: _VARINT, 3: _BYTES}
+_TIME = {2: _VARINT}
 
 Fields = Mapping[int, list[int | bytes]]
 
@@ -179,7 +179,7 @@ def _golden(golden: Fields, signer: bytes) -> FirmwareEndorsement:
 def _snp_measurements(fields: Fields) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     for each in _repeated(fields, 2):
-        entry = _fields(each, _SNP_ENTRY)
+        entry = _fields(each, {})
         count = _number(entry, 1)
         if not count or count in found:
             _refuse("malformed", "The endorsement names a number of save areas twice, or none.")
@@ -192,7 +192,7 @@ def _snp_measurements(fields: Fields) -> dict[int, bytes]:
 def _tdx_measurements(fields: Fields) -> dict[tuple[int, bool], bytes]:
     found: dict[tuple[int, bool], bytes] = {}
     for each in _repeated(fields, 2):
-        entry = _fields(each, _TDX_ENTRY)
+        entry = _fields(each, {})
         key = (_number(entry, 1), bool(_number(entry, 2)))
         if key in found:
             _refuse("malformed", "The endorsement names an amount of memory twice.")
@@ -208,7 +208,7 @@ def _repeated(fields: Fields, number: int) -> list[bytes]:
 
 
 def _moment(data: bytes) -> datetime:
-    seconds = _number(_fields(data, {1: _VARINT, 2: _VARINT}), 1)
+    seconds = _number(_fields(data, _TIME), 1)
     if seconds >= 1 << 37:
         _refuse("malformed", "The time of the endorsement is beyond all use.")
     return datetime.fromtimestamp(seconds, UTC)
