@@ -35,6 +35,16 @@ def without(data: bytes, *holes: tuple[int, int]) -> bytes:
     return hashlib.sha256(kept + data[at:]).digest()
 
 
+def optional_header(entries: int) -> bytes:
+    """Return an optional header that is right but for what it says of its directory."""
+    image = pe(TWO, entries=16)
+    return image[64 + 24 : 64 + 24 + 108] + pack("<I", entries) + bytes(8 * 16)
+
+
+def test_a_header_that_is_right_is_read():
+    assert digest(pe(TWO, optional=optional_header(16))) == digest(pe(TWO))
+
+
 @pytest.mark.parametrize(("plus", "directory"), [(True, 112), (False, 96)])
 def test_checksum_and_certificates_are_left_out(plus, directory):
     signed = pe(TWO, plus=plus, tail=b"tail" * 3, certificates=b"signature")
@@ -102,6 +112,8 @@ def test_a_section_without_content_in_the_file_is_not_hashed():
         (pe(TWO, optional=b"\x0c\x02" + bytes(200)), "pe.header"),
         (pe(TWO, optional=b"\x0b\x02" + bytes(109)), "pe.header"),
         (pe(TWO, optional=b""), "pe.header"),
+        (pe(TWO, entries=17), "pe.header"),
+        (pe(TWO, optional=optional_header(16)[:-1]), "pe.header"),
         (pe(TWO, optional=b"\x0b\x02" + bytes(106) + pack("<I", 17) + bytes(17 * 8)), "pe.header"),
         (pe(TWO, optional=b"\x0b\x02" + bytes(106) + pack("<I", 16) + bytes(15 * 8)), "pe.header"),
         (pe(TWO, headers=0x100), "pe.header"),

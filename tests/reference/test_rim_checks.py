@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import random
 from base64 import b64encode
 from collections.abc import Callable
@@ -80,12 +81,21 @@ def changed(text: str, before: str, after: str) -> str:
 
 
 def test_nothing_is_wrong_without_a_defect():
-    evidence = scene().finish()
-    for signed in (*evidence.drivers, *evidence.firmware):
+    stage = scene()
+    evidence = stage.finish()
+    made = (*stage.drivers, *stage.firmware)
+    for signed, presented in zip((*evidence.drivers, *evidence.firmware), made, strict=True):
         found = rim(signed)
         assert found.verified
         assert found.anchor.simulated
         assert found.golden.product == "GH100"
+        assert found.golden.active == {
+            index: frozenset(values) for index, (active, values) in presented.draft.values.items() if active
+        }
+        assert (found.manifest.name, found.manifest.edition) == ("GH100", "GPU")
+        assert found.golden.version == presented.draft.version == found.manifest.colloquial_version
+        assert found.golden.manifest_id == found.manifest.tag_id
+        assert found.golden.digest == hashlib.sha256(presented.draft.tag().encode()).digest()
         assert len(found.golden.active) > 10
         assert found.golden.listed == frozenset(range(64))
         assert not found.golden.held
