@@ -125,7 +125,7 @@ def test_signatures_of_processors():
     assert signature(6, 0x2A, 7) == 0x206A7
     assert {VCPU_TYPES[name] for name in ("EPYC-Turin", "EPYC-Turin-v1")} == {signature(26, 0, 0)}
     assert code(lambda: vcpu_signature("Skylake")) == "reference.snp.vcpu"
-    for given in ((0x110, 0, 0), (0, 0x100, 0), (0, 0, 16), (-1, 0, 0), (0, -1, 0), (0, 0, -1)):
+    for given in ((0x10F, 0, 0), (0, 0x100, 0), (0, 0, 16), (-1, 0, 0), (0, -1, 0), (0, 0, -1)):
         assert code(lambda given=given: signature(*given)) == "reference.snp.vcpu"
     assert signature(0x10E, 0xFF, 15) == 0xFF << 20 | 0xF << 16 | 0xF << 8 | 0xF << 4 | 0xF
 
