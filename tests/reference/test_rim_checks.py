@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import pickle
 import random
 from base64 import b64encode
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from assay.evidence.ledger import CheckSpec, Outcome
 from assay.evidence.ocsp import HoldPolicy, OcspReply
 from assay.evidence.verification import Expected, Unchecked
 from assay.reference.rim import checks, verify_rim
+from assay.reference.rim.manifest import read_manifest
 from assay.reference.rim.xml import XmlError, canonical, parse
 from assay.simulator.nvidia import Scene, pki
 from assay.simulator.nvidia.answers import CERTIFICATE_HOLD, KEY_COMPROMISE, UNKNOWN, revoked
@@ -663,6 +665,17 @@ def test_errors_of_the_caller_are_exceptions():
     assert [check.code for check in rim(replace(signed, ocsp=replies[1:])).ledger.failed()] == [
         "rim.revocation.layout"
     ]
+
+
+@pytest.mark.parametrize("data", [b"<a>", b"<a></a>"])
+def test_an_error_stays_the_same_in_another_process(data):
+    with pytest.raises(ReferenceValueError) as caught:
+        read_manifest(data)
+    with pytest.raises(XmlError) as xml:
+        parse(b"<a>")
+    for error in (caught.value, xml.value):
+        copy = pickle.loads(pickle.dumps(error))
+        assert (type(copy), copy.code, copy.message) == (type(error), error.code, error.message)
 
 
 # --- Canonical XML
