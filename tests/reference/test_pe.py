@@ -117,6 +117,7 @@ def test_a_section_without_content_in_the_file_is_not_hashed():
         (pe(TWO, optional=b"\x0b\x02" + bytes(106) + pack("<I", 17) + bytes(17 * 8)), "pe.header"),
         (pe(TWO, optional=b"\x0b\x02" + bytes(106) + pack("<I", 16) + bytes(15 * 8)), "pe.header"),
         (pe(TWO, headers=0x100), "pe.header"),
+        (pe(TWO, headers=64 + 24 + 240 + 2 * 40 - 1), "pe.header"),
         (pe([], headers=0x400)[:0x3FF], "pe.header"),
         (pe(TWO, headers=(1 << 20) + 512), "pe.header"),
         (pe(TWO, certificates=b"sig", certificates_at=0x500), "pe.certificates"),

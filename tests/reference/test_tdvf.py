@@ -79,6 +79,8 @@ def test_memory_behind_the_content_is_zero():
 def test_the_witness_of_the_hand_off_blocks():
     found = firmware(BOOT, (0, 0, 0x810000, 0x10000, 3, 0), (0, 0, 0x809000, 0x2000, 2, 0), AUGMENTED)
     assert hand_off_witness(found).hex() == "891000" + "02" + "0002" + "0710"
+    below = firmware(BOOT, (0, 0, 0x809000, 0x2000, 2, 0), (0, 0, 0x800000, 0x6000, 3, 0))
+    assert hand_off_witness(below).hex() == "8010" + "09" + "02" + "0006" + "0902"
     for sections in ((BOOT,), (BOOT, MEMORY), ((0, 0, 0, 0x1000, 2, 0),) * 2, ((0, 0, 0, 0, 2, 0),)):
         image = firmware(*sections)
         assert code(lambda image=image: hand_off_witness(image)) == "reference.tdvf.section"

@@ -52,9 +52,7 @@ REGISTER_BYTES: Final = 48
 _AARCH64: Final = 1
 _CRC_BYTES: Final = 4
 _ALGORITHMS: Final = (Algorithm.ES256, Algorithm.ES384, Algorithm.ES512)
-_SIGNATURE_ITEMS: Final = (
-    MAX_SIGNATURE_BYTES  # the format writes bytes as arrays of numbers, a byte or two each
-)
+_SIGNATURE_ITEMS: Final = MAX_SIGNATURE_BYTES  # the format writes bytes as arrays of numbers
 _NOTES: Final = (
     "PCR 3 and 4 are of the parent instance: its role and its id.",
     "The metadata of an image and the memory and CPUs that its header asks for are in no register.",
