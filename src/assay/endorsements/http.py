@@ -93,7 +93,6 @@ class _PassingError(Exception):
     """A failure that another try may not meet."""
 
     def __init__(self, error: EndorsementError, after: float | None = None) -> None:
-        super().__init__(error.message)
         self.error = error
         self.after = after
 
@@ -144,7 +143,7 @@ class Client:
         while True:
             self._wait_for_turn(place, end)
             try:
-                return self._follow(method, place, headers, body, max_bytes)
+                return self._follow(method, place, headers, body, max_bytes, end)
             except _PassingError as failed:
                 attempt += 1
                 bound = min(self.limits.longest_wait, self.limits.first_wait * 2.0 ** (attempt - 1))
@@ -163,9 +162,15 @@ class Client:
             self.surroundings.sleep(wait)
 
     def _follow(
-        self, method: str, place: Place, headers: dict[str, str], body: bytes | None, max_bytes: int
+        self,
+        method: str,
+        place: Place,
+        headers: dict[str, str],
+        body: bytes | None,
+        max_bytes: int,
+        end: float,
     ) -> Answer:
-        deadline = self.surroundings.monotonic() + self.limits.seconds
+        deadline = min(self.surroundings.monotonic() + self.limits.seconds, end)
         url = place.url
         for _ in range(MAX_REDIRECTS + 1):
             found = self._once(method, url, place, headers, body, max_bytes, deadline)
@@ -208,9 +213,7 @@ class Client:
                 return Answer(url, {name: response.headers[name] for name in response.headers}, content)
         except httpcore.TimeoutException:
             raise _PassingError(
-                _error(
-                    "timeout", place, f"{place.authority} did not answer in {self.limits.seconds:g} seconds."
-                )
+                _error("timeout", place, f"{place.authority} did not answer in the time that it has.")
             ) from None
         except httpcore.ProtocolError:
             raise _PassingError(
@@ -252,8 +255,7 @@ class Client:
             )
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise _error("encoding", place, f"{host} compressed an answer although we asked it not to.")
-        length = response.headers.get("content-length", "0")
-        if not length.isdecimal() or len(length) > 12 or int(length) > max_bytes:
+        if int(response.headers.get("content-length", "0")) > max_bytes:
             raise _too_large(place, max_bytes)
 
     def _retry_after(self, text: str | None) -> float | None:
@@ -301,11 +303,12 @@ def _network(error: httpcore.NetworkError, place: Place) -> EndorsementError | _
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, _CUT_OFF):
-            why = getattr(cause, "verify_message", "") or cause.reason or "the handshake failed"
+            stated = (getattr(cause, name, "") for name in ("verify_message", "reason"))
+            why = next(filter(None, stated), "the handshake failed")
             return _error(
                 "tls", place, f"{place.authority} does not prove by TLS that it is that host: {why}."
             )
-        cause = cause.__cause__ or cause.__context__
+        cause = cause.__context__
     if isinstance(error, httpcore.ConnectError):
         return _PassingError(_error("unreachable", place, f"{place.authority} cannot be reached."))
     return _PassingError(_error("truncated", place, f"The connection to {place.authority} was lost."))
@@ -350,9 +353,6 @@ class _Stream(httpcore.NetworkStream):
         left = self._deadline.left(httpcore.ConnectTimeout)
         return _Stream(self._inner.start_tls(ssl_context, server_hostname, left), self._deadline)
 
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
 
 class _Backend(httpcore.NetworkBackend):
     """Opens connections that end at the deadline."""
@@ -384,18 +384,14 @@ class _Body(httpx.SyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
         yield from self._inner
 
-    def close(self) -> None:
-        self._inner.close()
-
 
 class _Transport(httpx.BaseTransport):
-    """httpx over connections that end at a deadline: one request each, none is kept."""
+    """httpx over connections that end at a deadline: one request each, then all are closed."""
 
     def __init__(self, tls: ssl.SSLContext, deadline: _Deadline, proxy: str) -> None:
         self._pool = httpcore.ConnectionPool(
             ssl_context=tls,
             proxy=httpcore.Proxy(proxy) if proxy else None,
-            max_keepalive_connections=0,
             network_backend=_Backend(deadline),
         )
 
