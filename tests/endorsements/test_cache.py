@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import rfc8785
 
+from assay.endorsements import private
 from assay.endorsements.cache import Cache
-from assay.endorsements.fetching import Origin
+from assay.endorsements.fetching import Fetcher, Origin
 from assay.endorsements.record import Basis, Endorsement, Wanted
+from assay.endorsements.turns import Turns
 from assay.errors import EndorsementError
 from assay.evidence.facts import Window
 from support.endorsement_intel import INTEL, NOW, WANTED, fetcher, publish
@@ -48,9 +54,26 @@ def test_what_was_put_is_found(tmp_path):
 def test_the_directory_is_ours_alone(tmp_path):
     opened(tmp_path / "c").put(endorsement())
     modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "c").rglob("*") if path.is_dir()}
-    files = {path.stat().st_mode & 0o777 for path in (tmp_path / "c").rglob("*") if path.is_file()}
+    with opened(tmp_path / "c").flight(WANTED):
+        files = {path.stat().st_mode & 0o777 for path in (tmp_path / "c").rglob("*") if path.is_file()}
     assert modes == {0o700}
     assert files == {0o600}
+
+
+def test_the_directory_is_made_with_those_above_it(tmp_path):
+    opened(tmp_path / "a" / "b" / "c").put(endorsement())
+    assert (tmp_path / "a" / "b" / "c").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_belongs_to_somebody_else_is_not_ours(tmp_path, monkeypatch):
+    cache = opened(tmp_path / "c")
+    cache.put(endorsement())
+    somebody_else = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: somebody_else)
+    assert cache.find(endorsement().wanted) is None
+    with pytest.raises(EndorsementError) as caught:
+        opened(tmp_path / "c")
+    assert caught.value.code == "endorsements.cache.exposed"
 
 
 @pytest.mark.parametrize("what", ["others", "link", "file"])
@@ -75,6 +98,13 @@ def test_a_directory_that_cannot_be_made_is_an_error(tmp_path):
         opened(tmp_path / "file" / "c")
 
 
+def padded(size):
+    """An endorsement whose record has so many bytes."""
+    one = replace(endorsement(), sources=("x" * 8000,) * 3 + ("x" * 1000, "x"))
+    more = size - len(rfc8785.dumps(one.record()))
+    return replace(one, sources=(*one.sources[:4], "x" * (1 + more)))
+
+
 def entry_file(path):
     return next((path / "entries").iterdir())
 
@@ -95,6 +125,10 @@ DAMAGES = {
     "an altered part": lambda path: part_file(path).write_bytes(b"0ne"),
     "a missing part": lambda path: part_file(path).unlink(),
     "a part that others may write": lambda path: part_file(path).chmod(0o666),
+    "an entry that is a directory": lambda path: (
+        entry_file(path).rename(path / "moved"),
+        (path / "entries" / f"{endorsement().wanted.digest}.json").mkdir(mode=0o700),
+    ),
     "an entry that is a link": lambda path: (
         entry_file(path).rename(path / "moved"),
         (path / "entries" / f"{endorsement().wanted.digest}.json").symlink_to(path / "moved"),
@@ -108,8 +142,64 @@ def test_a_damaged_entry_counts_as_absent(tmp_path, damage):
     cache.put(endorsement())
     damage(tmp_path / "c")
     assert cache.find(endorsement().wanted) is None
+    assert [each for each in cache.entries() if each.wanted == endorsement().wanted] == []
+    if entry_file(tmp_path / "c").is_dir():
+        entry_file(tmp_path / "c").rmdir()
     cache.put(endorsement())
     assert cache.find(endorsement().wanted) == endorsement()
+
+
+def test_an_entry_that_is_a_pipe_is_not_read(tmp_path):
+    cache = opened(tmp_path / "c")
+    cache.put(endorsement())
+    path = entry_file(tmp_path / "c")
+    record = path.read_bytes()
+    path.unlink()
+    os.mkfifo(path, 0o600)
+    with path.open("r+b", buffering=0) as pipe:
+        pipe.write(record)
+        assert cache.find(endorsement().wanted) is None
+
+
+def test_an_entry_of_the_greatest_length_is_kept_and_a_longer_one_is_not(tmp_path):
+    cache = opened(tmp_path / "c")
+    longest = padded(32768)
+    cache.put(longest)
+    assert entry_file(tmp_path / "c").stat().st_size == 32768
+    assert cache.find(longest.wanted) == longest
+    with pytest.raises(EndorsementError) as caught:
+        cache.put(padded(32769))
+    assert caught.value.code == "endorsements.record.malformed"
+    assert cache.find(longest.wanted) == longest
+
+
+def test_what_a_crash_left_behind_is_no_entry(tmp_path):
+    cache = opened(tmp_path / "c")
+    cache.put(endorsement())
+    shutil.copy(entry_file(tmp_path / "c"), tmp_path / "c" / "entries" / ".left.0123456789abcdef")
+    assert list(cache.entries()) == [endorsement()]
+
+
+def test_a_cache_that_was_taken_away_is_empty(tmp_path):
+    cache = opened(tmp_path / "c")
+    cache.put(endorsement())
+    shutil.rmtree(tmp_path / "c")
+    assert list(cache.entries()) == []
+    assert cache.find(endorsement().wanted) is None
+
+
+def test_what_is_written_is_on_the_disk_before_it_counts(tmp_path, monkeypatch):
+    cache = opened(tmp_path / "c")
+    written = []
+
+    def fsync(descriptor):
+        counting = [path for path in (tmp_path / "c").rglob("*") if path.is_file() and path.name[0] != "."]
+        written.append((os.fstat(descriptor).st_size, len(counting)))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    cache.put(endorsement(a=b"12345"))
+    lock, part, entry = 1, 5, entry_file(tmp_path / "c").stat().st_size
+    assert written == [(part, lock), (entry, lock + 1)]
 
 
 def age(cache, name, seconds):
@@ -134,6 +224,85 @@ def test_bytes_are_bounded_and_shared_parts_count_once(tmp_path):
     assert [each.wanted["name"] for each in cache.entries()] == ["three"]
     cache.put(endorsement("four", shared=b"s" * 100))
     assert {each.wanted["name"] for each in cache.entries()} == {"three", "four"}
+
+
+def test_four_thousand_entries_are_kept(tmp_path):
+    cache = opened(tmp_path / "c")
+    for number in range(4095):
+        (tmp_path / "c" / "entries" / f"{number}.json").touch(mode=0o600)
+    cache.put(endorsement("one"))
+    assert len(list((tmp_path / "c" / "entries").iterdir())) == 4096
+    cache.put(endorsement("two"))
+    assert len(list(cache.entries())) == len(list((tmp_path / "c" / "entries").iterdir())) == 2
+
+
+def test_parts_of_256_mebibytes_are_kept(tmp_path):
+    cache = opened(tmp_path / "c")
+    large = tmp_path / "c" / "parts" / ("f" * 64)
+    large.touch(mode=0o600)
+    os.truncate(large, 268435456 - 3)
+    cache.put(endorsement("one"))
+    assert large.exists()
+    cache.put(endorsement("two"))
+    assert not large.exists()
+    assert len(list(cache.entries())) == 2
+
+
+def test_what_just_fits_is_kept(tmp_path):
+    cache = opened(tmp_path / "c", max_bytes=6)
+    for index, name in enumerate(("one", "two", "six")):
+        cache.put(endorsement(name))
+        age(cache, name, 1000 + index)
+    assert {each.wanted["name"] for each in cache.entries()} == {"two", "six"}
+
+
+def test_an_older_entry_that_fits_is_kept_where_a_later_one_does_not(tmp_path):
+    cache = opened(tmp_path / "c", max_bytes=100)
+    for index, (name, size) in enumerate((("one", 10), ("two", 80), ("three", 50))):
+        cache.put(endorsement(name, part=name.encode() * (size // len(name))))
+        age(cache, name, 1000 + index)
+    assert {each.wanted["name"] for each in cache.entries()} == {"one", "three"}
+
+
+@pytest.mark.parametrize(
+    ("content", "stays"),
+    [
+        (b"{", False),
+        (b'{"parts":[]}', False),
+        (b'{"parts":{"a":[]}}', False),
+        (b'{"parts":{"a":1}}', True),
+        (b'{"parts":{"a":"\\u0000"}}', True),
+        (b'{"parts":{"a":"%064d"}}' % 0, True),
+    ],
+)
+def test_damaged_entries_do_not_keep_others_from_making_room(tmp_path, content, stays):
+    """One that names no part goes; one whose part is missing takes no room."""
+    cache = opened(tmp_path / "c", max_bytes=3)
+    cache.put(endorsement("one"))
+    path = entry_file(tmp_path / "c")
+    path.write_bytes(content)
+    cache.put(endorsement("two"))
+    assert path.exists() is stays
+    assert list(cache.entries()) == [endorsement("two")]
+
+
+def test_what_somebody_takes_away_meanwhile_is_not_missed(tmp_path, monkeypatch):
+    cache = opened(tmp_path / "c", max_bytes=3)
+    cache.put(endorsement("one"))
+    gone = [entry_file(tmp_path / "c"), part_file(tmp_path / "c")]
+    read = private.read
+
+    def taken_away(path, *, limit):
+        data = read(path, limit=limit)
+        if path == gone[0]:
+            for each in gone:
+                each.unlink()
+        return data
+
+    monkeypatch.setattr(private, "read", taken_away)
+    cache.put(endorsement("two"))
+    assert [path.exists() for path in gone] == [False, False]
+    assert list(cache.entries()) == [endorsement("two")]
 
 
 def test_an_entry_that_is_larger_than_the_cache_is_kept_until_the_next(tmp_path):
@@ -164,6 +333,82 @@ def test_a_flight_that_does_not_end_is_not_waited_for_for_ever(tmp_path):
         pass
 
 
+@pytest.mark.parametrize(("patience", "least"), [(0.0, 0), (0.2, 3)])
+def test_another_process_is_waited_for_as_long_as_there_is_patience(tmp_path, patience, least):
+    world = World()
+    other = Cache(tmp_path / "c", world.surroundings(), patience=patience)
+    before = open_files()
+    with opened(tmp_path / "c").flight(WANTED):
+        with pytest.raises(EndorsementError) as caught, other.flight(WANTED):
+            pass
+        assert open_files() == before + 1
+    assert caught.value.code == "endorsements.cache.busy"
+    assert least <= len(world.waits) <= least * 2
+    assert set(world.waits) <= {0.05}
+    assert open_files() == before
+
+
+def test_another_thread_is_waited_for_as_long_as_there_is_patience(tmp_path):
+    cache = opened(tmp_path / "c", patience=0.1)
+    with cache.flight(WANTED):
+        with pytest.raises(EndorsementError) as caught, cache.flight(WANTED):
+            pass
+        assert (tmp_path / "c" / "locks" / WANTED.digest).exists()
+    assert caught.value.code == "endorsements.cache.busy"
+    with cache.flight(WANTED):
+        pass
+
+
+def test_threads_wake_each_other_and_need_not_look(tmp_path):
+    """The first holds it when the second and the third come; nobody asks the file system who is there."""
+    world = World()
+    cache = Cache(tmp_path / "c", world.surroundings())
+    began, order = threading.Barrier(3, timeout=60), []
+
+    def fly(name):
+        began.wait()
+        with cache.flight(WANTED):
+            order.append(name)
+            threading.Event().wait(0.05)
+            order.append(name)
+
+    threads = [threading.Thread(target=fly, args=(name,)) for name in "ab"]
+    with cache.flight(WANTED):
+        for thread in threads:
+            thread.start()
+        began.wait()
+    for thread in threads:
+        thread.join()
+    assert order in (["a", "a", "b", "b"], ["b", "b", "a", "a"])
+    assert world.waits == []
+
+
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("what", ["link", "directory"])
+def test_a_lock_is_a_file_of_ours(tmp_path, what):
+    cache = opened(tmp_path / "c")
+    path = tmp_path / "c" / "locks" / WANTED.digest
+    if what == "link":
+        path.symlink_to(tmp_path / "elsewhere")
+    else:
+        path.mkdir()
+    with pytest.raises(EndorsementError) as caught, cache.flight(WANTED):
+        pass
+    assert caught.value.code == "endorsements.cache.unusable"
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_lock_that_is_gone_at_the_end_is_not_missed(tmp_path):
+    cache = opened(tmp_path / "c")
+    with cache.flight(WANTED):
+        (tmp_path / "c" / "locks" / WANTED.digest).unlink()
+    with cache.flight(WANTED):
+        assert (tmp_path / "c" / "locks" / WANTED.digest).exists()
+
+
 def test_locks_do_not_pile_up(tmp_path):
     cache = opened(tmp_path / "c")
     for name in ("one", "two"):
@@ -186,11 +431,27 @@ def test_a_lock_that_was_taken_away_is_taken_again(tmp_path):
             where.unlink()
         return descriptor
 
+    before = open_files()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Cache, "_locked_file", lambda self, where, end: taken_away(where, end))
         with cache.flight(WANTED):
             assert path.exists()
+            assert open_files() == before + 1
     assert spoilt == [path]
+    assert open_files() == before
+
+
+@pytest.mark.parametrize("kind", [Cache, Turns, Fetcher])
+def test_what_an_object_keeps_for_itself_is_neither_given_nor_shown(tmp_path, kind):
+    world = World().surroundings()
+    made = {
+        Cache: lambda: Cache(tmp_path / "c", world),
+        Turns: lambda: Turns(world, None),
+        Fetcher: lambda: fetcher(Cache(tmp_path / "c", world)),
+    }
+    assert [name for name in inspect.signature(kind).parameters if name.startswith("_")] == []
+    shown = repr(made[kind]())
+    assert all(f"{name}=" not in shown for name in ("_turns", "_lock", "_next", "_answered"))
 
 
 # --- one fetch for all who ask
@@ -288,3 +549,118 @@ def test_what_cannot_be_kept_can_still_be_used(tmp_path, monkeypatch):
     assert found.usable
     assert (found.origin, found.error) == (Origin.NETWORK, full)
     assert list(cache.entries()) == []
+
+
+@contextmanager
+def beaten_to_it(monkeypatch, first):
+    """Let ``first`` happen between looking into the cache and having the turn to ask."""
+    flight, others = Cache.flight, [first]
+
+    @contextmanager
+    def after_another(self, wanted):
+        while others:
+            others.pop()()
+        with flight(self, wanted):
+            yield
+
+    monkeypatch.setattr(Cache, "flight", after_another)
+    yield
+    assert others == []
+
+
+@pytest.fixture
+def intel():
+    with running() as service:
+        publish(service, INTEL.collateral(NOW, platform="tdx"))
+        yield service
+
+
+def older(service):
+    draft = INTEL.collateral_draft(NOW, platform="tdx")
+    draft.tcb_info["tcbEvaluationDataNumber"] -= 1
+    publish(service, draft.sign())
+
+
+def test_what_another_one_fetched_meanwhile_is_used(tmp_path, monkeypatch, intel):
+    cache = opened(tmp_path / "c")
+    with beaten_to_it(monkeypatch, lambda: fetcher(cache, intel).get(WANTED)):
+        found = fetcher(cache, intel).get(WANTED)
+    assert (found.origin, found.usable, found.error) == (Origin.CACHE, True, None)
+    assert len(intel.requests) == 4
+
+
+def test_who_wants_it_fresh_does_not_take_what_another_one_fetched(tmp_path, monkeypatch, intel):
+    cache = opened(tmp_path / "c")
+    with beaten_to_it(monkeypatch, lambda: fetcher(cache, intel).get(WANTED)):
+        found = fetcher(cache, intel, fresh_for=timedelta(0)).get(WANTED)
+    assert (found.origin, found.usable, found.error) == (Origin.NETWORK, True, None)
+    assert len(intel.requests) == 8
+
+
+def test_an_older_answer_does_not_replace_what_another_one_fetched(tmp_path, monkeypatch, intel):
+    cache = opened(tmp_path / "c")
+
+    def first():
+        fetcher(cache, intel).get(WANTED)
+        older(intel)
+
+    with beaten_to_it(monkeypatch, first):
+        found = fetcher(cache, intel, fresh_for=timedelta(0)).get(WANTED)
+    assert (found.origin, found.usable, found.error.code) == (
+        Origin.CACHE,
+        True,
+        "endorsements.answer.older",
+    )
+
+
+def test_what_another_one_fetched_is_at_hand_when_nobody_answers_any_more(tmp_path, monkeypatch, intel):
+    cache = opened(tmp_path / "c")
+
+    def first():
+        fetcher(cache, intel).get(WANTED)
+        intel.routes.clear()
+
+    with beaten_to_it(monkeypatch, first):
+        found = fetcher(cache, intel, fresh_for=timedelta(0)).get(WANTED)
+    assert (found.origin, found.usable, found.error.code) == (
+        Origin.CACHE,
+        True,
+        "endorsements.http.not_found",
+    )
+
+
+def test_an_older_answer_is_asked_for_once_by_all(tmp_path, monkeypatch, intel):
+    """The first one kept what is at hand, and those who waited for it need not ask again."""
+    cache = opened(tmp_path / "c")
+    held = fetcher(cache, intel).get(WANTED).endorsement
+    older(intel)
+    one = fetcher(cache, intel, world=World(NOW + timedelta(days=1)))
+    with beaten_to_it(monkeypatch, lambda: one.get(WANTED)):
+        found = one.get(WANTED)
+    assert (found.endorsement, found.usable) == (held, True)
+    assert len(intel.requests) == 8
+
+
+def test_an_entry_that_goes_away_meanwhile_is_still_at_hand(tmp_path, monkeypatch, intel):
+    cache = opened(tmp_path / "c")
+    held = fetcher(cache, intel).get(WANTED).endorsement
+    older(intel)
+    tomorrow = World(NOW + timedelta(days=1))
+    with beaten_to_it(monkeypatch, entry_file(tmp_path / "c").unlink):
+        found = fetcher(cache, intel, world=tomorrow).get(WANTED)
+    assert (found.endorsement, found.error.code) == (held, "endorsements.answer.older")
+
+
+def test_an_entry_of_the_future_is_asked_for_again(tmp_path, intel):
+    """It was fetched under another clock; this one does not say how old it is."""
+    cache = opened(tmp_path / "c")
+    assert fetcher(cache, intel, world=World(NOW + timedelta(minutes=1))).get(WANTED).usable
+    found = fetcher(cache, intel).get(WANTED)
+    assert (found.origin, len(intel.requests)) == (Origin.NETWORK, 8)
+
+
+def test_fetchers_that_may_do_the_same_are_equal(tmp_path, intel):
+    one = fetcher(opened(tmp_path / "c"), intel)
+    other = replace(one)
+    assert one.get(WANTED).usable
+    assert one == other

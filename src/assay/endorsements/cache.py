@@ -18,6 +18,7 @@ import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
 
 import rfc8785
 
@@ -57,7 +58,9 @@ class Cache:
     max_entries: int = MAX_ENTRIES
     max_bytes: int = MAX_BYTES
     patience: float = 180.0
-    _flights: dict[str, tuple[threading.Lock, int]] = field(default_factory=dict, init=False, repr=False)
+    _turns: WeakValueDictionary[str, threading.Lock] = field(
+        default_factory=WeakValueDictionary, init=False, repr=False
+    )
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -88,8 +91,8 @@ class Cache:
                 "endorsements.record.malformed", "The record of an endorsement is too long."
             )
         with self._alone("all"):
-            for digest, data in zip(endorsement.digests().values(), endorsement.parts.values(), strict=True):
-                private.write(self.directory / "parts" / digest, data)
+            for name, digest in endorsement.digests().items():
+                private.write(self.directory / "parts" / digest, endorsement.parts[name])
             private.write(self._entry(endorsement.wanted), record)
             self._make_room(endorsement)
 
@@ -116,16 +119,9 @@ class Cache:
     @contextmanager
     def _alone(self, name: str) -> Iterator[None]:
         with self._lock:
-            lock, users = self._flights.get(name, (threading.Lock(), 0))
-            self._flights[name] = (lock, users + 1)
-        try:
-            with self._thread_turn(lock), self._process_turn(name):
-                yield
-        finally:
-            with self._lock:
-                lock, users = self._flights.pop(name)
-                if users > 1:
-                    self._flights[name] = (lock, users - 1)
+            lock = self._turns.setdefault(name, threading.Lock())  # it goes with the last who holds it
+        with self._thread_turn(lock), self._process_turn(name):
+            yield
 
     @contextmanager
     def _thread_turn(self, lock: threading.Lock) -> Iterator[None]:
@@ -232,7 +228,7 @@ class Cache:
     def _size(self, digest: str) -> int:
         try:
             return (self.directory / "parts" / digest).stat().st_size
-        except (OSError, ValueError):
+        except (OSError, ValueError, TypeError):  # of a damaged entry
             return 0
 
 

@@ -109,10 +109,10 @@ class Fetcher:
             return self._from_cache(wanted, held, None if held else _not_at_hand(wanted))
         try:
             with self.cache.flight(wanted):
-                newer = self._held(wanted, source)
-                if newer is not None and newer != held and self._fresh(newer):
-                    return self._from_cache(wanted, newer, None)
-                return self._settled(self._fetch(wanted, source), newer or held, source)
+                held = self._held(wanted, source) or held
+                if held is not None and self._fresh(held):
+                    return self._from_cache(wanted, held, None)
+                return self._settled(self._fetch(wanted, source), held, source)
         except EndorsementError as error:
             return self._from_cache(wanted, held, error)
 
