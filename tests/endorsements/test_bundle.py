@@ -56,6 +56,23 @@ def test_a_bundle_is_read_as_it_was_written():
     assert not is_bundle(b"{}")
 
 
+def test_its_form_does_not_change():
+    """Bundles that were carried to a machine without a network must be read there by later versions."""
+    assert (len(DATA), hashlib.sha256(DATA).hexdigest()) == (
+        4608,
+        "4b984812b2b0fe6c05c0c1d3c4f694a8b9a5b7b9646c6163d8bf4abd76bb1944",
+    )
+
+
+def test_not_every_archive_is_a_bundle():
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo("a-manifest.json"))
+    assert not is_bundle(buffer.getvalue())
+    assert not is_bundle(DATA[:257] + b"pax\0\0" + DATA[262:])
+    assert not is_bundle(b"a-" + DATA[2:])
+
+
 def test_the_same_endorsements_give_the_same_bytes():
     again = Bundle.of(reversed(ONE.endorsements), created=NOW + timedelta(microseconds=7))
     assert again.encode() == DATA
@@ -103,8 +120,16 @@ def test_something_behind_the_end_is_refused(more):
     refused(DATA + more, "bundle.malformed")
 
 
-def test_a_bundle_that_is_too_large_is_refused():
-    refused(bytes(module.MAX_BUNDLE_BYTES + 1), "bundle.too_large")
+@pytest.mark.parametrize(
+    ("size", "code"), [(64 << 20, "bundle.malformed"), ((64 << 20) + 1, "bundle.too_large")]
+)
+def test_a_bundle_that_is_too_large_is_refused(size, code):
+    refused(bytes(size), code)
+
+
+@pytest.mark.parametrize("digits", [b"00000000008", b"00000000009", b"0000000000x", b"          1"])
+def test_a_size_is_octal(digits):
+    refused(DATA[:124] + digits + DATA[135:], "bundle.malformed")
 
 
 def made(manifest, *files):
@@ -154,6 +179,22 @@ WRONG = {
     "an absolute path": (MANIFEST, [("/etc/passwd", b"1")], "bundle.malformed"),
     "an altered part": (MANIFEST, [(PART[0], b"2")], "bundle.altered"),
     "a part of another size": (MANIFEST | {"parts": {DIGEST: 2}}, [PART], "bundle.altered"),
+    "a part that is longer than its size": (MANIFEST | {"parts": {DIGEST: 0}}, [PART], "bundle.malformed"),
+    "a name as long as a header has room for": (
+        MANIFEST | {"parts": {"x" * 93: 1}},
+        [("parts/" + "x" * 93, b"1")],
+        "bundle.altered",
+    ),
+    "a name for which a header has no room": (
+        MANIFEST | {"parts": {"x" * 94: 1}},
+        [("parts/" + "x" * 94, b"1")],
+        "bundle.malformed",
+    ),
+    "more endorsements than a bundle has": (
+        MANIFEST | {"endorsements": [RECORD | {"key": {"name": str(number)}} for number in range(1025)]},
+        [PART],
+        "bundle.malformed",
+    ),
     "a size that is no number": (MANIFEST | {"parts": {DIGEST: "1"}}, [PART], "bundle.malformed"),
     "a negative size": (MANIFEST | {"parts": {DIGEST: -1}}, [PART], "bundle.malformed"),
     "a size that is a truth": (MANIFEST | {"parts": {DIGEST: True}}, [PART], "bundle.malformed"),
@@ -211,6 +252,18 @@ WRONG = {
 @pytest.mark.parametrize(("manifest", "files", "code"), WRONG.values(), ids=WRONG)
 def test_a_manifest_that_says_something_else_is_refused(manifest, files, code):
     refused(made(manifest, *files), code)
+
+
+def test_another_schema_is_called_so():
+    """A later version may write one, and its reader wants to know that."""
+    with pytest.raises(EndorsementError, match=r"of another schema.*bundle\.malformed"):
+        Bundle.decode(made(MANIFEST | {"schema": module.SCHEMA.replace("v1", "v2")}, PART))
+
+
+def test_padding_is_of_zeros():
+    data = made(MANIFEST, PART)
+    spoilt = data[: -1024 - 511] + b"x" + data[-1024 - 510 :]
+    refused(spoilt, "bundle.malformed")
 
 
 def test_a_manifest_that_is_not_canonical_is_refused():
@@ -279,12 +332,47 @@ def test_its_age_is_a_check():
 def test_too_much_is_not_bundled():
     with pytest.raises(EndorsementError, match="duplicate"):
         Bundle.of([endorsement(), endorsement()], created=NOW)
-    many = [endorsement(str(number)) for number in range(module.MAX_ENTRIES + 1)]
+    many = [endorsement(str(number)) for number in range(1025)]
     with pytest.raises(EndorsementError, match="too_large"):
         Bundle.of(many, created=NOW)
+    most = Bundle.of(many[:1024], created=NOW)
+    assert Bundle.decode(most.encode()) == most
     large = [endorsement(str(number), {"a": bytes([number]) * (4 << 20)}) for number in range(17)]
     with pytest.raises(EndorsementError, match="too_large"):
         Bundle.of(large, created=NOW).encode()
+
+
+def test_a_manifest_may_have_four_mebibytes():
+    source = ("x" * 8000,)
+    most = [endorsement(f"{number:02}", sources=source * 16) for number in range(32)]
+    made = Bundle.of([*most, endorsement("last", sources=("x",))], created=NOW).encode()
+    more = (4 << 20) - int(made[124:135], 8)
+    whole, rest = divmod(more, 8003)
+    sources = (*source * whole, "x" * (rest + 1))
+    longest = Bundle.of([*most, endorsement("last", sources=sources)], created=NOW)
+    data = longest.encode()
+    assert int(data[124:135], 8) == 4194304
+    assert Bundle.decode(data) == longest
+    longer = Bundle.of([*most, endorsement("last", sources=(*sources[:-1], sources[-1] + "x"))], created=NOW)
+    with pytest.raises(EndorsementError, match="too_large"):
+        longer.encode()
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_bundle_is_bounded_with_what_surrounds_its_parts(monkeypatch, more):
+    """Each part has a header and padding, a block each at most; so has the manifest, and two end the file."""
+    monkeypatch.setattr(module, "MAX_BUNDLE_BYTES", 16384)
+    manifest = int(
+        Bundle.of([endorsement(parts={"a": bytes(10000), "b": b""})], created=NOW).encode()[124:135], 8
+    )
+    size = 16384 - manifest - 4 * 512 - 2 * 1024 + more
+    assert 10000 <= size < 100000
+    found = Bundle.of([endorsement(parts={"a": bytes(size), "b": b""})], created=NOW)
+    if more:
+        with pytest.raises(EndorsementError, match="too_large"):
+            found.encode()
+    else:
+        assert Bundle.decode(found.encode()) == found
 
 
 def test_its_parts_have_names_of_their_own():
@@ -310,3 +398,61 @@ def test_its_parts_have_names_of_their_own():
 def test_an_endorsement_that_could_not_be_read_again_cannot_be_made(fields):
     with pytest.raises(EndorsementError, match=r"record\.malformed"):
         endorsement(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"parts": {"a": bytes(4 << 20)}},
+        {"parts": {f"{number:02}": b"%d" % number for number in range(16)}},
+        {"parts": {"a" * 64: b""}},
+        {"sources": ("https://a.example",) * 16},
+        {"sources": ()},
+        {"sources": ("x" * 8192,)},
+        {"anchor": "x" * 8192},
+    ],
+)
+def test_an_endorsement_of_the_greatest_size_is_read_again(fields):
+    found = Bundle.of([endorsement(**fields)], created=NOW)
+    assert Bundle.decode(found.encode()) == found
+
+
+def test_the_parts_of_an_endorsement_are_in_order_and_stay_as_they_are():
+    found = endorsement(parts={"b": b"2", "a": b"1"})
+    assert list(found.parts) == ["a", "b"]
+    with pytest.raises(TypeError):
+        found.parts["c"] = b"3"
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        ("A-kind", ()),
+        ("", ()),
+        ("a" * 41, ()),
+        ("a-kind", (("b", "1"), ("a", "1"))),
+        ("a-kind", (("a", "1"), ("a", "1"))),
+        ("a-kind", (("A", "1"),)),
+        ("a-kind", (("a", ""),)),
+        ("a-kind", (("a", "1 2"),)),
+        ("a-kind", (("a", "\n"),)),
+        ("a-kind", (("a", "x" * 8193),)),
+        ("a-kind", tuple((f"a{number:02}", "1") for number in range(17))),
+    ],
+)
+def test_what_is_wanted_has_one_form(kind, key):
+    with pytest.raises(EndorsementError) as caught:
+        Wanted(kind, key)
+    assert caught.value.code == "endorsements.wanted.malformed"
+
+
+def test_what_is_wanted_may_have_sixteen_names_of_eight_thousand_characters():
+    found = Wanted("a" * 40, tuple((f"a{number:02}", "x" * 8192) for number in range(16)))
+    assert found.get("a15") == "x" * 8192
+    assert found.get("a16") == ""
+
+
+def test_what_is_wanted_is_named_for_people():
+    assert str(Wanted.of("a-kind")) == "a-kind"
+    found = Wanted.of("a-kind", one_name="x" * 24, other="y" * 25)
+    assert str(found) == f"a-kind (one-name {'x' * 24}, other {'y' * 16}...)"

@@ -147,9 +147,7 @@ class Bundle:
             raise _malformed("its date is malformed") from None
         if len(records) > MAX_ENTRIES or not all(type(each) is dict for each in records):
             raise _malformed("its endorsements are too many, or no objects")
-        parts, pos = _parts(data, pos, sizes)
-        if data[pos:] != _END:
-            raise _malformed("something stands behind its last part")
+        parts = _parts(data, pos, sizes)
         found = cls(
             created, tuple(read_record(each, lambda digest: _named(parts, digest)) for each in records)
         )
@@ -175,7 +173,7 @@ def _order(endorsement: Endorsement) -> tuple[str, tuple[tuple[str, str], ...]]:
     return endorsement.wanted.kind, endorsement.wanted.key
 
 
-def _parts(data: bytes, pos: int, sizes: Mapping[str, Any]) -> tuple[dict[str, bytes], int]:
+def _parts(data: bytes, pos: int, sizes: Mapping[str, Any]) -> dict[str, bytes]:
     """Read every part that the manifest names, in order, and check it against its name."""
     found = {}
     for digest in sorted(sizes):
@@ -188,7 +186,7 @@ def _parts(data: bytes, pos: int, sizes: Mapping[str, Any]) -> tuple[dict[str, b
                 "endorsements.bundle.altered", "A part of the bundle is not the one that its manifest names."
             )
         found[digest] = part
-    return found, pos
+    return found
 
 
 def _named(parts: Mapping[str, bytes], digest: str) -> bytes:
@@ -219,7 +217,7 @@ def _header(name: str, size: int) -> bytes:
 def _member(data: bytes, pos: int, name: str, limit: int) -> tuple[bytes, int]:
     """Return the file at ``pos``, which must be of that name, and where the next one begins."""
     digits = data[pos + 124 : pos + 135]
-    if len(digits) != 11 or not digits.isdigit() or b"8" in digits or b"9" in digits:
+    if not digits.isdigit() or b"8" in digits or b"9" in digits:
         raise _malformed(f"{name[:20]} is missing")
     size = int(digits, 8)
     start = pos + _BLOCK
@@ -227,7 +225,7 @@ def _member(data: bytes, pos: int, name: str, limit: int) -> tuple[bytes, int]:
     after = end + -size % _BLOCK
     if len(name) > 99 or not name.isascii() or data[pos:start] != _header(name, size):
         raise _malformed(f"{name[:20]} is missing, or its header is of another form")
-    if size > limit or after > len(data) or any(data[end:after]):
+    if size > limit or after > len(data):
         raise _malformed(f"{name[:20]} does not end where it says")
     return data[start:end], after
 
