@@ -11,6 +11,7 @@ import pytest
 from assay.endorsements.cache import Cache
 from assay.endorsements.fetching import Origin
 from assay.endorsements.record import Wanted
+from assay.errors import EndorsementError
 from assay.evidence.roots import Roots
 from assay.evidence.snp.endorsements import SnpEndorsements
 from assay.evidence.snp.vek import VekExtensions
@@ -113,12 +114,77 @@ def test_a_vlek_is_not_asked_for(service, cache):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"product": "Rome"}, {"product": ""}, {"chip_id": ""}, {"chip_id": "zz" * 64}, {"bl": "-1"}, {"bl": ""}],
+    [
+        {"product": "Rome"},
+        {"product": ""},
+        {"kind": "arks"},
+        {"chip_id": ""},
+        {"chip_id": "zz" * 64},
+        {"bl": "-1"},
+        {"bl": "256"},
+        {"bl": ""},
+    ],
 )
 def test_a_need_of_another_form_is_refused_before_anybody_is_asked(service, cache, changes):
     chip = publish(service)
     refused(ask(cache, service, wanted_vek(chip, **changes)), "wanted.malformed")
     assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted", "most"),
+    [
+        (vek_path(documents(GENOA)[0]), wanted_vek(documents(GENOA)[0]), 8192),
+        ("/vcek/v1/Genoa/cert_chain", CHAIN, 32768),
+        ("/vcek/v1/Genoa/crl", CRL, 65536),
+    ],
+)
+def test_an_answer_has_a_greatest_length(service, cache, path, wanted, most):
+    publish(service)
+    service.routes[path] = Reply(200, bytes(most))
+    refused(ask(cache, service, wanted), "answer.malformed")
+    service.routes[path] = Reply(200, bytes(most + 1))
+    refused(ask(cache, service, wanted), "http.too_large")
+
+
+def test_a_certificate_that_names_another_product_is_refused(service, cache):
+    chip = publish(service)
+    draft = chip.vek_draft("vcek", NOW)
+    draft.extensions = [each.replace(b"Genoa", b"Milan") for each in draft.extensions]
+    service.routes[vek_path(chip)] = Reply(200, draft.sign())
+    refused(ask(cache, service, wanted_vek(chip)), "answer.swapped")
+
+
+def test_a_chain_that_no_longer_holds_is_not_rested_on(service, cache):
+    """It is at hand, and its publisher has no other: then there is no certificate either."""
+    chip = publish(service)
+    held = ask(cache, service, CHAIN).endorsement
+    past = replace(held, window=replace(held.window, end=NOW - timedelta(days=1)))
+    cache.put(past)
+    del service.routes["/vcek/v1/Genoa/cert_chain"]
+    refused(ask(cache, service, wanted_vek(chip)), "http.not_found")
+    assert ask(cache, service, CHAIN).stale
+
+
+def test_an_older_list_that_holds_does_not_replace_a_newer_one(service, cache):
+    publish(service)
+    held = ask(cache, service, CRL).endorsement
+    service.routes["/vcek/v1/Genoa/crl"] = Reply(200, AMD.crl_draft(GENOA, NOW - timedelta(days=1)).sign())
+    found = ask(cache, service, CRL, world=World(NOW + timedelta(days=1)))
+    assert (found.endorsement, found.error.code) == (held, "endorsements.answer.older")
+
+
+def test_what_is_wanted_twice_is_told_once_and_hides_nothing(service, cache):
+    publish(service)
+    one = fetcher(cache, service, names=["kds"], roots=roots())
+    assert [each.wanted for each in one.get_all([CHAIN, CHAIN, CRL])] == [CHAIN, CRL]
+
+
+def test_a_source_by_itself_has_nothing_to_rest_on(service, cache):
+    one = fetcher(cache, service, names=["kds"], roots=roots())
+    with pytest.raises(EndorsementError) as caught:
+        one.access.also(CHAIN)
+    assert caught.value.code == "endorsements.offline.missing"
 
 
 def test_the_certificate_of_another_chip_is_refused(service, cache):
@@ -204,6 +270,20 @@ def test_an_altered_list_is_refused(service, cache):
     refused(ask(cache, service, CRL), "answer.malformed")
 
 
+def test_a_list_that_is_not_signed_as_amd_signs_is_refused(service, cache):
+    draft = AMD.crl_draft(GENOA, NOW)
+    draft.hash = "sha256"
+    service.routes["/vcek/v1/Genoa/crl"] = Reply(200, draft.sign())
+    refused(ask(cache, service, CRL), "answer.unverified")
+
+
+def test_a_list_that_names_another_key_of_the_root_is_refused(service, cache):
+    draft = AMD.crl_draft(GENOA, NOW)
+    draft.names_key = STRANGER.root_key(GENOA).public_key()
+    service.routes["/vcek/v1/Genoa/crl"] = Reply(200, draft.sign())
+    refused(ask(cache, service, CRL), "answer.unverified")
+
+
 def test_a_list_of_another_time_is_refused(service, cache):
     publish(service)
     refused(ask(cache, service, CRL, world=World(NOW + timedelta(days=400))), "answer.stale")
@@ -266,11 +346,24 @@ def test_the_metadata_answers_for_its_own_machine(metadata, cache):
         (Reply(200, b"<html>"), "malformed"),
         (Reply(200, b"{}"), "malformed"),
         (thim(chain=pem(documents(GENOA)[1].authority)), "malformed"),
+        (thim(chain=pem(documents(GENOA)[1].root)), "malformed"),
     ],
 )
 def test_a_wrong_answer_of_the_metadata_is_refused(metadata, cache, reply, code):
     metadata.routes["/metadata/THIM/amd/certification"] = reply
-    refused(ask_metadata(cache, metadata), f"answer.{code}")
+    found = ask_metadata(cache, metadata)
+    refused(found, f"answer.{code}")
+    assert found.error.message.endswith(".")
+
+
+@pytest.mark.parametrize("changes", [{"chip_id": ""}, {"chip_id": "", "kind": "vlek"}, {"bl": ""}])
+def test_what_cannot_be_compared_with_the_metadata_is_not_taken(metadata, cache, changes):
+    """A report can hide its chip, and one that a VLEK signed names none."""
+    key = {"kind": "vcek", "product": "Genoa", "chip_id": chip_id(documents(GENOA)[0])}
+    wanted = Wanted.of("azure-thim", **(key | levels(documents(GENOA)[0]) | changes))
+    found = ask_metadata(cache, metadata, wanted)
+    assert found.endorsement is None
+    assert found.error.code.startswith("endorsements.")
 
 
 def test_the_metadata_of_another_machine_is_refused(metadata, cache):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache as once
 from itertools import count
 
 import pytest
 
 from assay.endorsements.cache import Cache
+from assay.endorsements.fetching import Origin
 from assay.endorsements.gathering import gather
 from assay.endorsements.needs import Choices
+from assay.endorsements.record import Basis, Wanted
 from assay.endorsements.services import Services
-from assay.evidence.facts import FactCache
+from assay.endorsements.source import Fetched, Judged, Source
+from assay.errors import EndorsementError, EvidenceError
+from assay.evidence.facts import FactCache, Window
 from assay.evidence.roots import Roots
 from assay.evidence.verification import EvidenceResult, Need, Unchecked
 from assay.verification.formats import format_of
@@ -132,6 +137,24 @@ def test_what_cannot_be_had_stays_open(service, cache):
     assert found.usable == ()
 
 
+def test_what_no_longer_holds_is_not_given_to_the_verifier(service, cache):
+    publish_collateral(service, INTEL.collateral(NOW, platform="tdx"))
+    quote = INTEL.machine("one").trust_domain(mr_td=b"\1" * 48).quote(REPORT_DATA)
+    verify, given = verifier("tdx", quote, ROOTS), []
+
+    def watched(bundle):
+        given.append(bundle)
+        return verify(bundle)
+
+    assert gather(watched, fetcher(cache, service), Choices()).open == ()
+    assert [bundle is None for bundle in given] == [True, False]
+    later = World(NOW + timedelta(days=60))
+    found = gather(watched, fetcher(cache, world=later, offline=True), Choices())
+    assert [each.stale for each in found.found] == [True]
+    assert found.usable == ()
+    assert given[2:] == [None, None]
+
+
 def test_what_is_had_without_the_rest_leaves_the_rest_open(service, cache):
     publish(service, Product.GENOA)
     service.routes["/vcek/v1/Genoa/crl"] = Reply(200, b"<html>")
@@ -163,3 +186,88 @@ def test_a_verifier_that_always_wants_something_else_is_not_followed_for_ever(ca
 
     found = gather(verify, fetcher(cache, offline=True), Choices())
     assert len(found.found) == 4
+
+
+class OddSource(Source):
+    """A source whose answers are verified as a test says."""
+
+    kinds = frozenset({"odd"})
+
+    def __init__(self, judge, *, newness=lambda made: made.window.start, rests_on=lambda: ()):
+        self.judging, self.newness_of, self.resting = judge, newness, rests_on
+
+    def fetch(self, wanted, access):
+        return Fetched({"part": b"1"}, ("https://a.example/x",))
+
+    def judge(self, wanted, parts, access, now):
+        return self.judging(now)
+
+    def anchors(self, wanted, access):
+        return frozenset({"anchor"})
+
+    def newness(self, made):
+        return self.newness_of(made)
+
+    def rests_on(self, wanted, parts):
+        return self.resting()
+
+
+ODD = Wanted.of("odd")
+
+
+def holds(since, until):
+    return lambda now: Judged(Window(now + since, now + until), Basis.SIGNATURE, "anchor")
+
+
+def fails(error):
+    def raising(*arguments):
+        raise error
+
+    return raising
+
+
+DAY = timedelta(days=1)
+
+
+def odd(cache, judge, *, world=None, **options):
+    one = fetcher(cache, world=world)
+    return replace(one, sources={"odd": OddSource(judge, **options)})
+
+
+def test_a_verifiers_error_is_a_malformed_answer(cache):
+    found = odd(cache, fails(EvidenceError("some.code", "It is odd."))).get(ODD)
+    assert (found.endorsement, found.error.code) == (None, "endorsements.answer.malformed")
+    assert "It is odd." in found.error.message
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "usable"),
+    [
+        (timedelta(0), timedelta(0), True),
+        (-DAY, timedelta(seconds=-1), False),
+        (timedelta(seconds=1), DAY, False),
+    ],
+)
+def test_what_a_source_verified_must_hold_now(cache, since, until, usable):
+    found = odd(cache, holds(since, until)).get(ODD)
+    assert found.usable is usable
+    assert (found.error is None) is usable
+    assert usable or found.error.code == "endorsements.answer.stale"
+
+
+def test_what_cannot_be_compared_is_replaced(cache):
+    assert odd(cache, holds(-DAY, 3 * DAY)).get(ODD).usable
+    unreadable = fails(EvidenceError("some.code", "It is odd."))
+    found = odd(cache, holds(-9 * DAY, DAY), world=World(NOW + DAY), newness=unreadable).get(ODD)
+    assert (found.origin, found.error) == (Origin.NETWORK, None)
+
+
+def test_what_cannot_say_what_it_rests_on_is_still_had(cache):
+    unreadable = fails(EndorsementError("endorsements.answer.malformed", "It is odd."))
+    found = odd(cache, holds(-DAY, DAY), rests_on=unreadable).get_all([ODD])
+    assert [each.usable for each in found] == [True]
+
+
+def test_who_asks_for_everything_anew_asks_once(cache):
+    one = replace(odd(cache, holds(-DAY, DAY)), fresh_for=timedelta(0))
+    assert [one.get(ODD).origin for _ in range(2)] == [Origin.NETWORK, Origin.CACHE]

@@ -184,7 +184,9 @@ def test_a_root_that_names_no_list_is_refused(service, cache):
 
 
 def test_a_kind_that_nobody_publishes_is_an_error(cache):
-    refused(fetcher(cache).get(Wanted.of("a-kind")), "endorsements.kind.unknown", cache)
+    found = fetcher(cache).get(Wanted.of("a-kind"))
+    refused(found, "endorsements.kind.unknown", cache)
+    assert not found.stale
 
 
 @pytest.mark.parametrize("days", [-40, 40])
@@ -193,10 +195,61 @@ def test_documents_of_another_time_are_refused(service, cache, days):
     refused(fetcher(cache, service).get(WANTED), "endorsements.answer.stale", cache)
 
 
+@pytest.mark.parametrize("late", ["root_crl", "pck_crl", "tcb_info", "qe_identity"])
+def test_one_document_of_another_time_is_enough(service, cache, late):
+    draft = INTEL.collateral_draft(NOW, platform="tdx")
+    past = INTEL.collateral_draft(NOW - timedelta(days=40), platform="tdx")
+    setattr(draft, late, getattr(past, late))
+    publish(service, draft.sign())
+    refused(fetcher(cache, service).get(WANTED), "endorsements.answer.stale", cache)
+
+
+def test_a_wrong_document_is_not_excused_by_its_time(service, cache):
+    draft = INTEL.collateral_draft(NOW - timedelta(days=40), platform="tdx")
+    draft.tcb_signer = OTHER.tcb_signer
+    publish(service, draft.sign())
+    found = fetcher(cache, service).get(WANTED)
+    refused(found, "endorsements.answer.unverified", cache)
+    assert found.error.detail["check"] == "dcap.tcb_info.signature"
+
+
 @pytest.mark.parametrize("path", [TCB, QE, CRL, "/IntelSGXRootCA.der"])
 def test_an_error_page_is_refused(service, cache, path):
     service.routes[path] = replace(service.routes[path], body=b"<html><body>Sorry!</body></html>")
     refused(fetcher(cache, service).get(WANTED), "endorsements.answer.malformed", cache)
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted", "code"),
+    [(path, WANTED, "malformed") for path in (TCB, QE, CRL, "/IntelSGXRootCA.der")],
+)
+def test_an_answer_has_a_greatest_length(service, cache, path, wanted, code):
+    service.routes[path] = replace(service.routes[path], body=bytes(1048576))
+    refused(fetcher(cache, service).get(wanted), f"endorsements.answer.{code}", cache)
+    service.routes[path] = replace(service.routes[path], body=bytes(1048577))
+    refused(fetcher(cache, service).get(wanted), "endorsements.http.too_large", cache)
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [
+        (0, "has no header tcb-info-issuer-chain"),
+        (1, "An issuer chain is malformed"),
+        (49152, "An issuer chain is malformed"),
+        (49153, "has no header tcb-info-issuer-chain"),
+    ],
+)
+def test_a_chain_in_a_header_has_a_greatest_length(service, cache, length, said):
+    service.routes[TCB] = replace(service.routes[TCB], headers={"TCB-Info-Issuer-Chain": "a" * length})
+    found = fetcher(cache, service).get(WANTED)
+    refused(found, "endorsements.answer.malformed", cache)
+    assert said in found.error.message
+
+
+def test_the_chain_of_the_tcb_info_has_an_older_name(service, cache):
+    chain = service.routes[TCB].headers["TCB-Info-Issuer-Chain"]
+    service.routes[TCB] = replace(service.routes[TCB], headers={"SGX-TCB-Info-Issuer-Chain": chain})
+    assert fetcher(cache, service).get(WANTED).usable
 
 
 @pytest.mark.parametrize("path", [TCB, QE, CRL])
@@ -222,6 +275,7 @@ def test_a_stale_entry_is_kept_and_called_stale(service, cache):
     later = World(NOW + timedelta(days=60))
     found = fetcher(cache, world=later, offline=True).get(WANTED)
     assert (found.endorsement, found.stale, found.usable, found.origin) == (held, True, False, Origin.CACHE)
+    assert found.error is None
     service.routes.clear()
     asked = fetcher(cache, service, world=later).get(WANTED)
     assert (asked.endorsement, asked.stale, asked.error.code) == (held, True, "endorsements.http.not_found")
@@ -314,6 +368,7 @@ def test_what_is_under_another_root_is_not_compared(service, cache):
 def test_nothing_at_hand_and_nobody_to_ask(cache):
     found = fetcher(cache, offline=True).get(WANTED)
     assert found.error.code == "endorsements.offline.missing"
+    assert not found.stale
 
 
 def test_what_another_root_vouched_for_is_not_used(service, cache):
@@ -335,9 +390,50 @@ def test_evaluation_numbers_are_fetched_and_verified(service, cache):
     assert evaluation_numbers(found.endorsement.parts) == (19, 18, 17)
 
 
+def rewritten(**members):
+    """The answer with other members, signed anew."""
+    value = json.loads(numbers().body)["tcbEvaluationDataNumbers"] | members
+    raw = json.dumps(value, separators=(",", ":")).encode()
+    signature = pki.sign_raw(INTEL.tcb_signer.key, raw).hex().encode()
+    body = b'{"tcbEvaluationDataNumbers":%b,"signature":"%b"}' % (raw, signature)
+    return replace(numbers(), body=body)
+
+
+def test_evaluation_numbers_hold_as_long_as_their_list(service, cache):
+    service.routes[NUMBERS_PATH] = numbers()
+    window = fetcher(cache, service).get(NUMBERS).endorsement.window
+    assert window.start == datetime(2026, 11, 1, tzinfo=UTC)
+    assert window.end == datetime(2026, 12, 1, tzinfo=UTC)
+
+
+def test_evaluation_numbers_whose_signer_has_expired_are_stale(service, cache):
+    service.routes[NUMBERS_PATH] = numbers(until="2090-01-01T00:00:00Z")
+    world = World(datetime(2089, 1, 1, tzinfo=UTC))
+    refused(fetcher(cache, service, world=world).get(NUMBERS), "endorsements.answer.stale", cache)
+
+
+def test_evaluation_numbers_for_no_tee_are_not_asked_for(service, cache):
+    wanted = Wanted.of("intel-evaluation-numbers", tee="snp")
+    refused(fetcher(cache, service).get(wanted), "endorsements.wanted.malformed", cache)
+    assert service.requests == []
+
+
 @pytest.mark.parametrize(
     ("reply", "code"),
     [
+        (Reply(200, bytes(1048576), numbers().headers), "malformed"),
+        (rewritten(issueDate="2026-11-01T00:00:00", nextUpdate="2026-12-01T00:00:00"), "malformed"),
+        (rewritten(issueDate="2026-11-01T00:00:00"), "malformed"),
+        (rewritten(issueDate="2026-12-01T00:00:00Z", nextUpdate="2027-12-01T00:00:00Z"), "stale"),
+        (rewritten(nextUpdate="soon"), "malformed"),
+        (rewritten(tcbEvalNumbers=[1]), "malformed"),
+        (rewritten(tcbEvalNumbers=[{"tcbEvaluationDataNumber": "1"}]), "malformed"),
+        (rewritten(id=7), "malformed"),
+        (
+            replace(numbers(), body=numbers().body.replace(b'"signature":"', b'"signature":"00')),
+            "unverified",
+        ),
+        (replace(numbers(), body=numbers().body[:-4] + b'"}'), "unverified"),
         (numbers(OTHER), "unverified"),
         (numbers(signer=INTEL.platform_ca), "unverified"),
         (numbers(signer=OTHER.tcb_signer), "unverified"),
@@ -367,9 +463,32 @@ def pck_reply(installation=INTEL):
     return Reply(200, machine.pck.pem(), {"SGX-PCK-Certificate-Issuer-Chain": encoded(chain)})
 
 
-def test_a_pck_certificate_is_fetched_and_verified(service, cache):
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_pck_certificate_is_fetched_and_verified(service, cache, end):
+    reply = pck_reply()
+    service.routes[PCK_PATH] = replace(reply, body=reply.body.rstrip() + end)
+    found = fetcher(cache, service).get(PCK)
+    assert found.usable
+    chain = INTEL.platform_ca.pem() + INTEL.root.pem()
+    assert found.endorsement.parts["pck_chain.pem"] == reply.body.rstrip() + b"\n" + chain
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"encrypted-ppid": PPID[:-2]}, {"cpusvn": "00" * 15}, {"pcesvn": "0D00"}, {"pceid": ""}],
+)
+def test_a_platform_of_another_form_is_not_asked_for(service, cache, change):
+    wanted = Wanted.of("intel-pck", **(dict(PCK.key) | change))
+    refused(fetcher(cache, service).get(wanted), "endorsements.wanted.malformed", cache)
+    assert service.requests == []
+
+
+def test_a_pck_certificate_that_has_expired_is_not_taken(service, cache):
     service.routes[PCK_PATH] = pck_reply()
-    assert fetcher(cache, service).get(PCK).usable
+    world = World(datetime(2089, 1, 1, tzinfo=UTC))
+    found = fetcher(cache, service, world=world).get(PCK)
+    refused(found, "endorsements.answer.unverified", cache)
+    assert found.error.detail["check"].startswith("dcap.pck")
 
 
 def test_a_pck_certificate_under_another_root_is_refused(service, cache):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from assay.endorsements.cache import Cache
-from assay.endorsements.needs import Choices, can_be_fetched, wanted_of
-from assay.endorsements.record import Basis, Wanted
+from assay.endorsements.jwks import publisher
+from assay.endorsements.needs import Choices, by_kind, can_be_fetched, wanted_of
+from assay.endorsements.nvidia import encode_chain
+from assay.endorsements.record import Basis, Endorsement, Wanted
+from assay.errors import EndorsementError
+from assay.evidence.decoding.pem import encode
+from assay.evidence.facts import ALWAYS
 from assay.evidence.roots import Roots
 from assay.evidence.verification import Need
 from support import vectors
@@ -47,6 +53,7 @@ def test_the_keys_of_an_issuer_are_fetched(service, cache, name):
     assert found.usable
     assert found.endorsement.parts["jwks.json"] == tokens().key_set(name)
     assert found.endorsement.basis is Basis.TLS
+    assert service.requests[-1][2]["Accept"] == "application/json"
     assert found.endorsement.anchor == f"localhost:{service.port}#of-a-test"
     assert (found.endorsement.window.end - found.endorsement.window.start).days == 7
 
@@ -58,6 +65,29 @@ def test_keys_that_another_host_vouched_for_are_not_used(service, cache):
     assert ask(cache, service, issuer, offline=True).usable
     # The same cache, but the published address: what the replaced one said counts for nothing there.
     refused(fetcher(cache, offline=True).get(Wanted.of("jwks", issuer=issuer)), "offline.missing")
+
+
+def test_the_public_authorities_have_no_name(service, cache):
+    issuer, path = ISSUERS["nras"]
+    service.routes[path] = Reply(200, tokens().key_set("nras"))
+    one = fetcher(cache, service, names=NAMES)
+    one = replace(one, access=replace(one.access, authorities=""))
+    assert one.get(Wanted.of("jwks", issuer=issuer)).endorsement.anchor == f"localhost:{service.port}"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "url"),
+    [
+        ("https://a12.weu.attest.azure.net", "https://a12.weu.attest.azure.net/certs"),
+        ("https://portal.trustauthority.intel.com", "https://portal.trustauthority.intel.com/certs"),
+        ("https://nras.attestation.nvidia.com", "https://nras.attestation.nvidia.com/.well-known/jwks.json"),
+    ],
+)
+def test_an_issuer_publishes_its_keys_at_its_own_host(cache, issuer, url):
+    access = fetcher(cache).access
+    place, asked = publisher(issuer).place(issuer, access)
+    assert (place.url, asked) == (url, ())
+    assert publisher(issuer).host(issuer, access) == place.authority == issuer.removeprefix("https://")
 
 
 @pytest.mark.parametrize(
@@ -83,6 +113,9 @@ def test_an_unknown_issuer_is_not_asked(service, cache, issuer):
         discovery(jwks_uri="https://www.googleapis.com@evil.example/keys"),
         discovery(jwks_uri="https://www.googleapis.com:444/keys"),
         discovery(jwks_uri="https://www.googleapis.com/keys?x=1"),
+        discovery(jwks_uri="https://www.googleapis.com/keys#x"),
+        discovery(jwks_uri="https://www.googleapis.com"),
+        Reply(200, b" " * 65536),
         discovery(jwks_uri=7),
         Reply(200, b"<html>"),
     ],
@@ -110,13 +143,21 @@ def test_what_is_no_usable_key_set_is_refused(service, cache, body):
     assert list(cache.entries()) == []
 
 
+@pytest.mark.parametrize("path", [DISCOVERY, "/.well-known/confidential_space_root.crt"])
+def test_an_answer_of_google_has_a_greatest_length(service, cache, path):
+    service.routes[path] = Reply(200, b"-" * 65537)
+    wanted = Wanted.of("jwks", issuer=GOOGLE) if path == DISCOVERY else ROOT
+    refused(fetcher(cache, service, names=NAMES).get(wanted), "http.too_large")
+
+
 ROOT = Wanted.of("confidential-space-root")
 ROOT_PATH = "/.well-known/confidential_space_root.crt"
 
 
-def test_the_published_root_is_compared_with_the_pinned_one(service, cache):
+@pytest.mark.parametrize("armoured", [False, True])
+def test_the_published_root_is_compared_with_the_pinned_one(service, cache, armoured):
     pinned = Roots.vendor().of("google-confidential-space")[0]
-    service.routes[ROOT_PATH] = Reply(200, pinned.der)
+    service.routes[ROOT_PATH] = Reply(200, encode(pinned.der) if armoured else pinned.der)
     found = fetcher(cache, service, names=NAMES).get(ROOT)
     assert found.usable
     assert found.endorsement.anchor == pinned.anchor.fingerprint.hex()
@@ -159,6 +200,23 @@ def test_the_real_discovery_document_is_accepted(service, cache):
 
 # --- needs
 
+KEYS_OF_KINDS = {
+    "jwks": {"issuer": GOOGLE},
+    "amd-vek": {"kind": "vcek", "product": "Milan"},
+    "amd-chain": {"kind": "vcek", "product": "Milan"},
+    "amd-crl": {"kind": "vcek", "product": "Milan"},
+    "nvidia-ocsp": {"chain": encode_chain((Roots.vendor().of("nvidia")[0].der,) * 2)},
+}
+EMPTY = {
+    "wanted": Wanted.of("a-kind"),
+    "parts": {"other": b""},
+    "window": ALWAYS,
+    "fetched": datetime(2026, 11, 21, tzinfo=UTC),
+    "sources": (),
+    "basis": Basis.SIGNATURE,
+    "anchor": "x",
+}
+
 
 def needs(kind, choices=Choices(), /, **key):  # noqa: B008 - a frozen value
     return wanted_of([Need(kind, key, "why")], choices)
@@ -185,7 +243,9 @@ def test_a_need_of_a_chip_leads_to_certificate_chain_and_list():
         "ucode": "115",
     }
     vek, chain, crl = needs("snp-vek", **key)
-    assert (vek.kind, vek["chip-id"], vek["ucode"]) == ("amd-vek", "ab" * 64, "115")
+    assert vek == Wanted.of("amd-vek", **key)
+    turin = key | {"product": "Turin", "fmc": "1"}
+    assert needs("snp-vek", **turin)[0] == Wanted.of("amd-vek", **turin)
     assert (chain, crl) == (
         Wanted.of("amd-chain", kind="vcek", product="Milan"),
         Wanted.of("amd-crl", kind="vcek", product="Milan"),
@@ -193,6 +253,15 @@ def test_a_need_of_a_chip_leads_to_certificate_chain_and_list():
     assert needs("snp-vek", Choices(instance_metadata=True), **key)[0].kind == "azure-thim"
     assert needs("snp-chain", kind="vcek", product="Milan") == (chain, crl)
     assert needs("snp-crl", kind="vcek", product="Milan") == (crl,)
+
+
+@pytest.mark.parametrize("kind", sorted(by_kind()))
+def test_an_endorsement_without_its_parts_is_malformed(cache, kind):
+    access = replace(fetcher(cache).access, also=lambda wanted: Endorsement(**EMPTY))
+    wanted = Wanted.of(kind, **KEYS_OF_KINDS.get(kind, {}))
+    with pytest.raises(EndorsementError) as caught:
+        by_kind()[kind].judge(wanted, {}, access, datetime(2026, 11, 21, tzinfo=UTC))
+    assert caught.value.code == "endorsements.answer.malformed"
 
 
 def test_a_report_that_names_no_product_is_looked_for_in_both():

@@ -9,7 +9,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from cryptography.x509 import OCSPNonce
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import NameOID, OCSPNonce
 from cryptography.x509.ocsp import load_der_ocsp_request
 
 from assay.endorsements.bundle import Bundle
@@ -23,7 +24,7 @@ from assay.evidence.facts import FactCache
 from assay.evidence.roots import Roots
 from assay.evidence.verification import Unchecked
 from assay.simulator.nvidia.answers import CERTIFICATE_HOLD, KEY_COMPROMISE, UNKNOWN, answers, revoked
-from assay.simulator.nvidia.manifest import manifest
+from assay.simulator.nvidia.manifest import manifest, signer_profile
 from assay.verification.formats import format_of
 from assay.verification.materials import Materials
 from assay.verification.terms import Given, Terms
@@ -46,7 +47,7 @@ class Responder:
         self.nonces = []
 
     def __call__(self, method, path, body):
-        request = load_der_ocsp_request(body)
+        request = self.request = load_der_ocsp_request(body)
         nonce = request.extensions.get_extension_for_class(OCSPNonce).value.nonce
         self.nonces.append(nonce)
         draft = replace(self.drafts[request.serial_number], nonce=nonce, asked=nonce)
@@ -109,6 +110,13 @@ def test_a_status_is_asked_with_a_nonce_and_kept_with_it(service, cache):
     assert len(nonce) == 32
     assert found.endorsement.parts["nonce.bin"] == nonce
     assert found.endorsement.window.end <= NOW + timedelta(days=1)
+    request, issuer = service.responder.request, device_chain()[2]
+    assert request.hash_algorithm.name == "sha384"
+    assert request.serial_number == device_chain()[1].certificate.serial_number
+    assert request.issuer_name_hash == hashlib.sha384(issuer.certificate.subject.public_bytes()).digest()
+    point = issuer.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    assert request.issuer_key_hash == hashlib.sha384(point).digest()
+    assert [extension.critical for extension in request.extensions] == [False]
     assert ask(cache, service, status()).origin is Origin.CACHE
     assert service.requests[0][2]["Content-Type"] == "application/ocsp-request"
 
@@ -135,6 +143,17 @@ def test_a_wrong_status_is_refused(service, cache, spoil, code):
     assert list(cache.entries()) == []
 
 
+def test_a_wrong_status_says_which_check_failed(service, cache):
+    service.responder.spoil = lambda draft: setattr(draft, "nonce", b"\0" * 32)
+    assert ask(cache, service, status()).error.detail["check"] == "nonce"
+
+
+def test_a_status_that_names_no_end_holds_for_a_day(service, cache):
+    service.responder.spoil = lambda draft: setattr(draft, "next_update", None)
+    window = ask(cache, service, status()).endorsement.window
+    assert window.end == NOW - timedelta(hours=1) + timedelta(days=1)
+
+
 def test_a_certificate_on_hold_is_the_verifiers_question(service, cache):
     service.responder.spoil = lambda draft: setattr(draft, "status", revoked(NOW, CERTIFICATE_HOLD))
     assert ask(cache, service, status()).usable
@@ -149,10 +168,31 @@ def test_a_chain_with_a_gap_is_refused(service, cache):
     with_a_gap = (chain[1], chain[-1])
     wanted = Wanted.of("nvidia-ocsp", chain=encode_chain(tuple(each.der for each in with_a_gap)))
     service.responder.spoil = lambda draft: setattr(draft, "issuer", chain[-1])
-    refused(ask(cache, service, wanted), "answer.unverified")
+    found = ask(cache, service, wanted)
+    refused(found, "answer.unverified")
+    (name,) = chain[1].certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    assert name.value[:40] in found.error.message
 
 
-@pytest.mark.parametrize("chain", ["", "AA==", "!!", base64.b64encode(device_chain()[-1].der).decode()])
+@pytest.mark.parametrize(("count", "code"), [(2, "answer.unverified"), (6, "answer.unverified")])
+def test_a_chain_has_two_to_six_certificates(service, cache, count, code):
+    wanted = Wanted.of("nvidia-ocsp", chain=encode_chain((device_chain()[1].der,) * count))
+    refused(ask(cache, service, wanted), code)
+    assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        "",
+        "AA==",
+        "!!",
+        base64.b64encode(device_chain()[-1].der).decode(),
+        encode_chain((device_chain()[1].der,) * 7),
+        encode_chain((device_chain()[1].der,) * 8),
+        encode_chain(tuple(each.der for each in device_chain()[1:])) + "!",
+    ],
+)
 def test_what_names_no_certificate_is_not_asked(service, cache, chain):
     refused(ask(cache, service, Wanted.of("nvidia-ocsp", chain=chain)), "wanted.malformed")
     assert service.requests == []
@@ -175,6 +215,9 @@ def test_a_manifest_is_fetched_with_the_status_of_its_certificates(service, cach
         (rim_reply(DRIVER.sign(), name="NV_GPU_DRIVER_OTHER"), "answer.swapped"),
         (rim_reply(DRIVER.sign(), sha256="00" * 32), "answer.malformed"),
         (rim_reply(DRIVER.sign(), rim="!!!"), "answer.malformed"),
+        (rim_reply(DRIVER.sign(), rim=base64.b64encode(DRIVER.sign()).decode() + "!"), "answer.malformed"),
+        (Reply(200, bytes(2097152)), "answer.malformed"),
+        (Reply(200, bytes(2097153)), "http.too_large"),
         (rim_reply(b"<html></html>"), "answer.malformed"),
         (Reply(200, b"<html></html>"), "answer.malformed"),
         (rim_reply(DRIVER.sign().replace(b"GH100", b"GH101", 1)), "answer.unverified"),
@@ -189,6 +232,26 @@ def test_a_wrong_manifest_is_refused(service, cache, reply, code):
     service.routes[f"/v1/rim/{RIM_ID}"] = reply
     refused(ask(cache, service, RIM), code)
     assert all(entry.wanted.kind != "nvidia-rim" for entry in cache.entries())
+
+
+def test_a_manifest_need_not_come_with_a_digest(service, cache):
+    service.routes[f"/v1/rim/{RIM_ID}"] = rim_reply(DRIVER.sign(), sha256="")
+    assert ask(cache, service, RIM).usable
+
+
+def test_a_manifest_that_was_altered_says_which_check_failed(service, cache):
+    service.routes[f"/v1/rim/{RIM_ID}"] = rim_reply(DRIVER.sign().replace(b"GH100", b"GH101", 1))
+    assert ask(cache, service, RIM).error.detail["check"].startswith("rim.")
+
+
+def test_a_manifest_whose_signer_has_expired_is_stale(service, cache):
+    draft = manifest(NVIDIA, "HOPPER", "driver", "550.90.07")
+    profile = replace(signer_profile(draft.name), not_after=NOW - timedelta(days=1))
+    draft.chain[0] = draft.chain[1].issue(profile, draft.chain[0].key)
+    for answer in answers(NVIDIA, draft.chain, NOW):
+        service.responder.drafts[answer.subject.certificate.serial_number] = answer
+    service.routes[f"/v1/rim/{RIM_ID}"] = rim_reply(draft.sign())
+    refused(ask(cache, service, RIM), "answer.stale")
 
 
 def test_a_manifest_whose_signer_was_revoked_is_refused(service, cache):

@@ -58,7 +58,7 @@ _MAX_CHAIN: Final = 32768
 _MAX_CRL: Final = 65536
 _KIND: Final = re.compile("vcek|vlek")
 _PRODUCT: Final = re.compile("|".join(Product))
-_SVN: Final = re.compile("[0-9]{1,3}")
+_SVN: Final = re.compile("[0-9]{1,2}|1[0-9]{2}|2[0-4][0-9]|25[0-5]")
 
 
 class VekSource(SignedSource):
@@ -82,10 +82,10 @@ class VekSource(SignedSource):
                 "The report is signed by a VLEK, whose certificate AMD gives to the provider alone.",
                 action="Ask the machine for an extended report: its certificate table holds the VLEK.",
             )
-        layout = LAYOUTS[product]
-        chip = wanted.demand("chip-id", re.compile(f"[0-9a-f]{{{2 * layout.hwid_bytes}}}"))
-        levels = "&".join(f"{name}SPL={wanted.demand(name, _SVN)}" for name in layout.components if name)
-        place = access.services.place("kds", f"/vcek/v1/{product}/{chip}?{levels}")
+        levels = "&".join(
+            f"{name}SPL={wanted.demand(name, _SVN)}" for name in LAYOUTS[product].components if name
+        )
+        place = access.services.place("kds", f"/vcek/v1/{product}/{_chip(wanted)}?{levels}")
         answer = access.client.get(place, max_bytes=_MAX_CERTIFICATE)
         return Fetched({VEK_PART: answer.body}, (answer.url,))
 
@@ -184,14 +184,20 @@ def judge_vek(wanted: Wanted, found: SnpEndorsements, access: Access, now: datet
         stated = VekExtensions.parse(leaf.extensions, kind)
     except DerError as error:
         raise unverified(f"The certificate is no {kind.upper()}: {error.message}") from None
-    asked = bytes(int(wanted.demand(name, _SVN)) if name else 0 for name in LAYOUTS[product].components)
-    if (
-        stated.tcb != asked
-        or (stated.hwid or b"").hex() != wanted["chip-id"]
-        or stated.product is not product
-    ):
+    chip = (stated.hwid or b"").hex()
+    if stated.tcb != tcb_of(wanted) or chip != _chip(wanted) or stated.product is not product:
         raise swapped("The certificate is of another chip, TCB version or product.")
     return judged
+
+
+def tcb_of(wanted: Wanted) -> bytes:
+    """Return the TCB version that is wanted, as a certificate states it.
+
+    Raises:
+        EndorsementError: ``endorsements.wanted.malformed``.
+    """
+    components = LAYOUTS[_line(wanted)[0]].components
+    return bytes(int(wanted.demand(name, _SVN)) if name else 0 for name in components)
 
 
 def read_chain(text: bytes) -> SnpEndorsements:
@@ -208,6 +214,11 @@ def read_chain(text: bytes) -> SnpEndorsements:
 
 def _line(wanted: Wanted) -> tuple[Product, Kind]:
     return Product(wanted.demand("product", _PRODUCT)), cast("Kind", wanted.demand("kind", _KIND))
+
+
+def _chip(wanted: Wanted) -> str:
+    digits = 2 * LAYOUTS[_line(wanted)[0]].hwid_bytes
+    return wanted.demand("chip-id", re.compile(f"[0-9a-f]{{{digits}}}"))
 
 
 def _parse(der: bytes) -> GeneralCertificate:

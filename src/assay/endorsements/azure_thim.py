@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from assay.endorsements.amd_kds import judge_vek
+from assay.endorsements.amd_kds import judge_vek, tcb_of
 from assay.endorsements.source import Fetched, Judged, SignedSource, malformed, part, swapped
 from assay.errors import AssayError
 from assay.evidence.decoding import strictjson
-from assay.evidence.decoding.der import DerError
 from assay.evidence.roots import AMD
 from assay.evidence.snp.endorsements import MAX_THIM_BYTES, SnpEndorsements
-from assay.evidence.snp.vek import VekExtensions
-from assay.evidence.x509.general import GeneralCertificate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,16 +53,9 @@ class ThimSource(SignedSource):
             raise malformed(f"The answer of the instance metadata is no THIM document{why}") from None
         judged = judge_vek(wanted, found, access, now)
         # It is written as a number, highest byte first.
-        if stated[::-1] != _tcb(found.vek or b""):
+        if stated[::-1] != tcb_of(wanted):
             raise swapped("The TCB version beside the certificate is not the certificate's.")
         return judged
-
-
-def _tcb(vek: bytes) -> bytes:
-    try:
-        return VekExtensions.parse(GeneralCertificate.parse(vek).extensions, "vcek").tcb
-    except DerError as error:
-        raise malformed(f"The certificate is no VCEK: {error.message}") from None
 
 
 SOURCES: Final = (ThimSource(),)

@@ -72,8 +72,6 @@ class JwksSource(Source):
         """Check that it is a set of public keys with at least one that can be used."""
         try:
             keys = parse_jwks(part(parts, JWKS_PART))
-        except EndorsementError:
-            raise
         except AssayError as error:
             raise malformed(f"The answer is no key set: {error.message}") from None
         if not keys.keys:

@@ -195,7 +195,7 @@ class RimSource(SignedSource):
             roots=access.roots,
             now=now,
             hold=HoldPolicy.ADMIT,
-            facts=FactCache(max_entries=8),
+            facts=FactCache(),
         )
         unmet = next(iter(result.ledger.unmet()), None)
         if unmet is not None:
