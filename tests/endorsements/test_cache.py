@@ -94,7 +94,7 @@ def test_a_directory_that_is_not_ours_alone_is_refused(tmp_path, what):
 
 def test_a_directory_that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(EndorsementError, match="unusable"):
+    with pytest.raises(EndorsementError, match=r"\[endorsements\.cache\.unusable\]"):
         opened(tmp_path / "file" / "c")
 
 
@@ -317,7 +317,7 @@ def test_a_crash_before_the_entry_leaves_the_old_one(tmp_path, monkeypatch):
     cache = opened(tmp_path / "c")
     cache.put(endorsement())
     monkeypatch.setattr(Path, "replace", lambda self, target: (_ for _ in ()).throw(OSError(28, "full")))
-    with pytest.raises(EndorsementError, match="unusable"):
+    with pytest.raises(EndorsementError, match=r"\[endorsements\.cache\.unusable\]"):
         cache.put(replace(endorsement(), parts={"part": b"new"}))
     monkeypatch.undo()
     assert cache.find(endorsement().wanted) == endorsement()
@@ -327,7 +327,11 @@ def test_a_crash_before_the_entry_leaves_the_old_one(tmp_path, monkeypatch):
 def test_a_flight_that_does_not_end_is_not_waited_for_for_ever(tmp_path):
     cache = opened(tmp_path / "c", patience=0.2)
     other = opened(tmp_path / "c", patience=0.2)
-    with cache.flight(WANTED), pytest.raises(EndorsementError, match="busy"), other.flight(WANTED):
+    with (
+        cache.flight(WANTED),
+        pytest.raises(EndorsementError, match=r"\[endorsements\.cache\.busy\]"),
+        other.flight(WANTED),
+    ):
         pass
     with other.flight(WANTED):
         pass

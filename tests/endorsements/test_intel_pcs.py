@@ -219,15 +219,12 @@ def test_an_error_page_is_refused(service, cache, path):
     refused(fetcher(cache, service).get(WANTED), "endorsements.answer.malformed", cache)
 
 
-@pytest.mark.parametrize(
-    ("path", "wanted", "code"),
-    [(path, WANTED, "malformed") for path in (TCB, QE, CRL, "/IntelSGXRootCA.der")],
-)
-def test_an_answer_has_a_greatest_length(service, cache, path, wanted, code):
+@pytest.mark.parametrize("path", [TCB, QE, CRL, "/IntelSGXRootCA.der"])
+def test_an_answer_has_a_greatest_length(service, cache, path):
     service.routes[path] = replace(service.routes[path], body=bytes(1048576))
-    refused(fetcher(cache, service).get(wanted), f"endorsements.answer.{code}", cache)
+    refused(fetcher(cache, service).get(WANTED), "endorsements.answer.malformed", cache)
     service.routes[path] = replace(service.routes[path], body=bytes(1048577))
-    refused(fetcher(cache, service).get(wanted), "endorsements.http.too_large", cache)
+    refused(fetcher(cache, service).get(WANTED), "endorsements.http.too_large", cache)
 
 
 @pytest.mark.parametrize(

@@ -174,10 +174,10 @@ def test_a_chain_with_a_gap_is_refused(service, cache):
     assert name.value[:40] in found.error.message
 
 
-@pytest.mark.parametrize(("count", "code"), [(2, "answer.unverified"), (6, "answer.unverified")])
-def test_a_chain_has_two_to_six_certificates(service, cache, count, code):
+@pytest.mark.parametrize("count", [2, 6])
+def test_a_chain_has_two_to_six_certificates(service, cache, count):
     wanted = Wanted.of("nvidia-ocsp", chain=encode_chain((device_chain()[1].der,) * count))
-    refused(ask(cache, service, wanted), code)
+    refused(ask(cache, service, wanted), "answer.unverified")
     assert len(service.requests) == 1
 
 
