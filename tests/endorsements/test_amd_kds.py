@@ -337,6 +337,12 @@ def test_the_metadata_answers_for_its_own_machine(metadata, cache):
     assert endorsements.vek == documents(GENOA)[1].vek
 
 
+def thim_of(first, *chain):
+    """The answer with another certificate in the place of the chip's."""
+    members = {"vcekCert": pem(first).decode(), "certificateChain": pem(*chain).decode()}
+    return Reply(200, json.dumps(json.loads(thim().body) | members).encode())
+
+
 @pytest.mark.parametrize(
     ("reply", "code"),
     [
@@ -347,6 +353,7 @@ def test_the_metadata_answers_for_its_own_machine(metadata, cache):
         (Reply(200, b"{}"), "malformed"),
         (thim(chain=pem(documents(GENOA)[1].authority)), "malformed"),
         (thim(chain=pem(documents(GENOA)[1].root)), "malformed"),
+        (thim_of(documents(GENOA)[1].authority, documents(GENOA)[1].root), "malformed"),
     ],
 )
 def test_a_wrong_answer_of_the_metadata_is_refused(metadata, cache, reply, code):

@@ -9,8 +9,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509 import NameOID, OCSPNonce
+from cryptography.x509 import CertificateBuilder, Name, NameAttribute, NameOID, OCSPNonce
 from cryptography.x509.ocsp import load_der_ocsp_request
 
 from assay.endorsements.bundle import Bundle
@@ -172,6 +174,25 @@ def test_a_chain_with_a_gap_is_refused(service, cache):
     refused(found, "answer.unverified")
     (name,) = chain[1].certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     assert name.value[:40] in found.error.message
+
+
+@pytest.mark.parametrize(
+    ("oid", "named"), [(NameOID.COMMON_NAME, "x" * 40), (NameOID.ORGANIZATION_NAME, "certificate")]
+)
+def test_a_certificate_is_named_by_forty_characters_at_most(service, cache, oid, named):
+    """Its name is the evidence's, whatever somebody wrote there."""
+    name = Name([NameAttribute(oid, "x" * 60)])
+    key = ec.generate_private_key(ec.SECP384R1())
+    made = (
+        CertificateBuilder(name, name, key.public_key(), 7, NOW, NOW + timedelta(days=1))
+        .sign(key, hashes.SHA384())
+        .public_bytes(Encoding.DER)
+    )
+    service.routes["/"] = Reply(200, b"<html>")
+    wanted = Wanted.of("nvidia-ocsp", chain=encode_chain((made, device_chain()[-1].der)))
+    found = ask(cache, service, wanted)
+    refused(found, "answer.unverified")
+    assert f"The {named} names" in found.error.message
 
 
 @pytest.mark.parametrize("count", [2, 6])
