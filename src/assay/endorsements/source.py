@@ -98,10 +98,12 @@ class Source(ABC):
     def judge(self, wanted: Wanted, parts: Mapping[str, bytes], access: Access, now: datetime) -> Judged:
         """Verify parts under the roots, and that they are about what was wanted.
 
+        Whether all of it holds at ``now`` is for the caller to see, by the window.
+
         Raises:
             EndorsementError: ``endorsements.answer.malformed``; ``endorsements.answer.unverified`` when a
-                signature, chain or role is wrong; ``endorsements.answer.stale`` when it does not hold at
-                ``now``; ``endorsements.answer.swapped`` when it is about something else.
+                signature, chain or role is wrong; ``endorsements.answer.stale`` when a part of it
+                does not hold at ``now``; ``endorsements.answer.swapped`` when it is about something else.
         """
 
     @abstractmethod
