@@ -390,7 +390,7 @@ def _gpu_and_tdx(found: dict[str, Any], again: Again) -> tuple[Opened, ...]:
     if type(token) is not str:
         raise unrecognised("The token of a bundle of GPU and TDX is not text.")
     machine = again(_base64(found["tdx"]["quote_b64"]))
-    devices = again(token.encode("utf-8", "surrogateescape"))
+    devices = again(token.encode("utf-8", "surrogatepass"))
     parts = [replace(each, name="tdx") for each in machine] + [
         replace(each, name="token") for each in devices
     ]

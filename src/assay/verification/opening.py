@@ -123,13 +123,14 @@ def _named(parts: tuple[Opened, ...]) -> tuple[Opened, ...]:
     """Give each of several pieces a name of its own."""
     if len(parts) == 1:
         return parts
-    names: dict[str, int] = {}
-    found = []
+    found: dict[str, Opened] = {}
     for part in parts:
-        name = part.name or part.platform
-        names[name] = times = names.get(name, 0) + 1
-        found.append(replace(part, name=name if times == 1 else f"{name} ({times})"))
-    return tuple(found)
+        wanted = part.name or part.platform
+        # What is numbered here may be what its sender called another one.
+        names = (wanted, *(f"{wanted} ({times})" for times in range(2, len(parts) + 1)))
+        name = next(name for name in names if name not in found)
+        found[name] = replace(part, name=name)
+    return tuple(found.values())
 
 
 def open_event_log(data: bytes, quote: bytes) -> Presented | CcelData:
