@@ -38,14 +38,12 @@ if TYPE_CHECKING:
     Again = Callable[[bytes], tuple[Opened, ...]]
 
 MAX_CERTIFICATE_BYTES: Final = 1 << 16
-MAX_CHAIN: Final = 8
 _OPEN_ENCLAVE: Final = bytes.fromhex("2a864886f7140a0101")
 _OPEN_ENCLAVE_HEADER: Final = (1).to_bytes(4, "little") + (2).to_bytes(4, "little")
 _SUBJECT_ALTERNATIVE_NAME: Final = bytes.fromhex("551d11")
 _EXTENSIONS: Final = 0xA3
-MAX_EXTENSIONS: Final = 64
 _DNS_NAME: Final = 0x82
-_DER: Final = (b"\x30\x82", b"\x30\x83")
+_DER: Final = b"\x30\x82"  # as every certificate begins that is within the limit and holds evidence
 _OCTET_STRINGS: Final = (b"\x04\x82", b"\x04\x83")  # a quote of version 4 goes on with a zero
 _PEM: Final = b"-----BEGIN CERTIFICATE-----"
 _HEX: Final = re.compile(rb"(?:[0-9a-f]{2}){512,}")
@@ -95,7 +93,7 @@ def open_certificate(data: bytes) -> tuple[Opened, ...] | None:
     """
     if data.lstrip().startswith(_PEM):
         der = _first_of(data)
-    elif data[:2] in _DER and len(data) <= MAX_CERTIFICATE_BYTES:
+    elif data.startswith(_DER) and len(data) <= MAX_CERTIFICATE_BYTES:
         der = data
     else:
         return None
@@ -163,8 +161,8 @@ def _extensions(der: bytes) -> dict[bytes, bytes]:
         if extension.peek() == words.BOOLEAN:
             extension.boolean()
         value = extension.value(words.OCTET_STRING)
-        if oid in found or len(found) == MAX_EXTENSIONS:
-            raise _bad("it has an extension twice, or too many of them")
+        if oid in found:
+            raise _bad("it has an extension twice")
         found[oid] = value
     return found
 
@@ -242,7 +240,7 @@ def _of_wrapper(cmw: Cmw, again: Again) -> tuple[Opened, ...]:
     for label, record in named:
         if record.indicator and not record.is_evidence:
             if record.indicator & words.ENDORSEMENTS:
-                beside[label or "endorsements"] = record.value
+                beside[label] = record.value
             else:
                 left.append(label)
             continue

@@ -67,8 +67,6 @@ class Bundle:
 
 def noted(parts: tuple[Opened, ...], names: Iterable[str]) -> tuple[Opened, ...]:
     """Return pieces of evidence, the first of them with the names of what stands beside it unverified."""
-    if not parts:
-        return parts
     short = sorted(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..." for name in names)
     found = (*parts[0].unverified, *short)
     if len(found) > MAX_UNVERIFIED:

@@ -208,7 +208,7 @@ def _from_base64(data: bytes) -> bytes | None:
 def _unwrapped(data: bytes) -> bytes:
     """Return text without line ends (``xxd -p`` folds hexadecimal, too) and without the quotes of ``jq``."""
     text = b"".join(data.split())
-    return text[1:-1] if len(text) > 1 and text[:1] == text[-1:] == b'"' else text
+    return text[1:-1] if text[:1] == text[-1:] == b'"' else text
 
 
 def _from_carrier(data: bytes) -> bytes | None:

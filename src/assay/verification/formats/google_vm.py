@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import EvidenceError
 from assay.evidence.dstack.google import RELIED_PCRS, vm_evidence
-from assay.evidence.dstack.versioned import looks_versioned, open_attestation
+from assay.evidence.dstack.versioned import open_attestation
 from assay.evidence.google_vm import GoogleVmEndorsements, verify_google_vm
 from assay.evidence.google_vm.protobuf import ProtobufError, read_message
 from assay.evidence.roots import GOOGLE_VTPM
@@ -53,7 +53,7 @@ def _verify(
     if isinstance(report_data, Expected) and report_data.value:
         # Both carry the session's nonce: the quote as it is, the report data filled up to their size.
         report_data = Expected(report_data.value.ljust(REPORT_DATA_BYTES, b"\0"))
-    if looks_versioned(evidence) and (found := _of_dstack(evidence)) is not None:
+    if (found := _of_dstack(evidence)) is not None:
         parts, explained = found, RELIED_PCRS
         if isinstance(binding, Expected) and tee == "tdx":
             # In dstack the session stands in the report data, and the TPM signs the quote that holds them.
