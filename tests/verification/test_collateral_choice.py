@@ -43,6 +43,8 @@ def test_of_those_that_do_not_hold_the_latest_recovery_comes_first() -> None:
         {"fmspc": "ffffffffffff"},
         {"fmspc": "b0c06f000000", "tee": "sgx"},
         {"fmspc": "b0c06f000000", "ca": "processor"},
+        {"tee": "sgx"},
+        {"fmspc": ""},
     ],
 )
 def test_what_does_not_fit_is_not_chosen(key: dict[str, str]) -> None:
@@ -72,6 +74,31 @@ def test_files_that_are_no_bundles_are_passed_over() -> None:
     assert [found.name for found in candidates({**junk, name: FILES[name]})] == [name]
 
 
+NEWEST = "b0c06f000000-2026-08-13-eval20-221d70.collateral.json"
+
+
+@pytest.mark.parametrize(
+    ("crl", "fitting"),
+    [
+        (None, {"platform", "", "another"}),
+        (vectors.read("sgx/mobilecoin/processor_crl.der"), {"processor", "", "another"}),
+        (b"\x30\x00", {"", "another"}),
+    ],
+)
+def test_the_authority_is_told_by_the_issuer_of_the_list(crl: bytes | None, fitting: set[str]) -> None:
+    """What the key does not name, or names by a word that is not known, fits anything."""
+    bundle = json.loads(FILES[NEWEST])
+    files = {"a.json": json.dumps(bundle if crl is None else bundle | {"pck_crl": crl.hex()}).encode()}
+    for ca in ("platform", "processor", "another"):
+        assert (chosen("2026-08-20", files, ca=ca) is not None) is (ca in fitting)
+    assert chosen("2026-08-20", files) == "a.json"
+
+
+def test_what_is_no_bundle_hides_none() -> None:
+    files = {"0.txt": FILES[NEWEST], "1.json": b"{}", "2.json": FILES[NEWEST], "tcb_info.json": FILES[NEWEST]}
+    assert [found.name for found in candidates(files)] == ["2.json"]
+
+
 def _signed(name: str, value: str, signature: str) -> bytes:
     return f'{{"{name}":{value},"signature":"{signature}"}}'.encode()
 
@@ -88,9 +115,24 @@ def test_raw_answers_of_the_service_are_assembled() -> None:
     files = {PCS_FILES[part]: data for part, data in answers.items()}
     found = choose(files, {"fmspc": "b0c06f000000"}, datetime(2026, 8, 20, tzinfo=UTC))
     assert found is not None
+    assert found.name == "tcb_info.json"
     assert found.collateral.tcb_info == bundle["tcb_info"].encode()
+    assert set(files) == {
+        "tcb_info.json",
+        "tcb_info_issuer_chain.pem",
+        "qe_identity.json",
+        "qe_identity_issuer_chain.pem",
+        "pck_crl.der",
+        "pck_crl_issuer_chain.pem",
+        "root_ca_crl.der",
+    }
+    assert choose(files | {"tcb_info.json": b"{}"}, {}, datetime(2026, 8, 20, tzinfo=UTC)) is None
     files.pop("pck_crl.der")
     assert choose(files, {}, datetime(2026, 8, 20, tzinfo=UTC)) is None
+
+
+def test_one_bundle_is_read_whatever_its_file_is_called() -> None:
+    assert read_bundle(FILES[NEWEST], "x").tcb_info == json.loads(FILES[NEWEST])["tcb_info"].encode()
 
 
 def test_one_bundle_that_is_none_says_which_file() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.appraisal import Context, Policy, Verdict
 from assay.appraisal.pieces import Shared
 from assay.appraisal.rules import composite as checks
+from assay.evidence.facts import FactCache
+from assay.evidence.ledger import Outcome
 from assay.evidence.nvidia.composite import GPU_NONCE
 from assay.evidence.roots import Roots
 from assay.evidence.verification import Unchecked, fingerprint
@@ -76,6 +79,30 @@ def test_attacks_on_simulated_cpu_and_gpu():
     assert together(*[quoted()] * 40).ledger[checks.COUNT.id].code == "composite.parts.number"
 
 
+@pytest.mark.parametrize(("given_parts", "looked_at"), [(15, 15), (16, 16), (17, 17), (18, 17), (40, 17)])
+def test_one_piece_too_many_is_enough_to_know(given_parts, looked_at):
+    result = together(*[Part(str(at), bytes([at])) for at in range(given_parts)])
+    assert [piece.name for piece in result.pieces] == [str(at) for at in range(looked_at)]
+    expected = Outcome.PASSED if given_parts <= 16 else Outcome.FAILED
+    assert result.ledger[checks.COUNT.id].outcome is expected
+
+
+def test_a_piece_is_read_as_what_its_caller_says():
+    names = [
+        piece.result.platform for piece in together(Part("a", b"?", "nvidia-gpu"), Part("b", b"?")).pieces
+    ]
+    assert names == ["nvidia-gpu", "tdx"]
+
+
+def test_verified_facts_are_shared_with_the_caller():
+    facts = FactCache()
+    for _ in range(2):
+        verify_together(
+            [quoted()], policy=LOCAL, tie=Shared(NONCE), roots=trusted(), now=AT, context=OWN, facts=facts
+        )
+        assert len(facts.chains) == 1
+
+
 @given(st.lists(st.binary(max_size=80), max_size=4))
 def test_bytes_that_are_nothing_are_refused_not_raised(blobs):
     parts = [Part(str(at), blob) for at, blob in enumerate(blobs)]
@@ -96,8 +123,9 @@ def test_a_sender_cannot_vouch_for_a_token_with_keys_of_its_own():
             (Part("token", token), Materials.of(keys)),
             (Part("token", token, beside=keys), None),
             (Part("token", token, beside=keys), Materials({})),
+            (Part("token", token, beside=keys | {"x": b"x"}), Materials.of(keys)),
         )
     ]
-    assert [result.accepted for result in found] == [True, False, False]
-    for refused in found[1:]:
+    assert [result.accepted for result in found] == [True, False, False, True]
+    for refused in found[1:3]:
         assert not refused.pieces[0].result.evidence.authentic

@@ -81,6 +81,32 @@ def test_who_leaves_the_session_open_learns_that_the_rest_is_genuine(tee):
     assert check.outcome is Outcome.NOT_APPLICABLE
 
 
+@pytest.mark.parametrize(("register", "explained"), [(7, False), (8, True)])
+def test_a_log_has_to_explain_what_firmware_and_loader_fill(register, explained):
+    stage = scene()
+    stage.tpm.extend(register, {bank: bytes(bank.size) for bank in stage.quotes})
+    stage.quote_again()
+    scenario = stage.finish()
+    result = verify(
+        scenario.container,
+        policy=policy("gcp-vtpm"),
+        binding=Expected(NONCE),
+        roots=roots_of(scenario),
+        now=scenario.at,
+        endorsements=scenario.endorsements,
+    )
+    assert result.evidence.authentic is explained
+    codes = {check.code for check in result.evidence.ledger.failed()}
+    assert bool(codes) is not explained, codes
+
+
+def test_a_container_with_a_field_that_is_not_known_holds_nothing():
+    container = scene("tdx").finish().container
+    assert whole_of(container, "gcp-vtpm") == "gcp-tdx"
+    for field in (0, 10):
+        assert whole_of(container + bytes([field << 3 | 2, 0]), "gcp-vtpm") == "gcp-vtpm"
+
+
 def test_both_layers_of_an_snp_guest_carry_the_nonce():
     """The quote has it as it is, the report filled up with zeros to its 64 bytes."""
     stage = scene("snp")

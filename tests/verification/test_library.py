@@ -5,14 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import assay
 from assay import Collateral, Expected, FactCache, Policy, Roots, Unchecked, Verdict, verify
+from assay.evidence.dstack import Attestation, Presented
 from assay.evidence.ledger import Outcome
+from assay.verification.firmware_log import CcelData
+from assay.verification.materials import Materials
 from assay.verification.opening import open_event_log
 from support import vectors
+from support.snp_scenes import roots_of
+from support.snp_scenes import scene as snp_scene
+
+if TYPE_CHECKING:
+    from assay.simulator.amd.scene import SnpEvidence
 
 QUOTE = vectors.read("tdx/near-mpc/quote.bin")
 COLLATERAL = Collateral.from_bundle_json(vectors.read("tdx/near-mpc/quote.collateral.json"))
@@ -57,6 +67,90 @@ def test_shared_facts_do_not_change_the_answer() -> None:
         for _ in range(3)
     ]
     assert results[0] == results[1] == results[2]
+
+
+def test_facts_of_a_call_are_the_callers_to_keep() -> None:
+    facts = FactCache(max_entries=8)
+    verify(
+        QUOTE,
+        policy=GENUINE,
+        binding=Unchecked("a test"),
+        roots=Roots.vendor(),
+        now=NOW,
+        endorsements=COLLATERAL,
+        facts=facts,
+    )
+    assert (len(facts.chains), len(facts.collateral)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "platforms", "platform"),
+    [
+        (None, "'snp', 'tdx'", "snp"),
+        (None, "'tdx', 'snp'", "tdx"),
+        ("sgx", "'snp', 'tdx'", "sgx"),
+    ],
+)
+def test_bytes_of_no_platform_are_judged_as_the_first_that_the_policy_names(
+    said: str | None, platforms: str, platform: str
+) -> None:
+    policy = Policy.load(f"version = 1\nplatforms = [{platforms}]\n".encode(), name="test")
+    result = verify(
+        b"nothing at all",
+        policy=policy,
+        binding=Unchecked("a test"),
+        roots=Roots.vendor(),
+        now=NOW,
+        platform=said,
+    )
+    assert result.platform == platform
+    assert result.verdict is Verdict.REFUSED
+
+
+def test_what_the_caller_gives_goes_before_what_lies_at_hand() -> None:
+    """Nothing else is looked for, even where what was given does not fit."""
+    materials = Materials({"a.json": vectors.read("tdx/near-mpc/quote.collateral.json")})
+    other = Collateral.from_bundle_json(vectors.read("tdx/phala-dcap-qvl/quote_v4.collateral.json"))
+    found = [
+        verify(
+            QUOTE,
+            policy=GENUINE,
+            binding=Expected(REPORT_DATA),
+            roots=Roots.vendor(),
+            now=NOW,
+            endorsements=given,
+            materials=at_hand,
+        )
+        for given, at_hand in ((None, materials), (other, materials), (None, None))
+    ]
+    assert [result.accepted for result in found] == [True, False, False]
+
+
+def test_reference_values_reach_the_policy() -> None:
+    mr_td = QUOTE[48 + 136 : 48 + 184]
+    policy = Policy.load(b"version = 1\nplatforms = ['tdx']\n[tdx]\nmr_td = 'reference'\n", name="test")
+    codes = [
+        [
+            check.code
+            for check in verify(
+                QUOTE,
+                policy=policy,
+                binding=Expected(REPORT_DATA),
+                roots=Roots.vendor(),
+                now=NOW,
+                endorsements=COLLATERAL,
+                references=references,
+            ).ledger.failed()
+            if check.id == "policy.tdx.mr_td"
+        ]
+        for references in ({"mr_td": frozenset({mr_td})}, {"mr_td": frozenset({bytes(48)})}, {}, None)
+    ]
+    assert codes == [
+        [],
+        ["policy.tdx.mr_td.mismatch"],
+        ["policy.tdx.mr_td.no_reference"],
+        ["policy.tdx.mr_td.no_reference"],
+    ]
 
 
 def test_bytes_that_are_nothing_are_refused_not_raised() -> None:
@@ -106,6 +200,65 @@ def test_a_log_beside_an_enclave_is_left_alone() -> None:
     )
     assert result.platform == "sgx"
     assert result.workload_log is None
+
+
+@cache
+def hardware(version: int = 3) -> SnpEvidence:
+    return snp_scene(version=version).finish()
+
+
+def attested(variant: str) -> Attestation:
+    return Attestation(variant, hardware().report, (), (), bytes(64), "{}")
+
+
+@pytest.mark.parametrize(
+    ("log", "looked_at"),
+    [
+        (CcelData(b"no log", frozenset({0, 1})), False),
+        (open_event_log(vectors.read("dstack/near-mpc/tcb_info.json"), QUOTE), False),
+        (attested("tdx"), False),
+        (attested("sev-snp"), True),
+        (None, False),
+    ],
+)
+def test_beside_a_report_an_attestation_of_its_guest_alone_is_looked_at(log: Any, looked_at: bool) -> None:
+    made = hardware()
+    result = verify(
+        made.report,
+        policy=GENUINE,
+        binding=Expected(made.report_data),
+        roots=roots_of(made),
+        now=made.at,
+        endorsements=made.endorsements,
+        event_log=log,
+    )
+    assert result.evidence.authentic
+    assert (result.workload_log is not None) is looked_at
+
+
+@pytest.mark.parametrize(
+    ("log", "looked_at"),
+    [
+        (CcelData(b"no log", frozenset({0, 1})), "ccel.layout"),
+        (attested("tdx"), ""),
+        (attested("sev-snp"), ""),
+        (Presented(QUOTE, b"[]"), "dstack.log.replay.rtmr3"),
+    ],
+)
+def test_beside_a_quote_logs_of_its_registers_alone_are_looked_at(log: Any, looked_at: str) -> None:
+    result = verify(
+        QUOTE,
+        policy=GENUINE,
+        binding=Expected(REPORT_DATA),
+        roots=Roots.vendor(),
+        now=NOW,
+        endorsements=COLLATERAL,
+        event_log=log,
+    )
+    assert result.evidence.authentic
+    assert (result.workload_log is not None) is bool(looked_at)
+    if looked_at:
+        assert result.ledger[looked_at].outcome is Outcome.FAILED
 
 
 def test_public_names_are_those_in_all_and_each_can_be_had() -> None:

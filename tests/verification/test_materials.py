@@ -102,6 +102,76 @@ def test_an_issuer_is_named_and_signed():
     assert lonely.issuer_of(unknown) is None
 
 
+def named_otherwise(subject: str, key: str) -> x509.Certificate:
+    """Return a certificate of a key under another name than its own."""
+    return rebuilt(subject, KEYS[key].public_key())
+
+
+def rebuilt(subject: str, key, *extensions: x509.ExtensionType) -> x509.Certificate:
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name(subject))
+        .issuer_name(name("another"))
+        .public_key(key)
+        .serial_number(7)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + DAY)
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(KEYS["other"], hashes.SHA384())
+
+
+def test_a_key_under_another_name_is_no_issuer():
+    found = Materials.of({"0": der(named_otherwise("alias", "root")), "1": der(LEAF)})
+    assert found.issuer_of(found.certificates[1]) is None
+
+
+def test_a_certificate_whose_key_cannot_be_used_is_passed_over():
+    point = (
+        KEYS["root"]
+        .public_key()
+        .public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+    )
+    off_the_curve = der(ROOT).replace(point, point[:-1] + bytes([point[-1] ^ 1]))
+    found = Materials.of({"0": off_the_curve, "1": der(ROOT), "2": der(LEAF)})
+    assert len(found.certificates) == 3
+    issuer = found.issuer_of(found.certificates[2])
+    assert issuer is not None
+    assert issuer.der == der(ROOT)
+
+
+def test_a_certificate_whose_key_identifier_is_malformed_has_no_list():
+    identifier = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.14"), b"\x30\x00")
+    odd = rebuilt("root", KEYS["root"].public_key(), identifier)
+    found = Materials.of({"a": crl(NOW), "b": crl(NOW - DAY), "root": der(odd)})
+    assert found.crl_of(found.certificates[0]) is None
+
+
+def test_what_is_no_list_hides_none():
+    files = {"0": b"text", "1": b"\x30\x00", "2": crl(NOW, "other"), "3": crl(NOW), "4": der(ROOT)}
+    found = Materials.of(files)
+    assert [data for data, _ in found.revocation_lists] == [files["2"], files["3"]]
+    (root,) = found.certificates
+    assert found.crl_of(root) == files["3"]
+
+
+def test_a_damaged_block_hides_no_other():
+    """Base64 that goes on behind its padding is damaged, and its beginning is no certificate."""
+    made = (certificate("leaf", "root", serial=serial) for serial in range(2, 100))
+    padded = next(each for each in made if len(der(each)) % 3)
+    text = base64.b64encode(der(padded)) + b"AAAA"
+    block = b"-----BEGIN CERTIFICATE-----" + text + b"-----END CERTIFICATE-----\n"
+    found = Materials.of({"chain.pem": block + pem(LEAF)}).certificates
+    assert [each.der for each in found] == [der(LEAF)]
+
+
+def test_a_line_end_in_two_characters_is_one_in_json_alone():
+    text = pem(LEAF).replace(b"\n", b"\\n")
+    assert len(Materials.of({"a.json": b'{"x":"' + text + b'"}'}).certificates) == 1
+    assert Materials.of({"a.txt": text}).certificates == ()
+
+
 def test_the_newest_list_of_an_issuer_is_taken():
     old, new, foreign = crl(NOW - 5 * DAY), crl(NOW), crl(NOW + DAY, "other")
     found = Materials.of({"a": new, "b": old, "c": foreign, "d": b"\x30\x00", "root": der(ROOT)})
@@ -115,7 +185,7 @@ def test_only_so_many_certificates_are_looked_at():
         f"{serial:04}": der(certificate("leaf", "root", serial=serial))
         for serial in range(1, MAX_CERTIFICATES + 3)
     }
-    assert len(Materials.of(many).certificates) == MAX_CERTIFICATES
+    assert len(Materials.of(many).certificates) == MAX_CERTIFICATES == 256
 
 
 KEY_SET = b'{"keys": []}'
@@ -142,7 +212,21 @@ def test_key_sets_belong_to_their_issuer():
     assert Materials.of({"keys.json": KEY_SET, "x.json": b"{}", "y": b"{"}).key_set(ISSUER, NOW) == KEY_SET
     assert Materials.of({"a.json": KEY_SET, "b.json": KEY_SET}).key_set(ISSUER, NOW) is None
     assert Materials.of({"bundle": bundle, "a.json": KEY_SET}).key_set("https://another.example", NOW) is None
+    assert Materials.of({"keys.json": KEY_SET, "a": b"text", "b": b"[]"}).key_set(ISSUER, NOW) == KEY_SET
     assert Materials.of({}).key_set(ISSUER, NOW) is None
+    assert Materials.of({"bundle": bundled({"jwks.json": KEY_SET}, issuer="")}).key_set("", NOW) == KEY_SET
+
+
+def test_a_key_set_is_one_up_to_its_limit():
+    limit = 1 << 18
+    assert Materials.of({"keys.json": KEY_SET.ljust(limit)}).key_set(ISSUER, NOW) is not None
+    assert Materials.of({"keys.json": KEY_SET.ljust(limit + 1)}).key_set(ISSUER, NOW) is None
+
+
+def test_a_bundle_answers_for_the_kind_that_is_asked_for():
+    found = Materials.of({"bundle": bundled({"jwks.json": KEY_SET}, issuer=ISSUER)})
+    assert [each.wanted.get("issuer") for each in found.endorsements("jwks")] == [ISSUER]
+    assert list(found.endorsements("nvidia-ocsp")) == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -14,6 +15,7 @@ from assay.verification.firmware_log import CcelData
 from assay.verification.opening import (
     MAX_EVIDENCE_BYTES,
     MAX_LOG_BYTES,
+    open_bundle,
     open_event_log,
     open_evidence,
 )
@@ -103,6 +105,63 @@ def test_what_belongs_to_another_quote_is_left_behind() -> None:
     assert own.spki is not None
     assert own.stated
     assert (other.quote, other.spki, dict(other.stated)) == (QUOTE, None, {})
+
+
+def test_the_bounds_of_what_is_opened() -> None:
+    assert open_evidence(QUOTE.ljust(1 << 20, b"\0")).platform == "tdx"
+    with pytest.raises(EvidenceError) as caught:
+        open_evidence(QUOTE.ljust((1 << 20) + 1, b"\0"))
+    assert caught.value.code == "verification.evidence.oversized"
+    assert isinstance(open_event_log(bytes(4 << 20), QUOTE), CcelData)
+    with pytest.raises(EvidenceError) as caught:
+        open_event_log(bytes((4 << 20) + 1), QUOTE)
+    assert caught.value.code == "verification.log.oversized"
+
+
+def test_one_piece_is_called_what_it_is() -> None:
+    bundle = open_bundle(QUOTE.hex().encode())
+    assert bundle.form == bundle.parts[0].form == f"{len(QUOTE)} bytes, from hexadecimal text"
+    assert bundle.parts[0].name == ""
+    assert open_bundle(QUOTE).form == f"{len(QUOTE)} bytes"
+    assert open_bundle(base64.b64encode(QUOTE)).form == f"{len(QUOTE)} bytes, from base64"
+    answered = open_bundle(INFO)
+    assert answered.form == f"{len(answered.parts[0].evidence)} bytes, from a dstack guest's answer"
+
+
+@pytest.mark.parametrize(
+    ("quote", "platform"),
+    [("0400020081000000", "tdx"), ("0300020000000000", "sgx"), ("0700020000000000", "tdx")],
+)
+def test_the_quote_of_an_answer_goes_to_the_verifier_that_reads_it(quote: str, platform: str) -> None:
+    """One that is none of the known ones goes where a guest's quotes go, to be refused there."""
+    answer = json.dumps({"quote": quote + "00" * 40, "event_log": "[]"}).encode()
+    assert open_evidence(answer).platform == platform
+
+
+def test_a_log_is_held_against_the_quote_that_is_given() -> None:
+    events = json.dumps([]).encode()
+    assert open_event_log(b" \n" + events, QUOTE) == Presented(quote=QUOTE, log=b" \n" + events)
+    stored = open_event_log(b"\n" + TCB, QUOTE)
+    assert isinstance(stored, Presented)
+    assert (stored.quote, bool(stored.log)) == (QUOTE, True)
+    # Zeros behind a quote say nothing: the one that is given stands for the one in the answer.
+    longer = CRABBOX + bytes(7)
+    own = open_event_log(INFO, longer)
+    assert isinstance(own, Presented)
+    assert own.quote == longer
+    assert own.spki is not None
+    answer = json.dumps({"quote": CRABBOX.hex() + "00" * 9, "event_log": "[]", "report_data": "00"}).encode()
+    for given_quote, stated in ((CRABBOX, {"report_data": b"\0"}), (CRABBOX[:-1] + b"\1", {})):
+        found = open_event_log(answer, given_quote)
+        assert isinstance(found, Presented)
+        assert (found.quote, found.stated) == (given_quote, stated)
+
+
+@pytest.mark.parametrize("answer", [{}, {"events": []}, {"app_compose": "{}"}])
+def test_an_answer_without_a_log_explains_nothing(answer: dict[str, object]) -> None:
+    with pytest.raises(EvidenceError) as caught:
+        open_event_log(json.dumps(answer).encode(), QUOTE)
+    assert caught.value.code == "verification.answer.unrecognised"
 
 
 @given(st.binary(max_size=400))

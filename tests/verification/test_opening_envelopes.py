@@ -19,10 +19,12 @@ from assay.evidence.roots import Roots
 from assay.evidence.verification import Expected
 from assay.simulator.scene import Scene
 from assay.simulator.tcg_log import EFI_ACTION, BootEvent
+from assay.verification.firmware_log import CcelData
 from assay.verification.formats import platforms
 from assay.verification.opened import Opened
 from assay.verification.opening import MAX_DEPTH, open_evidence
 from support.dcap_scenes import INTEL, NOW, REPORT_DATA
+from support.google_vm_scenes import scene as google_vm_scene
 
 TDX = bytes.fromhex("0400020081000000") + bytes(range(256)) * 4
 SGX = bytes.fromhex("0300020000000000") + bytes(range(256)) * 4
@@ -92,6 +94,65 @@ def test_what_is_in_an_envelope_is_opened(word, inner, evidence, platform):
 )
 def test_the_name_of_another_platform_is_refused(word, inner):
     assert code({"platform": word, "evidence": inner}) == "verification.envelope.platform"
+
+
+HELD: dict[str, Any] = {
+    "tdx": text(TDX),
+    "sgx": text(SGX),
+    "snp": text(SNP),
+    "nitro": text(b"\xd2\x84\x44\xa1\x01\x38\x22"),
+    "nitro-tpm": text(b"\xd2\x84\x44\xa1\x01\x38\x22nitrotpm_pcrs"),
+    "azure-snp": {"hcl_report": "", "vcek": ""},
+    "azure-tdx": {"hcl_report": "", "td_quote": ""},
+    "confidential-space": "eyJhbGciOiJSUzI1NiJ9.eyJzd25hbWUiOiJDT05GSURFTlRJQUxfU1BBQ0UifQ.AAAA",
+    "maa": "eyJhbGciOiJSUzI1NiJ9.eyJ4LW1zLXZlciI6IjEuMCJ9.AAAA",
+    "nvidia-gpu": [{"arch": "", "evidence": "", "certificate": ""}],
+    "nras": [["JWT", ""], {}],
+    "tpm": text(b"ASSAYTPM"),
+}
+SPELLED = {
+    "tdx": ["tdx", "Intel TDX", "GCP TDX"],
+    "sgx": ["sgx", "intel_sgx"],
+    "snp": ["snp", "SEV-SNP", "amd sev-snp", "AMD SNP", "gcp-snp"],
+    "nitro": [
+        *("nitro", "AWS Nitro", "nitro-enclave", "Nitro Enclaves"),
+        *("AWS Nitro Enclave", "aws-nitro-enclaves"),
+    ],
+    "nitro-tpm": ["nitro-tpm", "NitroTPM", "aws-nitro-tpm"],
+    "azure-snp": ["azure-snp", "az-snp-vtpm"],
+    "azure-tdx": ["azure-tdx", "az-tdx-vtpm"],
+    "confidential-space": ["confidential-space", "GCP Confidential Space"],
+    "maa": ["maa", "azure-attestation"],
+    "nvidia-gpu": ["nvidia-gpu", "nvidia", "NVIDIA GPU", "gpu"],
+    "nras": ["nras", "nvidia-gpu", "nvidia", "NVIDIA GPU", "gpu"],
+    "tpm": ["tpm"],
+}
+
+
+@pytest.mark.parametrize(("platform", "word"), [(held, word) for held in SPELLED for word in SPELLED[held]])
+def test_a_platform_is_known_by_each_of_its_names(platform, word):
+    found = only({"platform": word, "evidence": HELD[platform]})
+    assert (found.platform, found.unverified) == (platform, ())
+    others = [other for other in HELD if word not in SPELLED[other]]
+    assert len(others) >= len(HELD) - 2
+    assert {code({"platform": word, "evidence": HELD[other]}) for other in others} == {
+        "verification.envelope.platform"
+    }
+
+
+@pytest.mark.parametrize("tee", ["tdx", "snp"])
+def test_a_vm_of_google_is_known_by_all_that_it_holds(tee):
+    container = google_vm_scene(tee).finish().container
+    for word in (f"gcp-{tee}", "gcp-vtpm"):
+        found = only({"platform": word, "evidence": text(container)})
+        assert (found.evidence, found.platform) == (container, "gcp-vtpm")
+    for word in ("gcp-snp" if tee == "tdx" else "gcp-tdx", tee):
+        assert code({"platform": word, "evidence": text(container)}) == "verification.envelope.platform"
+
+
+def test_a_name_is_read_up_to_its_limit():
+    assert code({"platform": "sgx".ljust(64), "evidence": text(TDX)}) == "verification.envelope.platform"
+    assert only({"platform": "sgx".ljust(65), "evidence": text(TDX)}).unverified == ("platform",)
 
 
 @pytest.mark.parametrize("word", ["", "linux", "x" * 1000, "sgx" + "-" * 80, "\u2028", "sev", "tdx2"])
@@ -171,6 +232,29 @@ def test_the_log_explains_the_registers_that_it_has_events_for():
         assert registers <= log.claims.registers
         outcome = log.ledger["ccel.replay.rtmr3"].outcome
         assert outcome is (Outcome.PASSED if more else Outcome.NOT_APPLICABLE)
+
+
+@pytest.mark.parametrize(
+    ("more", "whole", "guest"),
+    [
+        ((), {0, 1}, {0, 1}),
+        ((2,), {0, 1, 2}, {0, 1, 2}),
+        ((3,), {0, 1}, {0, 1, 3}),
+        ((2, 3), {0, 1, 2}, {0, 1, 2, 3}),
+    ],
+)
+def test_a_log_has_to_explain_what_its_writer_fills(more, whole, guest):
+    """Firmware logs for itself and for a boot loader; an agent extends whatever it likes."""
+    scene = Scene(INTEL, "tdx", 4, NOW, REPORT_DATA)
+    scene.log.events = [event for event in scene.log.events if event.register < 2]
+    scene.log.events += [BootEvent.of(register, EFI_ACTION, b"x") for register in more]
+    data = scene.finish().event_log
+    assert CcelData.whole(data) == CcelData(data, frozenset(whole))
+    assert CcelData.of_guest(data) == CcelData(data, frozenset(guest))
+
+
+def test_a_log_that_cannot_be_read_has_to_explain_what_firmware_fills():
+    assert CcelData.whole(b"no log") == CcelData.of_guest(b"no log") == CcelData(b"no log", frozenset({0, 1}))
 
 
 @pytest.mark.parametrize("register", [0, 1, 3])

@@ -13,6 +13,7 @@ from assay.verification.opening import open_evidence
 
 TDX = bytes.fromhex("0400020081000000") + bytes(range(256)) * 4 + b"\xfb\xff\xfe"
 SGX = bytes.fromhex("0300020000000000") + bytes(range(255, -1, -1)) * 4
+SNP = b"\2" + bytes(0x33) + b"\1" + bytes(1184 - 0x35)
 BASE64 = base64.b64encode(TDX).decode()
 URL_SAFE = base64.urlsafe_b64encode(TDX).decode()
 LOG = base64.b64encode(b"an event log").decode()
@@ -48,6 +49,46 @@ def test_texts_are_read_however_they_are_folded_and_quoted(text: str) -> None:
 def test_the_two_alphabets_of_base64_are_not_mixed() -> None:
     assert {"+", "/"} & set(BASE64)
     assert code(BASE64.replace("+", "-", 1)) == "verification.evidence.unrecognised"
+
+
+@pytest.mark.parametrize("mixed", ["-+", "-/", "_+", "_/"])
+def test_no_letter_of_one_alphabet_goes_with_one_of_the_other(mixed: str) -> None:
+    assert code("BAACAIEAAAAA" + mixed + "AA") == "verification.evidence.unrecognised"
+
+
+@pytest.mark.parametrize("more", [b"\xfb", b"\xff\xff", b"\xfb\xff", b"\x00\xff\xbe", b"\x00\x0f\xbe"])
+@pytest.mark.parametrize("size", range(8, 12))
+def test_base64_is_read_with_and_without_its_padding(more: bytes, size: int) -> None:
+    quote = TDX[:size] + more
+    plain, url_safe = base64.b64encode(quote).decode(), base64.urlsafe_b64encode(quote).decode()
+    for text in (plain, url_safe, json.dumps({"quote": plain}), json.dumps({"quote": url_safe})):
+        assert open_evidence(text.encode()).evidence == quote
+    if plain != url_safe:
+        assert open_evidence(url_safe.rstrip("=").encode()).evidence == quote
+    for text in (plain.rstrip("="), url_safe.rstrip("=")):
+        assert open_evidence(json.dumps({"quote": text}).encode()).evidence == quote
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BASE64 + "!",
+        URL_SAFE + "!",
+        TDX.hex() + '"',
+        '"' + TDX.hex(),
+        '"' + BASE64,
+        BASE64 + '"',
+        '"',
+        '""',
+        "0x0x" + TDX.hex(),
+    ],
+)
+def test_texts_with_anything_else_are_refused(text: str) -> None:
+    assert code(text) == "verification.evidence.unrecognised"
+
+
+def test_hexadecimal_text_may_say_so_behind_quotes() -> None:
+    assert open_evidence(json.dumps("0x" + TDX.hex()).encode()).evidence == TDX
 
 
 @pytest.mark.parametrize(
@@ -86,6 +127,35 @@ def test_the_firmwares_log_beside_a_quote_is_read() -> None:
     assert opened.unverified == ()
 
 
+@pytest.mark.parametrize(
+    ("answer", "left"),
+    [
+        ({"provider": "tdx_guest", "outblob": BASE64, "generation": 1}, ("generation",)),
+        ({"provider": "tdx_guest", "outblob": BASE64, "quote": "x"}, ()),
+        ({"quote": BASE64, "outblob": "x", "provider": "another"}, ()),
+        ({"tdx": {"quote": BASE64, "runtime_data": "AAAA"}}, ("runtime_data",)),
+        ({"quote": BASE64, "runtime_data": "AAAA", "cc_eventlog": ""}, ("cc_eventlog", "runtime_data")),
+        ({"quote": "0x" + TDX.hex(), "report_data": "00"}, ("report_data",)),
+        ({"quote": BASE64, "cc_eventlog": LOG, "more": 0}, ("more",)),
+    ],
+)
+def test_what_stands_beside_a_quote_is_named(answer: dict[str, object], left: tuple[str, ...]) -> None:
+    opened = open_evidence(json.dumps(answer).encode())
+    assert opened.unverified == left
+    assert (opened.firmware_log is not None) is (answer.get("cc_eventlog") == LOG)
+    log = " with an event log" if opened.firmware_log else ""
+    assert opened.form == f"{len(TDX)} bytes, from JSON{log}"
+
+
+@pytest.mark.parametrize("size", [63, 64, 65])
+def test_names_of_what_is_not_verified_are_bounded(size: int) -> None:
+    names = [f"{at:03}" for at in range(size)]
+    opened = open_evidence(json.dumps({"quote": BASE64} | dict.fromkeys(names, 1)).encode())
+    assert opened.unverified == (tuple(names) if size < 65 else (*names[:63], "2 more"))
+    (found,) = open_evidence(json.dumps({"quote": BASE64, "x" * size: 1}).encode()).unverified
+    assert found == ("x" * size if size < 65 else "x" * 64 + "...")
+
+
 @pytest.mark.parametrize("log", [LOG[:-1], LOG + "\n", "\ud800"])
 def test_a_firmwares_log_that_cannot_be_read_is_refused(log: str) -> None:
     assert code(json.dumps({"quote": BASE64, "cc_eventlog": log})) == "verification.log.base64"
@@ -119,6 +189,14 @@ def test_a_guests_whole_answer_keeps_its_event_log() -> None:
         ({"quote": [*TDX, 256]}, "dstack.answer.quote"),
         ({"quote": [*TDX, True]}, "dstack.answer.quote"),
         ({"quote": [*TDX, -1]}, "dstack.answer.quote"),
+        ({"quote": []}, "dstack.answer.quote"),
+        ({"quote": None}, "dstack.answer.quote"),
+        ({"quote": SNP.hex()}, "dstack.answer.member"),
+        ({"provider": "tdx_guest", "quote": BASE64}, "dstack.answer.quote"),
+        ({"outblob": BASE64}, "verification.answer.unrecognised"),
+        ({"gpu": {"quote": BASE64}}, "verification.answer.unrecognised"),
+        ({"tdx": BASE64}, "verification.answer.unrecognised"),
+        ({"tdx": [BASE64]}, "verification.answer.unrecognised"),
         ({"provider": "another_guest", "outblob": BASE64}, "verification.answer.unrecognised"),
         ({"tdx": {"quote": BASE64}, "more": 1}, "verification.answer.unrecognised"),
         ({"nested": {"quote": BASE64}}, "verification.answer.unrecognised"),

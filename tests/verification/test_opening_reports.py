@@ -162,7 +162,7 @@ def test_the_address_may_stand_there_with_the_services_certificate():
 
 
 def test_a_machine_without_gpus_is_one_piece():
-    for empty in (None, "", {}, ...):
+    for empty in (None, "", {}, [], ...):
         bundle = opened(report(nvidia_payload=empty))
         assert [part.platform for part in bundle.parts] == ["tdx"]
         assert ("nvidia_payload" in bundle.unverified) is (empty is not ...)
@@ -202,6 +202,100 @@ def test_what_a_real_guest_says_of_itself_is_held_against_its_quote():
     assert log.ledger[checks.COMPOSE.id].outcome is Outcome.PASSED
     assert "signing_address" in bundle.unverified
     assert {"info.app_cert", "info.device_id", "info.os_image_hash"} <= set(bundle.unverified)
+
+
+@pytest.mark.parametrize("address", [ADDRESS, bytes(range(32))])
+def test_the_report_data_may_hold_the_address_itself(address):
+    """Of a key on secp256k1, filled up with zeros, or an Ed25519 key."""
+    for text in (address.hex(), "0x" + address.hex()):
+        bundle = opened(report(address.ljust(32, b"\0") + NONCE, signing_address=text))
+        assert "signing_address" not in bundle.unverified
+
+
+@pytest.mark.parametrize("tail", [b"", b"X", b"\0", FINGERPRINT])
+def test_without_the_fingerprint_the_address_is_not_told(tail):
+    first = hashlib.sha256(ADDRESS + tail).digest()
+    assert "signing_address" in opened(report(first + NONCE)).unverified
+    for stated in ("", "no fingerprint", hashlib.sha256(b"another").hexdigest()):
+        names = opened(report(first + NONCE, tls_cert_fingerprint=stated)).unverified
+        assert {"signing_address", "tls_cert_fingerprint"} <= set(names)
+
+
+def test_the_fingerprint_is_looked_at_where_the_address_does_not_stand_alone():
+    bundle = opened(report(tls_cert_fingerprint=FINGERPRINT.hex()))
+    assert "signing_address" not in bundle.unverified
+    assert "tls_cert_fingerprint" in bundle.unverified
+
+
+@pytest.mark.parametrize("at", [0, 63])
+def test_of_so_many_places_for_reports_one_may_be_filled(at):
+    models = [None] * at + [report()] + [{}] * (63 - at)
+    bundle = opened({"model_attestations": models, "gateway_attestation": {}})
+    assert [part.platform for part in bundle.parts] == ["tdx", "nvidia-gpu"]
+
+
+def test_answers_of_nvidias_service_stand_for_gpus_as_well():
+    answer = [["JWT", "a.b.c"], {"GPU-0": "a.b.c"}]
+    for stated in (answer, json.dumps(answer)):
+        bundle = opened(report(nvidia_payload=stated))
+        assert [(part.name, part.platform) for part in bundle.parts] == [
+            ("intel_quote", "tdx"),
+            ("nvidia_payload", "nras"),
+        ]
+        assert bundle.parts[1].form == f"{len(bundle.parts[1].evidence)} bytes, from an attestation report"
+        assert json.loads(bundle.parts[1].evidence) == answer
+
+
+def test_everything_that_explains_the_quote_is_taken():
+    tcb = json.loads(info()["tcb_info"]) | {"mrtd": "11" * 48, "report_data": REPORT_DATA.hex()}
+    whole = {"mr_aggregated": "22" * 32, "vm_config": "{ }", "key_provider_info": "a provider"}
+    document = report(
+        info=info(tcb_info=tcb, **whole), report_data=REPORT_DATA.hex(), vm_config="{ }", nonce=NONCE.hex()
+    )
+    bundle = opened(document)
+    presented = bundle.parts[0].presented
+    assert presented is not None
+    assert presented.stated == {
+        **{f"rtmr{at}": GUEST.rtmr(at) for at in range(4)},
+        "mr_td": b"\x11" * 48,
+        "mr_aggregated": b"\x22" * 32,
+        "app_id": APP_ID,
+        "instance_id": INSTANCE_ID,
+        "compose_hash": COMPOSE_HASH,
+        "report_data": REPORT_DATA,
+        "key_provider_info": b"a provider",
+    }
+    assert (presented.vm_config, presented.app_compose) == (b"{ }", COMPOSE)
+    assert bundle.unverified == (
+        "info.app_cert",
+        "info.app_name",
+        "info.tcb_info.os_image_hash",
+        "signing_algo",
+    )
+    assert bundle.parts[0].form == f"{len(quote())} bytes, from an attestation report"
+
+
+@pytest.mark.parametrize("config", ["{}", "\ud800"])
+def test_a_configuration_below_info_is_taken_where_there_is_no_other(config):
+    for beside in (..., "", "{}"):
+        if beside == config or not beside or beside is ...:
+            presented = opened(report(info=info(vm_config=config), vm_config=beside)).parts[0].presented
+            assert presented is not None
+            assert presented.vm_config == config.encode("utf-8", "surrogatepass")
+    presented = opened(report(info=info(vm_config=None), vm_config="{}")).parts[0].presented
+    assert presented is not None
+    assert presented.vm_config == b"{}"
+
+
+def test_without_anything_below_info_the_log_alone_is_taken():
+    for empty in (None, "", ...):
+        bundle = opened(report(info=empty))
+        presented = bundle.parts[0].presented
+        assert presented is not None
+        assert presented.stated == {}
+        assert ("info" in bundle.unverified) is (empty is not ...)
+    bundle = opened(report(info=info(tcb_info="", key_provider_info=None)))
+    assert bundle.parts[0].presented.stated.keys() == {"app_id", "instance_id"}
 
 
 # --- what is not verified is said
@@ -313,6 +407,16 @@ def test_another_log_compose_document_or_statement_refuses_the_whole():
         ({"info": info(vm_config=7)}, "verification.report.member"),
         ({"info": info(app_id="AD")}, "dstack.answer.member"),
         ({"info": "[]"}, "json.type"),
+        ({"info": "\ud800"}, "json.malformed"),
+        ({"info": info(tcb_info="\ud800")}, "json.malformed"),
+        ({"info": info(tcb_info=7)}, "verification.report.member"),
+        ({"info": info(key_provider_info=["x"])}, "verification.report.member"),
+        ({"event_log": 7}, "verification.report.member"),
+        ({"event_log": "\ud800"}, "dstack.answer.member"),
+        ({"intel_quote": ""}, "verification.report.quote"),
+        ({"intel_quote": "\ud800"}, "verification.report.quote"),
+        ({"nvidia_payload": [7]}, "verification.report.gpu"),
+        ({"nvidia_payload": payload(), "info": info(tcb_info={"app_id": 7})}, "dstack.answer.member"),
         ({"info": '{"a":1,"a":1}'}, "json.duplicate_member"),
         ({"info": info(compose_hash="00" * 32)}, "verification.report.contradiction"),
         ({"info": info(vm_config="{}"), "vm_config": "{ }"}, "verification.report.contradiction"),
@@ -332,6 +436,11 @@ def test_reports_that_are_none_are_refused(changed, expected):
         ({"model_attestations": [7]}, "verification.report.member"),
         ({"gateway_attestation": {"model_attestations": []}}, "verification.report.member"),
         ({"gateway_attestation": None}, "verification.evidence.unrecognised"),
+        ({"model_attestations": []}, "verification.evidence.unrecognised"),
+        ({"model_attestations": [None] * 64}, "verification.evidence.unrecognised"),
+        ({"model_attestations": ["x"]}, "verification.report.member"),
+        ({"gateway_attestation": {"quote": "x"}}, "verification.report.member"),
+        ({"gateway_attestation": [report()]}, "verification.report.member"),
     ],
 )
 def test_several_machines_in_one_file_are_not_mixed(document, expected):
