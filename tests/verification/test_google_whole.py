@@ -8,6 +8,7 @@ from assay.appraisal import Policy
 from assay.evidence.ledger import Outcome
 from assay.evidence.verification import Expected, Unchecked
 from assay.verification import routed, verify, whole_of
+from assay.verification.materials import Materials
 from support.google_vm_scenes import NONCE, REPORT_DATA, roots_of, scene
 
 WHOLE = {"tdx": "gcp-tdx", "snp": "gcp-snp"}
@@ -105,6 +106,36 @@ def test_a_container_with_a_field_that_is_not_known_holds_nothing():
     assert whole_of(container, "gcp-vtpm") == "gcp-tdx"
     for field in (0, 10):
         assert whole_of(container + bytes([field << 3 | 2, 0]), "gcp-vtpm") == "gcp-vtpm"
+
+
+def judged_with(scenario, **files):
+    """Verify evidence of a VM without a TEE, with files at hand."""
+    return verify(
+        scenario.container,
+        policy=policy("gcp-vtpm"),
+        binding=Expected(NONCE),
+        roots=roots_of(scenario),
+        now=scenario.at,
+        materials=Materials.of(files),
+    ).evidence
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("revoked", [False, True])
+def test_lists_of_revoked_keys_at_hand_count_where_nothing_else_is_needed(place, revoked):
+    """The list of the root, and that of an authority whose certificate is at hand as well."""
+    stage = scene()
+    if revoked:
+        stage.crls[place].revoked = ((stage.authority, stage.certificate)[place].serial,)
+    scenario = stage.finish()
+    files = {"list": scenario.endorsements.crls[place]}
+    if place == 1:
+        files["authority"] = scenario.parts.ak_intermediates[0]
+    check = judged_with(scenario, **files).ledger["google_vm.ak.revoked"]
+    assert check.outcome is (Outcome.FAILED if revoked else Outcome.PASSED)
+    assert check.code == ("google_vm.ak.revoked.listed" if revoked else "")
+    alone = judged_with(scenario, junk=b"junk").ledger["google_vm.ak.revoked"]
+    assert alone.outcome is Outcome.NOT_APPLICABLE
 
 
 def test_both_layers_of_an_snp_guest_carry_the_nonce():

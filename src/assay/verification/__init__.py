@@ -81,7 +81,7 @@ def verify(
     form = format_of(routed(evidence, policy, platform))
     given = Given(roots, now, binding, FactCache(max_entries=8) if facts is None else facts, terms)
     found = form.verify(evidence, endorsements, given)
-    if endorsements is None and materials and found.needs:
+    if endorsements is None and materials:  # a list of revoked keys is never a need, and counts all the same
         fitting = form.endorse(materials, found, given)
         found = found if fitting is None else form.verify(evidence, fitting, given)
     return appraise(

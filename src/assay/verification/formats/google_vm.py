@@ -84,7 +84,7 @@ def _endorse(materials: Materials, first: EvidenceResult[Any], given: Given) -> 
     above = [found for found in materials.certificates if found.common_name.startswith(_AUTHORITIES)]
     issuers = [*above, *(root.general for root in given.roots.of(GOOGLE_VTPM))]
     lists = [crl for found in issuers if (crl := materials.crl_of(found)) is not None]
-    if collateral is None and guest is None and not above:
+    if collateral is None and guest is None and not above and not lists:
         return None
     return GoogleVmEndorsements(
         ak_intermediates=tuple(found.der for found in above[:4]),
