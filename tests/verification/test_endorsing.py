@@ -13,9 +13,11 @@ from assay.endorsements.bundle import Bundle
 from assay.endorsements.nvidia import encode_chain
 from assay.endorsements.record import Basis, Endorsement, Wanted
 from assay.evidence.facts import FactCache, Window
+from assay.evidence.google_vm import GoogleVmEndorsements
 from assay.evidence.ledger import Outcome
 from assay.evidence.roots import Roots
 from assay.evidence.snp import Product
+from assay.evidence.snp.endorsements import SnpEndorsements
 from assay.evidence.tpm.verify import TpmEndorsements
 from assay.evidence.verification import Binding, Expected, Unchecked
 from assay.simulator.amd.scene import SnpScene
@@ -147,6 +149,35 @@ def test_a_certificate_of_another_chip_or_another_tcb_is_passed_over(kind):
         assert endorsed("snp", made.report, files, snp_given(made)).vek == made.endorsements.vek
 
 
+def test_a_chip_that_is_not_named_may_be_any_with_that_tcb():
+    stage = snp_scenes.scene()
+    stage.report.chip_id = bytes(64)
+    made = stage.finish()
+    found = endorsed("snp", made.report, {"x": made.endorsements.vek}, snp_given(made))
+    assert found.vek == made.endorsements.vek
+
+
+def test_a_certificate_that_only_has_the_name_of_a_chips_is_passed_over():
+    made = chip()
+    files = {"a": authority_of("SEV-VCEK"), "b": made.endorsements.vek}
+    assert endorsed("snp", made.report, files, snp_given(made)).vek == made.endorsements.vek
+
+
+def test_where_no_product_is_named_any_issuer_and_any_list_may_fit():
+    made = chip(version=2)
+    spoilt = replace(made, endorsements=SnpEndorsements(vek=b"\x30\x00")).extended()
+    files = {name: getattr(made.endorsements, name) for name in ("authority", "crl")}
+    found = endorsed("snp", spoilt, files, snp_given(made))
+    assert found == SnpEndorsements(authority=files["authority"], crl=files["crl"])
+    assert endorsed("snp", spoilt, {"crl": files["crl"]}, snp_given(made)) == SnpEndorsements(
+        crl=files["crl"]
+    )
+    other = chip(Product.TURIN, version=5).endorsements
+    files = {"root": other.root, "crl": other.crl}
+    assert endorsed("snp", made.report, files, snp_given(made)) == SnpEndorsements(crl=other.crl)
+    assert endorsed("snp", chip().report, files, snp_given(made)) is None
+
+
 # --- Azure
 
 
@@ -188,7 +219,7 @@ def test_the_authorities_of_an_azure_vm_are_found(platform):
     assert whole.ak_intermediates == (authority,)
     assert bool(whole.snp) is (platform == "azure-snp")
     assert bool(whole.collateral) is (platform == "azure-tdx")
-    rest = {name: files[name] for name in ("own.der", "root.der")}
+    rest = {name: files[name] for name in ("own.der", "root.der")} | {"x": authority_of("Another CA")}
     assert endorsed(platform, made.container, rest, azure_given(made, bound=False)) is None
 
 
@@ -263,6 +294,13 @@ def test_each_thing_that_vouches_for_a_vm_of_google_is_found_alone(tee, left):
     said = (found.ak_intermediates != (), found.collateral is not None, found.snp is not None)
     assert said == (left == "authority", left == "collateral.json", left == "snp")
     assert found.crls == ()
+
+
+def test_a_list_of_googles_root_is_found_alone():
+    made = google("none")
+    found = endorsed("gcp-vtpm", made.container, {"x": made.endorsements.crls[0]}, google_given(made))
+    assert found == GoogleVmEndorsements(crls=made.endorsements.crls[:1])
+    assert endorsed("gcp-vtpm", made.container, {"x": made.endorsements.crls[1]}, google_given(made)) is None
 
 
 def test_older_authorities_of_google_are_known_and_four_are_given():
@@ -438,6 +476,31 @@ def test_nothing_is_looked_for_where_nothing_is_needed():
     first = form.verify(evidence, without, asked)
     assert {need.kind for need in first.needs} == {"rim"}
     assert len(form.endorse(files, first, asked).drivers) == 2
+
+
+def test_a_bare_report_gets_answers_and_the_file_with_its_chain():
+    _, _, own, _ = device()
+    report, pem = device_scene().report.sign(), device_scene().report.pem()
+    bundle = bundle_of(own)
+    found = endorsed("nvidia-gpu", report, {"bundle": bundle}, device_given())
+    assert (len(found.ocsp), found.chain) == (len(own), b"")
+    for chain in (pem, pem + bytes(3)):
+        found = endorsed("nvidia-gpu", report, {"0": b"text", "1": pem + b"X", "2": chain}, device_given())
+        assert (found.ocsp, found.chain) == ((), chain)
+    assert endorsed("nvidia-gpu", report, {"1": pem + b"X"}, device_given()) is None
+
+
+def test_only_so_many_answers_are_given():
+    issuer = authority_of("a test's root", "a test's root")
+    (one, *_) = device()[2].values()
+    every = [
+        replace(one, wanted=Wanted.of("nvidia-ocsp", chain=encode_chain((authority_of(str(at)), issuer))))
+        for at in range(513)
+    ]
+    bundle = Bundle.of(every, created=DEVICE_TIME)
+    first = format_of("nvidia-gpu").verify(device()[0], None, device_given())
+    found = format_of("nvidia-gpu").endorse(Materials({"x": b""}, (bundle,)), first, device_given())
+    assert len(found.ocsp) == 512
 
 
 def test_answers_that_name_no_certificate_are_passed_over():

@@ -51,6 +51,10 @@ def test_appraisal_and_formats_know_the_same_platforms() -> None:
         assert format_of(name).platform == name
 
 
+def test_a_format_is_shown_by_its_words_alone() -> None:
+    assert repr(format_of("tdx")) == "Format(platform='tdx', title='TDX quote', binding_bytes=64)"
+
+
 # Evidence, a time at which all of it is valid, where to look for what vouches for it, the platform, what the
 # policy genuine says.
 REAL = [

@@ -151,7 +151,11 @@ def test_a_log_is_held_against_the_quote_that_is_given() -> None:
     assert own.quote == longer
     assert own.spki is not None
     answer = json.dumps({"quote": CRABBOX.hex() + "00" * 9, "event_log": "[]", "report_data": "00"}).encode()
-    for given_quote, stated in ((CRABBOX, {"report_data": b"\0"}), (CRABBOX[:-1] + b"\1", {})):
+    for given_quote, stated in (
+        (CRABBOX, {"report_data": b"\0"}),
+        (CRABBOX + b"X", {}),
+        (CRABBOX[:-1] + b"\1", {}),
+    ):
         found = open_event_log(answer, given_quote)
         assert isinstance(found, Presented)
         assert (found.quote, found.stated) == (given_quote, stated)

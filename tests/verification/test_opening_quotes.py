@@ -69,6 +69,14 @@ def test_base64_is_read_with_and_without_its_padding(more: bytes, size: int) -> 
         assert open_evidence(json.dumps({"quote": text}).encode()).evidence == quote
 
 
+def test_padding_of_url_safe_text_is_whole_or_not_there() -> None:
+    text = base64.urlsafe_b64encode(TDX + b"\xff").decode()
+    assert text.endswith("==")
+    assert "_" in text
+    assert open_evidence(text.encode()).evidence == TDX + b"\xff"
+    assert code(text[:-1]) == "verification.evidence.unrecognised"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -190,6 +198,7 @@ def test_a_guests_whole_answer_keeps_its_event_log() -> None:
         ({"quote": [*TDX, True]}, "dstack.answer.quote"),
         ({"quote": [*TDX, -1]}, "dstack.answer.quote"),
         ({"quote": []}, "dstack.answer.quote"),
+        ({"quote": "0x" + TDX.hex(), "event_log": "[]"}, "dstack.answer.quote"),
         ({"quote": None}, "dstack.answer.quote"),
         ({"quote": SNP.hex()}, "dstack.answer.member"),
         ({"provider": "tdx_guest", "quote": BASE64}, "dstack.answer.quote"),
