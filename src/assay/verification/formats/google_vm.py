@@ -12,7 +12,7 @@ from assay.evidence.dstack.versioned import open_attestation
 from assay.evidence.google_vm import GoogleVmEndorsements, verify_google_vm
 from assay.evidence.google_vm.protobuf import ProtobufError, read_message
 from assay.evidence.roots import GOOGLE_VTPM
-from assay.evidence.verification import Expected, Unchecked
+from assay.evidence.verification import Expected
 from assay.verification.formats import REPORT_DATA_BYTES, Format, dcap, snp
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 BOOT_PCRS: Final = frozenset(range(8))
 """PCRs that firmware and boot loader fill: a log that comes along has to explain them."""
 _AUTHORITIES: Final = ("EK/AK CA Intermediate", "tpm_ek_v1_cloud_host-signer")
-_NO_TEE: Final = Unchecked("no TD quote and no SNP report is looked at")
 _FIELDS: Final = dict.fromkeys(range(1, 10), bytes)
 _TEE_FIELDS: Final = {8: "gcp-snp", 9: "gcp-tdx"}
 
@@ -49,7 +48,7 @@ def _verify(
 ) -> EvidenceResult[Any]:
     binding, explained = given.binding, BOOT_PCRS
     parts: bytes | GoogleVmEvidence = evidence
-    report_data = _NO_TEE if tee == "none" else binding
+    report_data = binding  # without a TEE nothing has any, and it is not looked at
     if isinstance(report_data, Expected) and report_data.value:
         # Both carry the session's nonce: the quote as it is, the report data filled up to their size.
         report_data = Expected(report_data.value.ljust(REPORT_DATA_BYTES, b"\0"))

@@ -80,7 +80,7 @@ def _fitting(materials: Materials, key: Mapping[str, str]) -> Iterator[GeneralCe
             said = VekExtensions.parse(found.extensions, kind)
         except DerError:
             continue
-        if key["chip_id"] and (said.hwid or b"").hex() != key["chip_id"]:
+        if key["chip_id"] and said.hwid != bytes.fromhex(key["chip_id"]):
             continue
         if said.product is not None and _tcb_fits(said.product, said.tcb, key):
             yield found
