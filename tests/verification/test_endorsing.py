@@ -476,6 +476,9 @@ def test_nothing_is_looked_for_where_nothing_is_needed():
     first = form.verify(evidence, without, asked)
     assert {need.kind for need in first.needs} == {"rim"}
     assert len(form.endorse(files, first, asked).drivers) == 2
+    first = form.verify(evidence, replace(form.endorse(files, first, asked), ocsp=()), asked)
+    assert {need.kind for need in first.needs} == {"ocsp"}
+    assert len(form.endorse(files, first, asked).ocsp) == len(own | signers)
 
 
 def test_a_bare_report_gets_answers_and_the_file_with_its_chain():

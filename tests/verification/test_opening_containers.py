@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from assay import Policy, Verdict, verify
 from assay.errors import EvidenceError
+from assay.evidence.dstack import Attestation
 from assay.evidence.dstack.certificate import Extension
 from assay.evidence.dstack.report_data import Tag, tagged
 from assay.evidence.eat.cmw import Collection, Record, encode_cbor, encode_json
@@ -29,8 +30,8 @@ from assay.verification.opened import MAX_PARTS
 from assay.verification.opening import MAX_DEPTH, open_bundle, open_evidence
 from assay.verification.terms import Terms
 from support import vectors
+from support.dstack_attested import EVENTS, REPORT_DATA, bare, packed, scale
 from support.dstack_attested import MAKERS as ATTESTED
-from support.dstack_attested import packed, scale
 from support.dstack_encodings import KEY, SPKI, certificate, octets
 
 BUNDLES = (
@@ -42,6 +43,7 @@ SNP_REPORT = vectors.read("snp/dstack/sev_snp_report.bin")
 DOCUMENT = vectors.read("nitro/evervault/ra-tls-cert.attestation.cbor")
 OPEN_ENCLAVE = "1.2.840.113556.10.1.1"
 EVIDENCE, ENDORSEMENTS, RESULTS = 4, 2, 8
+TD = Attestation("tdx", QUOTE, tuple(EVENTS), bare(EVENTS), REPORT_DATA, "{}")
 TEXT = base64.b64encode(QUOTE).decode()
 NOTHING = Unchecked("a test")
 
@@ -201,6 +203,18 @@ def test_real_attestations_agree_with_their_evidence(file):
         return
     assert result.evidence.authentic, result.evidence.ledger.unmet()
     assert result.workload_log.authentic, result.workload_log.ledger.unmet()
+
+
+@pytest.mark.parametrize("write", [scale, packed])
+def test_an_attestation_of_a_td_is_opened_with_its_log(write):
+    found = only(write(TD))
+    assert (found.evidence, found.platform, found.attestation) == (QUOTE, "tdx", None)
+    assert found.form == f"{len(QUOTE)} bytes, from a dstack attestation"
+    assert found.presented.log == TD.log
+    assert found.presented.stated == {"report_data": TD.report_data}
+    enclosed = only(certificate({Extension.ATTESTATION: write(TD)}))
+    assert (enclosed.evidence, enclosed.platform, enclosed.presented.spki) == (QUOTE, "tdx", SPKI)
+    assert enclosed.form == f"{len(QUOTE)} bytes, from a dstack attestation in a certificate"
 
 
 def test_certificates_that_came_along_are_looked_through():

@@ -273,8 +273,9 @@ def test_a_log_that_is_none_is_refused():
     assert failed[0] == "ccel.layout"
 
 
-def test_the_agents_events_under_a_header_of_its_own_are_named_as_not_verified():
-    header = struct.pack("<II20sI16s", 0, 3, bytes(20), 37, bytes(16)) + bytes(21)
+@pytest.mark.parametrize("rest", [bytes(21), b"\xff" * 21, b""])
+def test_the_agents_events_under_a_header_of_its_own_are_named_as_not_verified(rest):
+    header = struct.pack("<II20sI16s", 0, 3, bytes(20), 37, bytes(16)) + rest
     found = only({"quote": text(TDX), "cc_eventlog": text(header)})
     assert found.firmware_log is None
     assert found.unverified == ("cc_eventlog",)
