@@ -135,7 +135,9 @@ def test_one_bundle_is_read_whatever_its_file_is_called() -> None:
     assert read_bundle(FILES[NEWEST], "x").tcb_info == json.loads(FILES[NEWEST])["tcb_info"].encode()
 
 
-def test_one_bundle_that_is_none_says_which_file() -> None:
+@pytest.mark.parametrize("data", [b"{}", b"[]", b"\xff", b"", b'{"tcb_info": 7}'])
+def test_one_bundle_that_is_none_says_which_file(data: bytes) -> None:
     with pytest.raises(EndorsementError) as caught:
-        read_bundle(b"{}", "bundle.json")
+        read_bundle(data, "bundle.json")
     assert caught.value.code == "endorsements.collateral.malformed"
+    assert caught.value.message.startswith("bundle.json is ")

@@ -86,7 +86,7 @@ def read_bundle(data: bytes, name: str) -> Collateral:
     """
     try:
         return Collateral.from_bundle_json(data)
-    except EvidenceError as error:
+    except EndorsementError as error:
         raise EndorsementError(
             "endorsements.collateral.malformed", f"{name} is no collateral bundle: {error.message}"
         ) from None
