@@ -150,13 +150,14 @@ def test_a_log_is_held_against_the_quote_that_is_given() -> None:
     assert isinstance(own, Presented)
     assert own.quote == longer
     assert own.spki is not None
-    answer = json.dumps({"quote": CRABBOX.hex() + "00" * 9, "event_log": "[]", "report_data": "00"}).encode()
-    for given_quote, stated in (
-        (CRABBOX, {"report_data": b"\0"}),
-        (CRABBOX + b"X", {}),
-        (CRABBOX[:-1] + b"\1", {}),
+    for behind, given_quote, stated in (
+        (bytes(9), CRABBOX, {"report_data": b"\0"}),
+        (bytes(9), CRABBOX + b"X", {}),
+        (b"X", CRABBOX, {}),
+        (b"", CRABBOX[:-1] + b"\1", {}),
     ):
-        found = open_event_log(answer, given_quote)
+        answer = {"quote": (CRABBOX + behind).hex(), "event_log": "[]", "report_data": "00"}
+        found = open_event_log(json.dumps(answer).encode(), given_quote)
         assert isinstance(found, Presented)
         assert (found.quote, found.stated) == (given_quote, stated)
 

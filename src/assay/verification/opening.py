@@ -125,10 +125,11 @@ def _named(parts: tuple[Opened, ...]) -> tuple[Opened, ...]:
         return parts
     found: dict[str, Opened] = {}
     for part in parts:
-        wanted = part.name or part.platform
-        # What is numbered here may be what its sender called another one.
-        names = (wanted, *(f"{wanted} ({times})" for times in range(2, len(parts) + 1)))
-        name = next(name for name in names if name not in found)
+        name = wanted = part.name or part.platform
+        times = 1
+        while name in found:  # what is numbered here may be what its sender called another one
+            times += 1
+            name = f"{wanted} ({times})"
         found[name] = replace(part, name=name)
     return tuple(found.values())
 
