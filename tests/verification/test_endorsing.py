@@ -20,6 +20,7 @@ from assay.evidence.snp import Product
 from assay.evidence.snp.endorsements import SnpEndorsements
 from assay.evidence.tpm.verify import TpmEndorsements
 from assay.evidence.verification import Binding, Expected, Unchecked
+from assay.simulator import google_vm
 from assay.simulator.amd.scene import SnpScene
 from assay.simulator.scene import Scene as QuoteScene
 from assay.verification.formats import format_of, platforms
@@ -301,6 +302,28 @@ def test_a_list_of_googles_root_is_found_alone():
     found = endorsed("gcp-vtpm", made.container, {"x": made.endorsements.crls[0]}, google_given(made))
     assert found == GoogleVmEndorsements(crls=made.endorsements.crls[:1])
     assert endorsed("gcp-vtpm", made.container, {"x": made.endorsements.crls[1]}, google_given(made)) is None
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["with its authority", "without it"])
+def test_a_list_of_another_root_of_google_says_nothing_of_this_chain(apart):
+    stage = google_vm_scenes.scene("none")
+    if apart:
+        stage.intermediates = ()
+    made, other = stage.finish(), another_google()
+    assert ("google-vtpm", other.root_der) not in made.anchors
+    roots = google_vm_scenes.roots_of(made).with_anchor("another", other.root_der, vendor="google-vtpm")
+    of_chain, of_another = made.endorsements.crls[0], other.crl_draft("root", made.at).sign()
+    files = {"another": of_another, "own": of_chain}
+    if apart:
+        files["authority"] = google("none").parts.ak_intermediates[0]
+    asked = given(Expected(made.nonce), roots, made.at)
+    assert endorsed("gcp-vtpm", made.container, files, asked).crls == (of_chain,)
+    assert verified("gcp-vtpm", made.container, files, asked).bound
+
+
+@cache
+def another_google() -> google_vm.SimulatedGoogle:
+    return google_vm.SimulatedGoogle(google_vm_scenes.AMD, google_vm_scenes.INTEL)
 
 
 def test_older_authorities_of_google_are_known_and_four_are_given():
