@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import rfc8785
 
-from assay.endorsements.record import Endorsement, read_record, whole_seconds
+from assay.endorsements.record import DIGEST, Endorsement, read_record, whole_seconds
 from assay.errors import EndorsementError
 from assay.evidence.decoding.strictjson import JsonError, member, parse_object
 
@@ -178,6 +178,8 @@ def _parts(data: bytes, pos: int, sizes: Mapping[str, Any]) -> dict[str, bytes]:
     found = {}
     for digest in sorted(sizes):
         size = sizes[digest]
+        if not DIGEST.fullmatch(digest):
+            raise _malformed("a part is not named after its digest")
         if type(size) is not int or not 0 <= size <= len(data):
             raise _malformed("a part has no size")
         part, pos = _member(data, pos, f"parts/{digest}", size)
@@ -223,7 +225,7 @@ def _member(data: bytes, pos: int, name: str, limit: int) -> tuple[bytes, int]:
     start = pos + _BLOCK
     end = start + size
     after = end + -size % _BLOCK
-    if len(name) > 99 or not name.isascii() or data[pos:start] != _header(name, size):
+    if data[pos:start] != _header(name, size):
         raise _malformed(f"{name[:20]} is missing, or its header is of another form")
     if size > limit or after > len(data):
         raise _malformed(f"{name[:20]} does not end where it says")

@@ -26,7 +26,7 @@ _MAX_SOURCES: Final = 16
 _WORD: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _PART: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _VALUE: Final = re.compile(r"[!-~]{1,8192}")
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -197,7 +197,7 @@ def read_record(members: dict[str, Any], part: Callable[[str], bytes]) -> Endors
         values = [*key.values(), *parts.values(), *sources]
         if not all(type(value) is str for value in values) or len(parts) > MAX_PARTS:
             raise _malformed("key, parts or sources are not of strings")
-        if not all(map(_DIGEST.fullmatch, parts.values())):
+        if not all(map(DIGEST.fullmatch, parts.values())):
             raise _malformed("a part has no digest")
         return Endorsement(
             wanted=Wanted(member(members, "kind", str), tuple(sorted(key.items()))),
