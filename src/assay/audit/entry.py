@@ -41,7 +41,8 @@ _KIND = re.compile(r"[a-z][a-z0-9_]{0,31}(?:\.[a-z][a-z0-9_]{0,31}){1,3}")
 _FACT_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _LEASE = re.compile(r"[A-Za-z0-9_.:-]{0,128}")
 
-_STRING = rb'"(?:[^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00(?:0[0-7bef]|1[0-9a-f]))*+"'
+_PLAIN = rb'[^"\\\x00-\x1f]*+'  # in one step; an alternative for each character takes three times as long
+_STRING = rb'"' + _PLAIN + rb'(?:\\(?:["\\bfnrt]|u00(?:0[0-7bef]|1[0-9a-f]))' + _PLAIN + rb')*+"'
 _VALUE = rb"(?:" + _STRING + rb"|0|-?[1-9][0-9]{0,14}|true|false|null)"
 _PAIR = rb'"[a-z][a-z0-9_]{0,63}":' + _VALUE
 CANONICAL: Final = re.compile(
@@ -54,9 +55,9 @@ CANONICAL: Final = re.compile(
     rb'"v":1\}'
 )
 """Groups: facts (without braces), kind, lease, prev, seq, date, rest of the time."""
-FACT_NAMES: Final = re.compile(rb'(?:^|,)"([a-z][a-z0-9_]*)":')
-"""The names in a facts group that ``CANONICAL`` matched: inside a string a quote never follows a comma
-unescaped."""
+FACT_NAMES: Final = re.compile(rb'"([a-z][a-z0-9_]*)":')
+"""The names in a facts group that ``CANONICAL`` matched: an unescaped quote before a colon ends a name, and
+nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
