@@ -604,36 +604,24 @@ def test_who_wants_it_fresh_does_not_take_what_another_one_fetched(tmp_path, mon
     assert len(intel.requests) == 8
 
 
-def test_an_older_answer_does_not_replace_what_another_one_fetched(tmp_path, monkeypatch, intel):
+@pytest.mark.parametrize(
+    ("then", "code"),
+    [
+        (older, "endorsements.answer.older"),
+        (lambda intel: intel.routes.clear(), "endorsements.http.not_found"),
+    ],
+    ids=["an older answer", "no answer any more"],
+)
+def test_what_another_one_fetched_is_kept(tmp_path, monkeypatch, intel, then, code):
     cache = opened(tmp_path / "c")
 
     def first():
         fetcher(cache, intel).get(WANTED)
-        older(intel)
+        then(intel)
 
     with beaten_to_it(monkeypatch, first):
         found = fetcher(cache, intel, fresh_for=timedelta(0)).get(WANTED)
-    assert (found.origin, found.usable, found.error.code) == (
-        Origin.CACHE,
-        True,
-        "endorsements.answer.older",
-    )
-
-
-def test_what_another_one_fetched_is_at_hand_when_nobody_answers_any_more(tmp_path, monkeypatch, intel):
-    cache = opened(tmp_path / "c")
-
-    def first():
-        fetcher(cache, intel).get(WANTED)
-        intel.routes.clear()
-
-    with beaten_to_it(monkeypatch, first):
-        found = fetcher(cache, intel, fresh_for=timedelta(0)).get(WANTED)
-    assert (found.origin, found.usable, found.error.code) == (
-        Origin.CACHE,
-        True,
-        "endorsements.http.not_found",
-    )
+    assert (found.origin, found.usable, found.error.code) == (Origin.CACHE, True, code)
 
 
 def test_an_older_answer_is_asked_for_once_by_all(tmp_path, monkeypatch, intel):

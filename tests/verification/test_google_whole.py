@@ -22,6 +22,12 @@ def policy(*platforms: str) -> Policy:
     return Policy.load(text.encode(), name="test")
 
 
+def judged(scenario, by, **given):
+    """Verify evidence of a VM with the session's nonce, and what else is given."""
+    usual = {"policy": by, "binding": Expected(NONCE), "roots": roots_of(scenario), "now": scenario.at}
+    return verify(scenario.container, **{**usual, **given})
+
+
 @pytest.mark.parametrize("tee", WHOLE)
 def test_what_the_policy_names_is_demanded(tee):
     container = scene(tee).finish().container
@@ -42,14 +48,7 @@ def test_a_vm_without_a_tee_is_never_taken_for_less_than_the_policy_names():
     for platforms in (("gcp-snp",), ("gcp-tdx", "gcp-snp"), ("gcp-vtpm", "gcp-snp")):
         by = policy(*platforms)
         assert routed(scenario.container, by, None) != "gcp-vtpm"
-        result = verify(
-            scenario.container,
-            policy=by,
-            binding=Expected(NONCE),
-            roots=roots_of(scenario),
-            now=scenario.at,
-            endorsements=scenario.endorsements,
-        )
+        result = judged(scenario, by, endorsements=scenario.endorsements)
         assert not result.evidence.authentic
 
 
@@ -88,14 +87,7 @@ def test_a_log_has_to_explain_what_firmware_and_loader_fill(register, explained)
     stage.tpm.extend(register, {bank: bytes(bank.size) for bank in stage.quotes})
     stage.quote_again()
     scenario = stage.finish()
-    result = verify(
-        scenario.container,
-        policy=policy("gcp-vtpm"),
-        binding=Expected(NONCE),
-        roots=roots_of(scenario),
-        now=scenario.at,
-        endorsements=scenario.endorsements,
-    )
+    result = judged(scenario, policy("gcp-vtpm"), endorsements=scenario.endorsements)
     assert result.evidence.authentic is explained
     codes = {check.code for check in result.evidence.ledger.failed()}
     assert bool(codes) is not explained, codes
@@ -106,18 +98,6 @@ def test_a_container_with_a_field_that_is_not_known_holds_nothing():
     assert whole_of(container, "gcp-vtpm") == "gcp-tdx"
     for field in (0, 10):
         assert whole_of(container + bytes([field << 3 | 2, 0]), "gcp-vtpm") == "gcp-vtpm"
-
-
-def judged_with(scenario, **files):
-    """Verify evidence of a VM without a TEE, with files at hand."""
-    return verify(
-        scenario.container,
-        policy=policy("gcp-vtpm"),
-        binding=Expected(NONCE),
-        roots=roots_of(scenario),
-        now=scenario.at,
-        materials=Materials.of(files),
-    ).evidence
 
 
 @pytest.mark.parametrize("place", [0, 1])
@@ -131,11 +111,12 @@ def test_lists_of_revoked_keys_at_hand_count_where_nothing_else_is_needed(place,
     files = {"list": scenario.endorsements.crls[place]}
     if place == 1:
         files["authority"] = scenario.parts.ak_intermediates[0]
-    check = judged_with(scenario, **files).ledger["google_vm.ak.revoked"]
+    found = judged(scenario, policy("gcp-vtpm"), materials=Materials.of(files))
+    check = found.evidence.ledger["google_vm.ak.revoked"]
     assert check.outcome is (Outcome.FAILED if revoked else Outcome.PASSED)
     assert check.code == ("google_vm.ak.revoked.listed" if revoked else "")
-    alone = judged_with(scenario, junk=b"junk").ledger["google_vm.ak.revoked"]
-    assert alone.outcome is Outcome.NOT_APPLICABLE
+    other = judged(scenario, policy("gcp-vtpm"), materials=Materials.of({"junk": b"junk"}))
+    assert other.evidence.ledger["google_vm.ak.revoked"].outcome is Outcome.NOT_APPLICABLE
 
 
 def test_both_layers_of_an_snp_guest_carry_the_nonce():
@@ -144,13 +125,6 @@ def test_both_layers_of_an_snp_guest_carry_the_nonce():
     stage.snp.report.report_data = NONCE.ljust(64, b"\0")
     for found, code in ((stage, ""), (scene("snp"), "google_vm.snp.bound")):
         scenario = found.finish()
-        result = verify(
-            scenario.container,
-            policy=policy("gcp-snp"),
-            binding=Expected(NONCE),
-            roots=roots_of(scenario),
-            now=scenario.at,
-            endorsements=scenario.endorsements,
-        )
+        result = judged(scenario, policy("gcp-snp"), endorsements=scenario.endorsements)
         assert [check.code for check in result.evidence.ledger.failed()] == ([code] if code else [])
     assert NONCE.ljust(64, b"\0") != REPORT_DATA

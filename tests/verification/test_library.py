@@ -31,6 +31,12 @@ REPORT_DATA = QUOTE[48 + 520 : 48 + 584]
 GENUINE = Policy.shipped("genuine")
 
 
+def judged(data: bytes = QUOTE, **otherwise: Any) -> assay.AttestationResult:
+    """Verify the quote with all that it needs, or what is said otherwise."""
+    usual = {"policy": GENUINE, "binding": Expected(REPORT_DATA), "endorsements": COLLATERAL}
+    return verify(data, **{"roots": Roots.vendor(), "now": NOW, **usual, **otherwise})
+
+
 def test_three_lines_verify_a_quote() -> None:
     result = verify(
         QUOTE,
@@ -54,32 +60,13 @@ def test_what_decides_has_no_default(missing: str) -> None:
 
 def test_shared_facts_do_not_change_the_answer() -> None:
     facts = FactCache(max_entries=8)
-    results = [
-        verify(
-            QUOTE,
-            policy=GENUINE,
-            binding=Expected(REPORT_DATA),
-            roots=Roots.vendor(),
-            now=NOW,
-            endorsements=COLLATERAL,
-            facts=facts,
-        ).to_json()
-        for _ in range(3)
-    ]
+    results = [judged(facts=facts).to_json() for _ in range(3)]
     assert results[0] == results[1] == results[2]
 
 
 def test_facts_of_a_call_are_the_callers_to_keep() -> None:
     facts = FactCache(max_entries=8)
-    verify(
-        QUOTE,
-        policy=GENUINE,
-        binding=Unchecked("a test"),
-        roots=Roots.vendor(),
-        now=NOW,
-        endorsements=COLLATERAL,
-        facts=facts,
-    )
+    judged(binding=Unchecked("a test"), facts=facts)
     assert (len(facts.chains), len(facts.collateral)) == (1, 1)
 
 
@@ -95,13 +82,8 @@ def test_bytes_of_no_platform_are_judged_as_the_first_that_the_policy_names(
     said: str | None, platforms: str, platform: str
 ) -> None:
     policy = Policy.load(f"version = 1\nplatforms = [{platforms}]\n".encode(), name="test")
-    result = verify(
-        b"nothing at all",
-        policy=policy,
-        binding=Unchecked("a test"),
-        roots=Roots.vendor(),
-        now=NOW,
-        platform=said,
+    result = judged(
+        b"nothing at all", policy=policy, binding=Unchecked("a test"), platform=said, endorsements=None
     )
     assert result.platform == platform
     assert result.verdict is Verdict.REFUSED
@@ -112,15 +94,7 @@ def test_what_the_caller_gives_goes_before_what_lies_at_hand() -> None:
     materials = Materials({"a.json": vectors.read("tdx/near-mpc/quote.collateral.json")})
     other = Collateral.from_bundle_json(vectors.read("tdx/phala-dcap-qvl/quote_v4.collateral.json"))
     found = [
-        verify(
-            QUOTE,
-            policy=GENUINE,
-            binding=Expected(REPORT_DATA),
-            roots=Roots.vendor(),
-            now=NOW,
-            endorsements=given,
-            materials=at_hand,
-        )
+        judged(endorsements=given, materials=at_hand)
         for given, at_hand in ((None, materials), (other, materials), (None, None))
     ]
     assert [result.accepted for result in found] == [True, False, False]
@@ -132,15 +106,7 @@ def test_reference_values_reach_the_policy() -> None:
     codes = [
         [
             check.code
-            for check in verify(
-                QUOTE,
-                policy=policy,
-                binding=Expected(REPORT_DATA),
-                roots=Roots.vendor(),
-                now=NOW,
-                endorsements=COLLATERAL,
-                references=references,
-            ).ledger.failed()
+            for check in judged(policy=policy, references=references).ledger.failed()
             if check.id == "policy.tdx.mr_td"
         ]
         for references in ({"mr_td": frozenset({mr_td})}, {"mr_td": frozenset({bytes(48)})}, {}, None)
@@ -155,14 +121,7 @@ def test_reference_values_reach_the_policy() -> None:
 
 def test_bytes_that_are_nothing_are_refused_not_raised() -> None:
     for data in b"", b"nothing at all", bytes(5000):
-        result = verify(
-            data,
-            policy=GENUINE,
-            binding=Unchecked("a test"),
-            roots=Roots.vendor(),
-            now=NOW,
-            endorsements=COLLATERAL,
-        )
+        result = judged(data, binding=Unchecked("a test"))
         assert result.verdict is Verdict.REFUSED
         assert result.not_proven
 
@@ -170,19 +129,8 @@ def test_bytes_that_are_nothing_are_refused_not_raised() -> None:
 def test_a_log_is_held_against_authentic_evidence_only() -> None:
     log = open_event_log(vectors.read("dstack/near-mpc/tcb_info.json"), QUOTE)
 
-    def judged(collateral: Collateral | None) -> assay.AttestationResult:
-        return verify(
-            QUOTE,
-            policy=GENUINE,
-            binding=Expected(REPORT_DATA),
-            roots=Roots.vendor(),
-            now=NOW,
-            endorsements=collateral,
-            event_log=log,
-        )
-
-    assert judged(COLLATERAL).ledger["dstack.log.replay.rtmr3"].outcome is Outcome.PASSED
-    without = judged(None)
+    assert judged(event_log=log).ledger["dstack.log.replay.rtmr3"].outcome is Outcome.PASSED
+    without = judged(endorsements=None, event_log=log)
     assert without.workload_log is None
     assert without.indeterminate
 
@@ -190,14 +138,7 @@ def test_a_log_is_held_against_authentic_evidence_only() -> None:
 def test_a_log_beside_an_enclave_is_left_alone() -> None:
     path = next((vectors.ROOT / "sgx/teepot").glob("*quote*.bin"))
     log = open_event_log(vectors.read("dstack/near-mpc/tcb_info.json"), QUOTE)
-    result = verify(
-        path.read_bytes(),
-        policy=GENUINE,
-        binding=Unchecked("a test"),
-        roots=Roots.vendor(),
-        now=NOW,
-        event_log=log,
-    )
+    result = judged(path.read_bytes(), binding=Unchecked("a test"), event_log=log, endorsements=None)
     assert result.platform == "sgx"
     assert result.workload_log is None
 
@@ -223,9 +164,8 @@ def attested(variant: str) -> Attestation:
 )
 def test_beside_a_report_an_attestation_of_its_guest_alone_is_looked_at(log: Any, looked_at: bool) -> None:
     made = hardware()
-    result = verify(
+    result = judged(
         made.report,
-        policy=GENUINE,
         binding=Expected(made.report_data),
         roots=roots_of(made),
         now=made.at,
@@ -246,15 +186,7 @@ def test_beside_a_report_an_attestation_of_its_guest_alone_is_looked_at(log: Any
     ],
 )
 def test_beside_a_quote_logs_of_its_registers_alone_are_looked_at(log: Any, looked_at: str) -> None:
-    result = verify(
-        QUOTE,
-        policy=GENUINE,
-        binding=Expected(REPORT_DATA),
-        roots=Roots.vendor(),
-        now=NOW,
-        endorsements=COLLATERAL,
-        event_log=log,
-    )
+    result = judged(event_log=log)
     assert result.evidence.authentic
     assert (result.workload_log is not None) is bool(looked_at)
     if looked_at:

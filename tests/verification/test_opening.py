@@ -19,7 +19,6 @@ from assay.verification.opening import (
     open_event_log,
     open_evidence,
 )
-from assay.verification.recognition import recognise
 from support import vectors
 
 QUOTE = vectors.read("tdx/phala-dcap-qvl/quote_v4.bin")
@@ -27,26 +26,6 @@ INFO = vectors.read("dstack/crabbox-phala/real_attestation_info.json")
 CRABBOX = vectors.read("dstack/crabbox-phala/real_tdx_quote.bin")
 LITE = vectors.read("dstack/dstack-main/dstack_verifier_fixtures_tdx-lite-getquote.json")
 TCB = vectors.read("dstack/near-mpc/tcb_info.json")
-
-
-@pytest.mark.parametrize(
-    ("head", "platform"),
-    [
-        ("0300020000000000", "sgx"),
-        ("0300020081000000", "sgx"),
-        ("0400020000000000", "sgx"),
-        ("0400020081000000", "tdx"),
-        ("0500020081000000", "tdx"),
-        ("0500020000000000", "sgx"),
-        ("0400020001000000", None),
-        ("0200020000000000", None),
-        ("0600020081000000", None),
-        ("04000200810000", None),
-        ("", None),
-    ],
-)
-def test_platforms_are_told_by_the_header(head: str, platform: str | None) -> None:
-    assert recognise(bytes.fromhex(head)) == platform
 
 
 def test_a_raw_quote_is_taken_as_it_is() -> None:

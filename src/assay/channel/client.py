@@ -90,7 +90,7 @@ def open_session(
         tls.require_peer(stream.tls, binding.channel_key)
         _await_ready(stream, deadline)
         return OwnerSession(stream, binding, offered, timeout)
-    except BaseException:
+    except BaseException:  # an interrupt too leaves no half-proven connection open
         plain.close()
         raise
 

@@ -279,7 +279,7 @@ class OwnerSession:
             for part in self._parts():
                 receiver.feed(part)
             return receiver.finish()
-        except BaseException:
+        except BaseException:  # an interrupt too leaves no half of a directory behind
             receiver.abandon()
             raise
 

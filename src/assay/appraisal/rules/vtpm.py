@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 _BOOT: Final = ("pcr4", "pcr7")
 _UNIFIED: Final = ("pcr11",)
 _BOOT_KEYS: Final = "vtpm.pcr4 and vtpm.pcr7, or vtpm.pcr11"
-_NO_TCB: Final[Callable[[Any], None]] = lambda _: None  # noqa: E731 - the signature that nested rules take
+
+
+def _no_tcb(_claims: Any) -> None:
+    """Return no DCAP part: what nested rules are given for Claims that have none."""
 
 
 def _registers(
@@ -75,7 +78,7 @@ def _pcr(quote_of: Callable[[Any], TpmQuoteClaims], index: int) -> Callable[[Any
 
 def _azure_snp(shop: Workshop) -> Iterator[Rule]:
     for rule in snp.rules(shop):
-        yield nested(rule, attrgetter("hardware"), _NO_TCB)
+        yield nested(rule, attrgetter("hardware"), _no_tcb)
     yield from _azure(shop)
 
 
@@ -143,7 +146,7 @@ def _google_tdx(shop: Workshop) -> Iterator[Rule]:
 
 def _google_snp(shop: Workshop) -> Iterator[Rule]:
     for rule in snp.rules(shop):
-        yield nested(rule, attrgetter("snp"), _NO_TCB)
+        yield nested(rule, attrgetter("snp"), _no_tcb)
     yield _same_session(
         shop,
         "google.snp_bound",
@@ -315,7 +318,7 @@ def _platform(
     executables: Callable[[AttestationResult], TrustClaim] = _booted,
     measured: dict[str, str] | None = None,
     endorsed_since: Callable[[Any], datetime | None] = _own_chain,
-    tcb: Callable[[Any], Any] = _NO_TCB,
+    tcb: Callable[[Any], Any] = _no_tcb,
 ) -> PlatformAppraisal:
     return PlatformAppraisal(
         name=name,
