@@ -362,6 +362,14 @@ def test_an_extension_that_stands_there_twice_is_refused():
     assert code(twice) == "verification.certificate.malformed"
 
 
+def test_a_certificate_has_sixty_four_extensions_at_most():
+    others = [x509.UnrecognizedExtension(x509.ObjectIdentifier(f"1.2.3.{n}"), b"") for n in range(64)]
+    ours = x509.UnrecognizedExtension(x509.ObjectIdentifier(OPEN_ENCLAVE), QUOTE)
+    assert only(made_certificate(ours, *others[1:]).public_bytes(Encoding.DER)).evidence == QUOTE
+    der = made_certificate(ours, *others).public_bytes(Encoding.DER)
+    assert code(der) == "dstack.certificate.extensions"
+
+
 def test_what_follows_the_quote_in_an_extension_is_refused():
     assert code(enclave_extension(octets(QUOTE) + b"\0")) == "der.malformed"
     assert code(enclave_extension(header(len(QUOTE)) + QUOTE + b"\0")) == "verification.certificate.malformed"
