@@ -277,6 +277,7 @@ class _Work:
             pcrs=_label(quote),
             relied=relied,
             nonce=self.binding,
+            facts=self.facts,
         )
         self.made += _kept(found.checks)
 

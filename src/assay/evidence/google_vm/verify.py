@@ -226,6 +226,7 @@ class _Work:
             pcrs=own.pcrs,
             relied=explained,
             nonce=self._binding,
+            facts=self._facts,
         )
         self._made += _kept(self._quote.checks)
         self._verify_name()
@@ -314,6 +315,7 @@ class _Work:
             relied=frozenset(),
             nonce=self._binding,
             banks=STRONG | {Algorithm.SHA1},  # nothing rests on their values
+            facts=self._facts,
         )
         for check in found.checks:
             if check.outcome is Outcome.FAILED and check.spec is not _OTHERS.attributes:

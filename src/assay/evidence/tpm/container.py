@@ -13,6 +13,7 @@ from __future__ import annotations
 from enum import IntEnum
 from functools import lru_cache
 from struct import Struct
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from assay.errors import EvidenceError
@@ -207,7 +208,9 @@ _SECTIONS = {int(section): section for section in Section}
 _BANKS = {int(algorithm): algorithm for algorithm in Algorithm}
 
 
-def _pcrs(data: bytes) -> tuple[Algorithm, dict[int, bytes]]:
+@lru_cache(maxsize=256)
+def _pcrs(data: bytes) -> tuple[Algorithm, Mapping[int, bytes]]:
+    """Read the PCRs' section; remembered, because a machine's quotes come with the same values."""
     bank = _BANKS.get(int.from_bytes(data[:2], "big"))
     if bank is None or len(data) < 3:
         _refuse("pcrs", "The container's PCRs are of no known bank.")
@@ -218,7 +221,7 @@ def _pcrs(data: bytes) -> tuple[Algorithm, dict[int, bytes]]:
     if shape is None:
         _refuse("pcrs", "The container's PCRs are not in ascending order, each once.")
     indices, values = shape
-    return bank, dict(zip(indices, values.unpack_from(data, 3)))  # noqa: B905 - as many of each
+    return bank, MappingProxyType(dict(zip(indices, values.unpack_from(data, 3), strict=True)))
 
 
 @lru_cache(maxsize=256)

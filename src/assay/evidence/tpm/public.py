@@ -20,6 +20,8 @@ from assay.errors import EvidenceError
 from assay.evidence.eventlog.algorithms import Algorithm
 from assay.evidence.records import field, record
 from assay.evidence.tpm.signature import Scheme
+from assay.evidence.x509.signature import is_rsa
+from assay.evidence.x509.spki import is_usual, usual_rsa
 
 if TYPE_CHECKING:
     from assay.evidence.tpm.signature import TpmSignature
@@ -108,8 +110,7 @@ class AttestationKey:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "digest", hashlib.sha256(self.spki).digest())
-        # Asked once for each key: its class is abstract, and such classes take long to find their instances.
-        object.__setattr__(self, "is_rsa", isinstance(self.key, rsa.RSAPublicKey))
+        object.__setattr__(self, "is_rsa", is_rsa(type(self.key)))
         object.__setattr__(self, "lacks", _lacks(self.attributes))
 
     @classmethod
@@ -181,17 +182,16 @@ def _encode(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> bytes:
 
 
 def _strong(key: rsa.RSAPublicKey, exponent: int) -> None:
-    if not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS or exponent < 65537:
+    if not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS or exponent < _USUAL_EXPONENT:
         raise EvidenceError(
             "tpm.public.weak", f"An RSA key of {key.key_size} bits or of a small exponent is refused."
         )
 
 
 def _from_spki(data: bytes) -> tuple[rsa.RSAPublicKey | ec.EllipticCurvePublicKey, bytes]:
-    try:
-        key = serialization.load_der_public_key(data)
-    except (ValueError, UnsupportedAlgorithm):
-        _malformed("The public key is no SubjectPublicKeyInfo.")
+    key = _load(data, "The public key is no SubjectPublicKeyInfo.")
+    if is_usual(data):
+        return key, data
     if isinstance(key, rsa.RSAPublicKey):
         _strong(key, key.public_numbers().e)
     elif not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(
@@ -201,6 +201,14 @@ def _from_spki(data: bytes) -> tuple[rsa.RSAPublicKey | ec.EllipticCurvePublicKe
     if _encode(key) != data:
         _malformed("The public key is not encoded as DER says.")
     return key, data
+
+
+def _load(spki: bytes, why: str) -> Any:
+    """Return the key of a SubjectPublicKeyInfo; of whatever kind it is."""
+    try:
+        return serialization.load_der_public_key(spki)
+    except (ValueError, UnsupportedAlgorithm):
+        _malformed(why)
 
 
 class _Reader:
@@ -249,29 +257,37 @@ def _from_public(data: bytes) -> AttestationKey:
     if reader.u16() != _NULL:  # symmetric: keyBits and mode follow
         reader.take(4)
     scheme = reader.scheme()
-    key = _rsa(reader) if kind == _TYPE_RSA else _ecc(reader)
+    key, spki = _rsa(reader) if kind == _TYPE_RSA else _ecc(reader)
     if reader.at != len(data):
         _malformed(f"{len(data) - reader.at} bytes follow the public area.")
     name = name_number.to_bytes(2, "big") + named.digest(data)
-    return AttestationKey(key, _encode(key), Attributes(bits), name, scheme)
+    return AttestationKey(key, spki, Attributes(bits), name, scheme)
 
 
-def _rsa(reader: _Reader) -> rsa.RSAPublicKey:
+def _rsa(reader: _Reader) -> tuple[rsa.RSAPublicKey, bytes]:
     bits = reader.u16()
-    exponent = int.from_bytes(reader.take(4), "big") or 65537
+    exponent = int.from_bytes(reader.take(4), "big") or _USUAL_EXPONENT
     modulus = reader.take(reader.u16())
     number = int.from_bytes(modulus, "big")
     if number.bit_length() != bits or 8 * len(modulus) != bits:
         _malformed("The public area's modulus is not of the size that it says.")
+    # To write a usual key as an SPKI and to load that takes a third of what the numbers take.
+    spki = usual_rsa(modulus) if exponent == _USUAL_EXPONENT else None
+    if spki is not None:
+        return _load(spki, _NO_RSA), spki
     try:
         key = rsa.RSAPublicNumbers(exponent, number).public_key()
     except ValueError:
-        _malformed("The public area holds no RSA key.")
+        _malformed(_NO_RSA)
     _strong(key, exponent)
-    return key
+    return key, _encode(key)
 
 
-def _ecc(reader: _Reader) -> ec.EllipticCurvePublicKey:
+_USUAL_EXPONENT = 65537
+_NO_RSA = "The public area holds no RSA key."
+
+
+def _ecc(reader: _Reader) -> tuple[ec.EllipticCurvePublicKey, bytes]:
     curve = _CURVES.get(reader.u16())
     if curve is None:
         raise EvidenceError("tpm.public.kind", "The public area's curve is not P-256, P-384 or P-521.")
@@ -281,9 +297,9 @@ def _ecc(reader: _Reader) -> ec.EllipticCurvePublicKey:
     size = (curve.key_size + 7) // 8
     if not 0 < len(x) <= size or not 0 < len(y) <= size:
         _malformed("The public area's point is not of the curve's size.")
+    point = b"\4" + x.rjust(size, b"\0") + y.rjust(size, b"\0")
     try:
-        return ec.EllipticCurvePublicNumbers(
-            int.from_bytes(x, "big"), int.from_bytes(y, "big"), curve
-        ).public_key()
+        key = ec.EllipticCurvePublicKey.from_encoded_point(curve, point)
     except ValueError:
         _malformed("The public area's point is not on its curve.")
+    return key, _encode(key)

@@ -12,7 +12,8 @@ The checks have the prefix of the format, so that they stand in its ledger under
 A format whose binding is the quote's nonce names ``QUOTE.nonce.id`` as its ``binding_check``.
 
 ``key`` is what the format has established to be the attestation key: this module proves that the key signed,
-not whose key it is. Formats that see the same key again pass an ``AttestationKey`` that they remember.
+not whose key it is. Formats that see the same key again pass an ``AttestationKey`` that they remember. With
+``facts``, PCR values that were found to be those of a signed digest are compared the next time, not hashed.
 
 Source: TCG TPM 2.0 Library, part 3, section 18.4 (TPM2_Quote); part 2, section 10.12.8.
 """
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from assay.errors import EvidenceError
 from assay.evidence.eventlog.algorithms import Algorithm
+from assay.evidence.facts import ALWAYS
 from assay.evidence.ledger import Check, CheckFailedError, CheckSpec, LedgerBuilder, Outcome
 from assay.evidence.tpm.attest import Attest, AttestError
 from assay.evidence.tpm.claims import TpmQuoteClaims
@@ -38,6 +40,7 @@ from assay.evidence.verification import Expected, Unchecked
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from assay.evidence.facts import FactCache
     from assay.evidence.tpm.attest import BankSelection
     from assay.evidence.verification import Binding
 
@@ -177,6 +180,7 @@ def verify_quote(
     relied: frozenset[int],
     nonce: Binding,
     banks: frozenset[Algorithm] = STRONG,
+    facts: FactCache | None = None,
 ) -> QuoteOutcome:
     """Verify a quote and return every check with its outcome. Never raises for bad evidence.
 
@@ -191,6 +195,7 @@ def verify_quote(
         relied: PCRs that the quote must cover; may be empty, then it must cover some.
         nonce: What the qualifying data must be, or the caller's word that it is not checked.
         banks: The banks accepted. SHA-1 is accepted only by adding it here, which is a policy's decision.
+        facts: Where PCR values are remembered between calls.
 
     Raises:
         EvidenceError: ``evidence.call.type`` when arguments are of another type, ``evidence.call.nonce`` for
@@ -211,7 +216,7 @@ def verify_quote(
         if ak.attributes is None:
             ready = specs.passed_bare
         signed_with = _signature(noted, specs, ak, signature, attest, digest)
-        presented = _registers(noted, specs, decoded, signed_with, bank, pcrs, relied, banks)
+        presented = _registers(noted, specs, decoded, signed_with.algorithm, bank, pcrs, relied, banks, facts)
         _nonce(noted, specs, decoded.extra_data, nonce)
         claims = _claims(decoded, signed_with, ak, bank, presented)
     except CheckFailedError:
@@ -325,21 +330,68 @@ def _signature(
 _SHA1, _SHA256 = Algorithm.SHA1, Algorithm.SHA256
 
 
+class _Quoted(NamedTuple):
+    """PCR values that were found to be those of a signed digest; true whoever signed it, and always.
+
+    Attributes:
+        algorithm: The hash of the digest.
+        selections: What was selected with it.
+        bank: The bank that the values were presented as.
+        pcrs: The values by ascending index; nobody can change them.
+        indices: Their indices.
+    """
+
+    algorithm: Algorithm
+    selections: tuple[BankSelection, ...]
+    bank: Algorithm
+    pcrs: MappingProxyType[int, bytes]
+    indices: frozenset[int]
+
+
+_SHELF = "tpm.registers"
+_ANY_TIME = ALWAYS.start
+
+
 def _registers(
     noted: list[Check],
     specs: QuoteSpecs,
     quote: Attest,
-    signature: TpmSignature,
+    algorithm: Algorithm,
     bank: Algorithm,
     pcrs: Mapping[int, bytes],
     relied: frozenset[int],
     banks: frozenset[Algorithm],
-) -> dict[int, bytes]:
+    facts: FactCache | None,
+) -> MappingProxyType[int, bytes]:
     """Compare the values presented with what was signed.
 
+    Args:
+        noted: Gets what is no plain success.
+        specs: The checks.
+        quote: The quote.
+        algorithm: The hash of its signature, which its digest is made with as well.
+        bank: The bank that the values were presented as.
+        pcrs: The values presented.
+        relied: PCRs that the quote must cover.
+        banks: The banks accepted.
+        facts: Where values are remembered.
+
     Returns:
-        A copy of them by ascending index: nobody else can change it.
+        A copy of the values by ascending index: nobody else can change it.
     """
+    shelf = facts.shelf(_SHELF) if facts is not None else None
+    known: _Quoted | None = shelf.get(quote.pcr_digest, _ANY_TIME) if shelf is not None else None
+    if (
+        known is not None
+        and known.algorithm is algorithm
+        and known.selections == quote.selections
+        and known.bank is bank
+        and known.pcrs == pcrs
+        and bank in banks
+        and relied <= known.indices
+    ):
+        return known.pcrs
+    before = len(noted)
     # A view copies itself in one step; ``dict`` would ask it for one entry after the other.
     found = pcrs.copy() if type(pcrs) is MappingProxyType else dict(pcrs)
     indices = tuple(found)
@@ -353,11 +405,15 @@ def _registers(
         reason = f"The bank is {bank.name}, which is not accepted here."
         noted.append(_failed(specs.bank, specs.bank.id, reason))
     if defect is None and not hmac.compare_digest(
-        signature.algorithm.digest(b"".join([*found.values()])), quote.pcr_digest
+        algorithm.digest(b"".join([*found.values()])), quote.pcr_digest
     ):
         reason = "The PCR values presented are not those that were signed."
         noted.append(_failed(specs.digest, specs.digest.id, reason))
-    return found
+    values = MappingProxyType(found)
+    if shelf is not None and len(noted) == before:
+        fact = _Quoted(algorithm, quote.selections, bank, values, frozenset(indices))
+        shelf.put(quote.pcr_digest, ALWAYS, fact)
+    return values
 
 
 def selection_defect(
@@ -429,14 +485,14 @@ def _claims(
     signature: TpmSignature,
     key: AttestationKey,
     bank: Algorithm,
-    pcrs: dict[int, bytes],
+    pcrs: MappingProxyType[int, bytes],
 ) -> TpmQuoteClaims:
     return TpmQuoteClaims(
         *quote[:7],  # from the qualified signer to the firmware's version, as they stand in the quote
         bank,
         quote.selections[0].pcrs if len(quote.selections) == 1 else tuple(pcrs),
         quote.pcr_digest,
-        MappingProxyType(pcrs),
+        pcrs,
         signature.algorithm,
         key.digest,
         key.name,

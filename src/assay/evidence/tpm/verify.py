@@ -111,6 +111,7 @@ def verify_tpm(
         relied=_NO_PCRS,
         nonce=binding,
         banks=banks,
+        facts=facts,
     )
     claims: TpmClaims | None = None
     unsigned = _public_region(pieces)

@@ -7,13 +7,11 @@ is compared.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from assay.evidence.decoding.der import (
     BIT_STRING,
-    INTEGER,
     OBJECT_IDENTIFIER,
     OCTET_STRING,
     SEQUENCE,
@@ -35,6 +33,7 @@ from assay.evidence.x509.signature import (
     load_key,
     verify_signature,
 )
+from assay.evidence.x509.spki import KeyKind, key_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 MAX_GENERAL_CERTIFICATE_BYTES: Final = 8192
 _MAX_NAME_ATTRIBUTES: Final = 16
 _MAX_ALGORITHM_BYTES: Final = 128
-_LEAST_RSA_BITS: Final = 2048
-_MOST_RSA_BITS: Final = 8192
 _STRINGS: Final[Mapping[int, str]] = {
     0x0C: "utf-8",
     0x13: "ascii",
@@ -53,24 +50,6 @@ _STRINGS: Final[Mapping[int, str]] = {
 }
 
 _VERSION_3: Final = bytes.fromhex("a003020102")
-_RSA: Final = bytes.fromhex("300d06092a864886f70d0101010500")  # rsaEncryption, parameters NULL
-_EC: Final = bytes.fromhex("06072a8648ce3d0201")  # id-ecPublicKey
-
-
-class KeyKind(StrEnum):
-    """The kinds of public key that are read."""
-
-    RSA = "rsa"
-    P256 = "p256"
-    P384 = "p384"
-    P521 = "p521"
-
-
-_CURVES: Final[Mapping[bytes, tuple[KeyKind, int]]] = {
-    bytes.fromhex("06082a8648ce3d030107"): (KeyKind.P256, 65),
-    bytes.fromhex("06052b81040022"): (KeyKind.P384, 97),
-    bytes.fromhex("06052b81040023"): (KeyKind.P521, 133),
-}
 
 
 @record
@@ -200,73 +179,6 @@ class GeneralCertificate:
         identifier = reader.value(OCTET_STRING)
         reader.finish()
         return identifier
-
-
-def _usual_rsa(size: int) -> tuple[int, tuple[KeyKind, bytes, bytes]]:
-    """Return the size of a SubjectPublicKeyInfo, and what stands around a modulus of ``size`` bytes in it."""
-    end = bytes.fromhex("0203010001")  # the exponent 65537
-    modulus = b"\x02\x82" + (size + 1).to_bytes(2, "big") + b"\0"
-    pair = b"\x30\x82" + (len(modulus) + size + len(end)).to_bytes(2, "big") + modulus
-    key = b"\x03\x82" + (1 + len(pair) + size + len(end)).to_bytes(2, "big") + b"\0" + pair
-    start = b"\x30\x82" + (len(_RSA) + len(key) + size + len(end)).to_bytes(2, "big") + _RSA + key
-    return len(start) + size + len(end), (KeyKind.RSA, start, end)
-
-
-def _usual_point(curve: bytes, kind: KeyKind, size: int) -> tuple[int, tuple[KeyKind, bytes, bytes]]:
-    """Return the size of a SubjectPublicKeyInfo, and what stands before a point's coordinates in it."""
-    algorithm = bytes([SEQUENCE, len(_EC + curve)]) + _EC + curve
-    start = bytes([SEQUENCE, len(algorithm) + 3 + size]) + algorithm + bytes([BIT_STRING, size + 1, 0, 4])
-    return len(start) + size - 1, (kind, start, b"")
-
-
-# P-521 is left out: its lengths have another form, and few have such a key.
-_USUAL: Final = dict(
-    (
-        *(_usual_rsa(bits // 8) for bits in (2048, 3072, 4096)),
-        *(_usual_point(oid, kind, size) for oid, (kind, size) in _CURVES.items() if kind is not KeyKind.P521),
-    )
-)
-
-
-def key_kind(spki: bytes) -> KeyKind:
-    """Return what kind of key a SubjectPublicKeyInfo holds, without loading it.
-
-    Raises:
-        DerError: It is no RSA key of 2,048 to 8,192 bits and no uncompressed point of P-256, P-384 or P-521.
-    """
-    # Nearly all keys are of few sizes, whose encodings differ in nothing but modulus or point: whatever is
-    # not exactly such an encoding, the reader below looks at.
-    usual = _USUAL.get(len(spki))
-    if usual is not None:
-        kind, start, end = usual
-        # A modulus that begins with a set bit is of the size of its bytes.
-        if spki.startswith(start) and spki.endswith(end) and (not end or spki[len(start)] & 0x80):
-            return kind
-    top = DerReader(spki)
-    outer = top.enter()
-    top.finish()
-    algorithm = outer.whole(SEQUENCE)
-    key = outer.bits()
-    outer.finish()
-    if algorithm == _RSA:
-        _demand_rsa(key)
-        return KeyKind.RSA
-    inner = DerReader(algorithm).enter()
-    curve = _CURVES.get(algorithm[inner.pos :]) if inner.fixed(_EC) else None
-    if curve is None or len(key) != curve[1] or key[0] != 4:
-        raise DerError("A certificate's key is no RSA key and no uncompressed point of a known curve.")
-    return curve[0]
-
-
-def _demand_rsa(key: bytes) -> None:
-    numbers = DerReader(key)
-    pair = numbers.enter()
-    numbers.finish()
-    modulus = int.from_bytes(pair.unsigned(INTEGER), "big")
-    exponent = int.from_bytes(pair.unsigned(INTEGER), "big")
-    pair.finish()
-    if not _LEAST_RSA_BITS <= modulus.bit_length() <= _MOST_RSA_BITS or not 1 < exponent < 1 << 32:
-        raise DerError(f"An RSA key does not have {_LEAST_RSA_BITS} to {_MOST_RSA_BITS} bits.")
 
 
 def read_name(name: bytes) -> tuple[tuple[bytes, str], ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -98,6 +99,17 @@ _RSA_SCHEME: Final = {
 }
 
 
+@cache
+def is_rsa(kind: type) -> bool:
+    """Tell whether keys of a class are RSA's; remembered, as its abstract class takes long to say so."""
+    return issubclass(kind, rsa.RSAPublicKey)
+
+
+@cache
+def _is_curve(kind: type) -> bool:
+    return issubclass(kind, ec.EllipticCurvePublicKey)
+
+
 def load_key(spki: bytes) -> PublicKey:
     """Return the RSA or NIST-curve public key of a SubjectPublicKeyInfo, DER.
 
@@ -105,12 +117,14 @@ def load_key(spki: bytes) -> PublicKey:
         DerError: It cannot be loaded, or is of another kind.
     """
     try:
-        key = load_der_public_key(spki)
+        key: Any = load_der_public_key(spki)
     except Exception as error:  # the library raises several unrelated types for unusable keys
         raise DerError("A public key cannot be used.") from error
-    if not isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)):
+    kind: type = type(key)
+    if not is_rsa(kind) and not _is_curve(kind):
         raise DerError("A public key is neither RSA nor of a NIST curve.")
-    return key
+    found: PublicKey = key
+    return found
 
 
 def verify_signature(key: PublicKey, algorithm: SignatureAlgorithm, signature: bytes, signed: bytes) -> bool:
@@ -118,17 +132,18 @@ def verify_signature(key: PublicKey, algorithm: SignatureAlgorithm, signature: b
 
     A key of the other family than the algorithm's never verifies.
     """
+    verifier: Any = key
     try:
-        if isinstance(key, rsa.RSAPublicKey):
+        if is_rsa(type(key)):
             scheme = _RSA_SCHEME.get(algorithm)
             if scheme is None:
                 return False
-            key.verify(signature, signed, *scheme)
+            verifier.verify(signature, signed, *scheme)
         else:
             digest = _EC_HASH.get(algorithm)
             if digest is None:
                 return False
-            key.verify(signature, signed, digest)
+            verifier.verify(signature, signed, digest)
     except InvalidSignature:
         return False
     return True
