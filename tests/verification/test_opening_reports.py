@@ -427,6 +427,14 @@ def test_reports_that_are_none_are_refused(changed, expected):
 
 
 @pytest.mark.parametrize(
+    ("changed", "member"), [({"info": 7}, "info"), ({"info": info(tcb_info=[7])}, "info.tcb_info")]
+)
+def test_a_member_that_is_no_object_is_named(changed, member):
+    with pytest.raises(EvidenceError, match=rf"^Member {member} of the report is neither"):
+        opened(report(**changed))
+
+
+@pytest.mark.parametrize(
     ("document", "expected"),
     [
         ({"gateway_attestation": report(), "model_attestations": [report()]}, "verification.report.several"),

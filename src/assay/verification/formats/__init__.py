@@ -45,7 +45,6 @@ class Format:
     """How one platform's evidence is verified.
 
     Attributes:
-        platform: The platform.
         title: What its evidence is called: ``TDX quote``.
         binding_bytes: Size of what the evidence carries for a session; None when it varies.
         verify: Verifies the bytes with the format's own kind of endorsements.
@@ -53,7 +52,6 @@ class Format:
             without; None when nothing fits. Selecting proves nothing.
     """
 
-    platform: str
     title: str
     binding_bytes: int | None
     verify: Callable[[bytes, Any, Given], EvidenceResult[Any]] = field(repr=False)

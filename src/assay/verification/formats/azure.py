@@ -47,6 +47,6 @@ def _endorse(materials: Materials, first: EvidenceResult[Any], given: Given) -> 
 
 
 FORMATS: Final = {
-    "azure-snp": Format("azure-snp", "Azure SNP VM", None, partial(_verify, platform="azure-snp"), _endorse),
-    "azure-tdx": Format("azure-tdx", "Azure TDX VM", None, partial(_verify, platform="azure-tdx"), _endorse),
+    "azure-snp": Format("Azure SNP VM", None, partial(_verify, platform="azure-snp"), _endorse),
+    "azure-tdx": Format("Azure TDX VM", None, partial(_verify, platform="azure-tdx"), _endorse),
 }

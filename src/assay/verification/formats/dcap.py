@@ -39,6 +39,6 @@ def endorse(materials: Materials, first: EvidenceResult[Any], given: Given) -> C
 
 
 FORMATS: Final = {
-    "tdx": Format("tdx", "TDX quote", REPORT_DATA_BYTES, partial(_verify, platform="tdx"), endorse),
-    "sgx": Format("sgx", "SGX quote", REPORT_DATA_BYTES, partial(_verify, platform="sgx"), endorse),
+    "tdx": Format("TDX quote", REPORT_DATA_BYTES, partial(_verify, platform="tdx"), endorse),
+    "sgx": Format("SGX quote", REPORT_DATA_BYTES, partial(_verify, platform="sgx"), endorse),
 }

@@ -109,7 +109,7 @@ def _roots(
 
 
 FORMATS: Final = {
-    "gcp-vtpm": Format("gcp-vtpm", "Google VM attestation", None, partial(_verify, tee="none"), _endorse),
-    "gcp-tdx": Format("gcp-tdx", "Google TDX VM attestation", None, partial(_verify, tee="tdx"), _endorse),
-    "gcp-snp": Format("gcp-snp", "Google SNP VM attestation", None, partial(_verify, tee="snp"), _endorse),
+    "gcp-vtpm": Format("Google VM attestation", None, partial(_verify, tee="none"), _endorse),
+    "gcp-tdx": Format("Google TDX VM attestation", None, partial(_verify, tee="tdx"), _endorse),
+    "gcp-snp": Format("Google SNP VM attestation", None, partial(_verify, tee="snp"), _endorse),
 }

@@ -29,8 +29,6 @@ def _verify(evidence: bytes, endorsements: None, given: Given, *, platform: Plat
 
 
 FORMATS: Final = {
-    "nitro": Format("nitro", "Nitro document", None, partial(_verify, platform="nitro"), nothing),
-    "nitro-tpm": Format(
-        "nitro-tpm", "NitroTPM document", None, partial(_verify, platform="nitro-tpm"), nothing
-    ),
+    "nitro": Format("Nitro document", None, partial(_verify, platform="nitro"), nothing),
+    "nitro-tpm": Format("NitroTPM document", None, partial(_verify, platform="nitro-tpm"), nothing),
 }

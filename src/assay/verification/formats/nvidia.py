@@ -104,4 +104,4 @@ def _golden(
             yield found.golden
 
 
-FORMATS: Final = {"nvidia-gpu": Format("nvidia-gpu", "NVIDIA GPU report", None, _verify, _endorse)}
+FORMATS: Final = {"nvidia-gpu": Format("NVIDIA GPU report", None, _verify, _endorse)}

@@ -111,4 +111,4 @@ def _roots(
     return [found for found in known if found.common_name in names]
 
 
-FORMATS: Final = {"snp": Format("snp", "SEV-SNP report", REPORT_DATA_BYTES, _verify, endorse)}
+FORMATS: Final = {"snp": Format("SEV-SNP report", REPORT_DATA_BYTES, _verify, endorse)}

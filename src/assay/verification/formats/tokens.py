@@ -67,10 +67,8 @@ def _endorse(
 
 
 FORMATS: Final = {
-    "confidential-space": Format(
-        "confidential-space", "Confidential Space token", None, _confidential_space, _endorse
-    ),
-    "maa": Format("maa", "Azure Attestation token", None, _maa, _endorse),
-    "trust-authority": Format("trust-authority", "Trust Authority token", None, _trust_authority, _endorse),
-    "nras": Format("nras", "NVIDIA Remote Attestation answer", None, _nras, _endorse),
+    "confidential-space": Format("Confidential Space token", None, _confidential_space, _endorse),
+    "maa": Format("Azure Attestation token", None, _maa, _endorse),
+    "trust-authority": Format("Trust Authority token", None, _trust_authority, _endorse),
+    "nras": Format("NVIDIA Remote Attestation answer", None, _nras, _endorse),
 }

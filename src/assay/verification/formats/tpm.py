@@ -38,4 +38,4 @@ def _endorse(
     return TpmEndorsements(certificates=found[:_MOST]) if found else None
 
 
-FORMATS: Final = {"tpm": Format("tpm", "TPM quote", None, _verify, _endorse)}
+FORMATS: Final = {"tpm": Format("TPM quote", None, _verify, _endorse)}
