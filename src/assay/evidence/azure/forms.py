@@ -17,15 +17,13 @@ integers little-endian.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 from struct import Struct, unpack_from
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.evidence.azure import checks
 from assay.evidence.azure.hcl import MAX_HCL_BYTES, AzureError
-from assay.evidence.decoding.canonical import canonical_hex
+from assay.evidence.decoding.canonical import canonical_base64url, canonical_hex
 from assay.evidence.decoding.pem import PemError, certificates
 from assay.evidence.decoding.strictjson import JsonError, member, mistyped, octets, parse_object
 
@@ -250,12 +248,9 @@ def _base64url(found: Any, most: int) -> bytes:
     """Decode base64url with or without padding, in its one encoding."""
     if type(found) is not str or len(found) > (most + 2) // 3 * 4:
         raise mistyped(f"Bytes are no base64url text of at most {most} bytes.")
-    try:
-        value = base64.b64decode(found + "=" * (-len(found) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        value = b""
-    whole = base64.urlsafe_b64encode(value).decode()
-    if found not in (whole, whole.rstrip("=")):
+    bare = found.rstrip("=")
+    value = canonical_base64url(bare.encode("utf-8", "replace"))
+    if value is None or found not in (bare, bare + "=" * (-len(bare) % 4)):
         raise mistyped("Bytes are not written in base64url.")
     return value
 

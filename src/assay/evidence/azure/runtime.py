@@ -7,8 +7,6 @@ reader never saw.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from assay.evidence.azure import checks
 from assay.evidence.azure.hcl import MAX_RUNTIME_BYTES, AzureError
+from assay.evidence.decoding.canonical import canonical_base64url
 from assay.evidence.decoding.strictjson import JsonError, member, mistyped, parse_object, strings
 
 if TYPE_CHECKING:
@@ -168,11 +167,8 @@ def _attestation_key(keys: list[dict[str, Any]]) -> tuple[tuple[str, ...], bytes
 
 def _number(text: str) -> bytes:
     """Decode a Base64urlUInt (RFC 7518 section 2): no padding, no zero in front, one encoding only."""
-    try:
-        found = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        found = b""
-    if base64.urlsafe_b64encode(found).rstrip(b"=") != text.encode("utf-8", "replace"):
+    found = canonical_base64url(text.encode("utf-8", "replace"))
+    if found is None:
         raise mistyped("Its modulus is not base64url.")
     if len(found) != _MODULUS_BYTES or not found[0] & 0x80 or not found[-1] & 1:
         raise mistyped("Its modulus is not an odd number of 2048 bits.")
