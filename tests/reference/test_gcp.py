@@ -18,9 +18,11 @@ from assay.errors import ReferenceValueError
 from assay.evidence.x509.general import GeneralCertificate
 from assay.reference import gcp as room
 from assay.reference.gcp import verify_endorsement
+from assay.reference.values import read_measured, write_measured
 from support.reference_gcp import NOW, SNP, TDX, certificate, endorsement, field, golden, message, root
 
 ONE = field(1, 1) + field(2, b"\1" * 48)
+TWO = field(1, 2) + field(2, b"\2" * 48)
 
 
 def verified(data: bytes, *, now=NOW):
@@ -71,6 +73,36 @@ def test_what_is_signed_but_unknown_is_said():
     assert notes == ("The endorsement also holds field 99 of the firmware; that is not appraised.",)
     inner = golden(f7=[message(SNP) + field(8, 1)], f8=[message(TDX) + field(3, 1)])
     assert verified(endorsement(inner)).unknown == ("field 8 of SNP", "field 3 of TDX")
+
+
+NEW = field(9, b"a condition")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"f7": [message({2: [ONE + NEW, TWO + NEW]})]}, "a measurement of SNP"),
+        ({"f8": [message({2: [field(1, 1) + NEW + field(3, b"\1" * 48)]})]}, "a measurement of TDX"),
+        ({"f1": [field(1, 1) + NEW]}, "its time"),
+    ],
+)
+def test_what_is_unknown_inside_of_a_single_entry_is_said_once(changes, named):
+    """It may say when a measurement counts: whoever relies on the measurement hears that nobody read it."""
+    found = verified(endorsement(golden(**changes)))
+    assert found.unknown == (f"field 9 of {named}",)
+    note = f"The endorsement also holds field 9 of {named}; that is not appraised."
+    assert found.measured("snp").notes == found.measured("tdx").notes == (note,)
+
+
+@pytest.mark.parametrize("unknown", [16, 17, 1000])
+def test_values_with_many_unknown_fields_can_be_kept_and_count_those_they_do_not_name(unknown):
+    inner = golden() + b"".join(field(100 + at, 1) for at in range(unknown))
+    measured = verified(endorsement(inner)).measured("tdx")
+    assert len(measured.notes) == min(unknown, 17)
+    assert measured.notes[0] == "The endorsement also holds field 100 of the firmware; that is not appraised."
+    if unknown > 16:
+        assert f"not named here: {unknown - 16}; they are not appraised" in measured.notes[16]
+    assert read_measured(write_measured(measured)) == measured
 
 
 FIXED = (b"\x99\x06" + bytes(8), b"\x9d\x06" + bytes(4))  # field 99, of eight bytes and of four

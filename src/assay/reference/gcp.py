@@ -11,7 +11,7 @@ Source: google/gce-tcb-verifier, ``proto/endorsement.proto`` and ``verify/verify
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LARGEST: Final = 1 << 20
 MAX_FIELDS: Final = 4096
 MAX_MEASUREMENTS: Final = 1024
+MAX_NAMED: Final = 16
+"""Unknown fields that the notes of values name; of more the number is said, since notes are few."""
 ROOT_NAME: Final = "GCE-cc-tcb-root"
 SIGNER_NAME: Final = "GCE-uefi-signer"
 PUBLISHED_TEST_KEYS: Final = frozenset(
@@ -63,8 +65,10 @@ _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _OUTER = {1: _BYTES, 2: _BYTES}
 _GOLDEN = {1: _BYTES, 2: _VARINT, 3: _BYTES, 4: _BYTES, 5: _BYTES, 6: _BYTES, 7: _BYTES, 8: _BYTES}
 _SNP = {1: _VARINT, 2: _BYTES, 3: _BYTES, 4: _BYTES, 5: _VARINT, 6: _BYTES, 7: _BYTES}
+_SNP_ENTRY = {1: _VARINT, 2: _BYTES}
 _TDX = {1: _VARINT, 2: _BYTES}
-_TIME = {2: _VARINT}
+_TDX_ENTRY = {1: _VARINT, 2: _VARINT, 3: _BYTES}
+_TIME = {1: _VARINT, 2: _VARINT}
 
 Fields = Mapping[int, list[int | bytes]]
 
@@ -81,7 +85,7 @@ class FirmwareEndorsement:
         tdx: MRTDs by memory in GiB and whether the firmware accepts all memory early.
         tdx_svn: Security version of the firmware under TDX; None when nothing is said of it.
         signer: SHA-256 of the signer's certificate, 32 bytes.
-        unknown: Fields that are signed, but not known here.
+        unknown: Fields that are signed, but not known here, those inside of single measurements included.
     """
 
     issued: datetime
@@ -104,14 +108,19 @@ class FirmwareEndorsement:
         if not values:
             _refuse("platform", f"The endorsement holds no values for {platform}.")
         svn = self.snp_svn if platform == "snp" else self.tdx_svn
-        notes = tuple(f"The endorsement also holds {each}; that is not appraised." for each in self.unknown)
         parameters = {
             "firmware_sha384": self.firmware.hex(),
             "firmware_svn": str(svn or 0),
             "issued": self.issued.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "signer_sha256": self.signer.hex(),
         }
-        return Measured(platform, {register: frozenset(values)}, (), parameters, notes)
+        return Measured(platform, {register: frozenset(values)}, (), parameters, tuple(self._notes()))
+
+    def _notes(self) -> Iterator[str]:
+        for each in self.unknown[:MAX_NAMED]:
+            yield f"The endorsement also holds {each}; that is not appraised."
+        if more := len(self.unknown[MAX_NAMED:]):
+            yield f"Unknown fields of the endorsement not named here: {more}; they are not appraised."
 
 
 def verify_endorsement(data: bytes, root: bytes, *, now: datetime) -> FirmwareEndorsement:
@@ -156,30 +165,40 @@ def _signer(leaf: bytes, root: bytes, now: datetime) -> GeneralCertificate:
 
 
 def _golden(golden: Fields, signer: bytes) -> FirmwareEndorsement:
+    time = _fields(_bytes(golden, 1), _TIME)
     snp = _fields(_bytes(golden, 7), _SNP) if 7 in golden else {}
     tdx = _fields(_bytes(golden, 8), _TDX) if 8 in golden else {}
-    unknown = [
-        f"field {number} of {what}"
-        for what, fields, known in (("the firmware", golden, _GOLDEN), ("SNP", snp, _SNP), ("TDX", tdx, _TDX))
-        for number in fields
-        if number not in known
-    ]
+    by_save_areas = [_fields(each, _SNP_ENTRY) for each in _repeated(snp, 2)]
+    by_memory = [_fields(each, _TDX_ENTRY) for each in _repeated(tdx, 2)]
+    messages = (
+        ("the firmware", [golden], _GOLDEN),
+        ("its time", [time], _TIME),
+        ("SNP", [snp], _SNP),
+        ("a measurement of SNP", by_save_areas, _SNP_ENTRY),
+        ("TDX", [tdx], _TDX),
+        ("a measurement of TDX", by_memory, _TDX_ENTRY),
+    )
     return FirmwareEndorsement(
-        _moment(_bytes(golden, 1)),
+        _moment(time),
         _digest(_bytes(golden, 5)),
-        _snp_measurements(snp),
+        _snp_measurements(snp, by_save_areas),
         _number(snp, 1) if 7 in golden else None,
-        _tdx_measurements(tdx),
+        _tdx_measurements(by_memory),
         _number(tdx, 1) if 8 in golden else None,
         signer,
-        tuple(unknown),
+        tuple(dict.fromkeys(name for each in messages for name in _unknown(*each))),
     )
 
 
-def _snp_measurements(fields: Fields) -> dict[int, bytes]:
+def _unknown(what: str, messages: Sequence[Fields], known: Mapping[int, int]) -> Iterator[str]:
+    """Name what a newer form of the endorsement says and this one passes over, wherever it stands."""
+    for fields in messages:
+        yield from (f"field {number} of {what}" for number in fields if number not in known)
+
+
+def _snp_measurements(fields: Fields, entries: Sequence[Fields]) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
-    for each in _repeated(fields, 2):
-        entry = _fields(each, {})
+    for entry in entries:
         count = _number(entry, 1)
         if not count or count in found:
             _refuse("malformed", "The endorsement names a number of save areas twice, or none.")
@@ -189,10 +208,9 @@ def _snp_measurements(fields: Fields) -> dict[int, bytes]:
     return found
 
 
-def _tdx_measurements(fields: Fields) -> dict[tuple[int, bool], bytes]:
+def _tdx_measurements(entries: Sequence[Fields]) -> dict[tuple[int, bool], bytes]:
     found: dict[tuple[int, bool], bytes] = {}
-    for each in _repeated(fields, 2):
-        entry = _fields(each, {})
+    for entry in entries:
         key = (_number(entry, 1), bool(_number(entry, 2)))
         if key in found:
             _refuse("malformed", "The endorsement names an amount of memory twice.")
@@ -207,8 +225,8 @@ def _repeated(fields: Fields, number: int) -> list[bytes]:
     return found
 
 
-def _moment(data: bytes) -> datetime:
-    seconds = _number(_fields(data, _TIME), 1)
+def _moment(fields: Fields) -> datetime:
+    seconds = _number(fields, 1)
     if seconds >= 1 << 37:
         _refuse("malformed", "The time of the endorsement is beyond all use.")
     return datetime.fromtimestamp(seconds, UTC)
