@@ -12,9 +12,10 @@ import pytest
 
 from assay.appraisal import Policy
 from assay.cli.main import main
+from assay.cli.missing import missing_endorsement
 from assay.cli.showing import lines
 from assay.evidence.roots import Roots
-from assay.evidence.verification import Unchecked
+from assay.evidence.verification import Need, Unchecked
 from assay.verification import verify
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -95,3 +96,19 @@ def test_published_keys_are_shown_as_what_they_are(tmp_path, monkeypatch, capsys
     assert "simulated hardware" not in out
     for heading in ("Token", "Tokens of the devices", "Binding"):
         assert f"{heading} ok nras." in out
+
+
+@pytest.mark.parametrize(
+    ("selected", "whole_chains", "shown_as"),
+    [
+        (3, 0, " (serial 0; serial 1; serial 2)"),
+        (5, 0, " (serial 0; serial 1; serial 2; 2 more)"),
+        (2, 2, " (serial 0; serial 1; 2 more)"),
+        (4, 2, " (serial 0; serial 1; serial 2; 3 more)"),
+        (0, 2, ""),
+    ],
+)
+def test_what_is_missing_is_counted_whether_or_not_it_is_shown(selected, whole_chains, shown_as):
+    needs = [Need("ocsp", {"serial": str(at)}, "r") for at in range(selected)]
+    needs += [Need("ocsp", {"chain": f"{at}" + "0" * 300}, "r") for at in range(whole_chains)]
+    assert missing_endorsement(needs, "").what == f"answer about a certificate's status{shown_as}"

@@ -9,7 +9,7 @@ import pytest
 
 from assay.errors import EvidenceError
 from assay.verification.firmware_log import CcelData
-from assay.verification.opening import open_evidence
+from assay.verification.opening import open_bundle, open_evidence
 
 TDX = bytes.fromhex("0400020081000000") + bytes(range(256)) * 4 + b"\xfb\xff\xfe"
 SGX = bytes.fromhex("0300020000000000") + bytes(range(255, -1, -1)) * 4
@@ -159,9 +159,24 @@ def test_what_stands_beside_a_quote_is_named(answer: dict[str, object], left: tu
 def test_names_of_what_is_not_verified_are_bounded(size: int) -> None:
     names = [f"{at:03}" for at in range(size)]
     opened = open_evidence(json.dumps({"quote": BASE64} | dict.fromkeys(names, 1)).encode())
-    assert opened.unverified == (tuple(names) if size < 65 else (*names[:63], "2 more"))
+    assert (opened.unverified, opened.unnamed) == ((tuple(names), 0) if size < 65 else (tuple(names[:63]), 2))
     (found,) = open_evidence(json.dumps({"quote": BASE64, "x" * size: 1}).encode()).unverified
     assert found == ("x" * size if size < 65 else "x" * 64 + "...")
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "shown", "more"),
+    [(60, 4, 64, 0), (60, 5, 63, 2), (64, 1, 63, 2), (64, 64, 63, 65), (100, 0, 63, 37), (100, 10, 63, 47)],
+)
+def test_what_wrappings_in_each_other_leave_out_is_counted_in_all_of_them(
+    inner: int, outer: int, shown: int, more: int
+) -> None:
+    quote = {"quote": BASE64} | {f"a{at:03}": 1 for at in range(inner)}
+    envelope = {"platform": "tdx", "evidence": quote} | {f"b{at:03}": 1 for at in range(outer)}
+    names = open_bundle(json.dumps(envelope).encode()).unverified
+    named = [f"a{at:03}" for at in range(inner)] + [f"b{at:03}" for at in range(outer)]
+    assert names == (*named[:shown], *([f"{more} more"] if more else []))
+    assert shown + more == inner + outer
 
 
 @pytest.mark.parametrize("log", [LOG[:-1], LOG + "\n", "\ud800"])

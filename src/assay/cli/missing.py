@@ -59,9 +59,8 @@ def missing_endorsement(alike: Sequence[Need], note: str) -> Missing:
     """Return what needs of one kind and reason ask for, of which a rack of GPUs has dozens."""
     kind = alike[0].kind
     each = [text for need in alike if (text := _selected(need))]
-    shown = "; ".join(each[:_SHOWN_ALIKE]) + (
-        f"; {len(each) - _SHOWN_ALIKE} more" if each[_SHOWN_ALIKE:] else ""
-    )
+    left_out = len(alike) - len(each[:_SHOWN_ALIKE])
+    shown = "; ".join(each[:_SHOWN_ALIKE]) + (f"; {left_out} more" if each and left_out else "")
     what = f"{_NAMES.get(kind, kind)} ({shown})" if shown else _NAMES.get(kind, kind)
     why = escape(alike[0].reason, limit=300)
     action = _HOW_TO_GET if kind in _PUBLISHED else _HOW_TO_GIVE.get(kind, "")

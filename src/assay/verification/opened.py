@@ -34,6 +34,7 @@ class Opened:
         firmware_log: The firmware's event log, when a quote came with it.
         unverified: Names of what stands beside it and no verifier looks at, as its sender wrote them; at most
             64, each of at most 67 characters.
+        unnamed: How much more stands there, of which no name is kept.
     """
 
     evidence: bytes
@@ -45,6 +46,7 @@ class Opened:
     beside: Mapping[str, bytes] = field(default_factory=dict)
     firmware_log: CcelData | None = None
     unverified: tuple[str, ...] = ()
+    unnamed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +63,35 @@ class Bundle:
 
     @property
     def unverified(self) -> tuple[str, ...]:
-        """Names of what the file holds besides, and no verifier looks at."""
-        return tuple(dict.fromkeys(name for part in self.parts for name in part.unverified))
+        """Names of what the file holds besides, and no verifier looks at; last how much has no name here.
+
+        What several pieces have beside them under one name stands there once. Shortened names that are alike
+        may be of different things, and stay.
+        """
+        named: list[str] = []
+        for name in (name for part in self.parts for name in part.unverified):
+            if len(name) > _LONGEST_NAME or name not in named:
+                named.append(name)
+        unnamed = sum(part.unnamed for part in self.parts)
+        return (*named, f"{unnamed} more") if unnamed else tuple(named)
 
 
 def noted(parts: tuple[Opened, ...], names: Iterable[str]) -> tuple[Opened, ...]:
-    """Return pieces of evidence, the first of them with the names of what stands beside it unverified."""
+    """Return pieces of evidence, the first of them with the names of what stands beside it unverified.
+
+    How much was left out is kept apart from the names: wrappings lie in each other, and each adds to what the
+    one inside of it left out.
+    """
     short = sorted(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..." for name in names)
-    found = (*parts[0].unverified, *short)
-    if len(found) > MAX_UNVERIFIED:
-        found = (*found[: MAX_UNVERIFIED - 1], f"{len(found) - MAX_UNVERIFIED + 1} more")
-    return (replace(parts[0], unverified=found), *parts[1:])
+    first = parts[0]
+    found = (*first.unverified, *short)
+    left_out = 0
+    if len(found) > MAX_UNVERIFIED or first.unnamed:
+        left_out = len(found[MAX_UNVERIFIED - 1 :])  # the last line says how many
+    return (
+        replace(first, unverified=found[: len(found) - left_out], unnamed=first.unnamed + left_out),
+        *parts[1:],
+    )
 
 
 def unrecognised(message: str = "The file holds no evidence that Assay knows.") -> EvidenceError:
