@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from assay.cli import exit_codes
 from assay.cli.main import main
 from assay.endorsements.bundle import Bundle
 from assay.endorsements.surroundings import Surroundings
+from assay.evidence.eat.cmw import Collection, Record, encode_cbor
 from assay.reference.values import Measured, write_measured
 from assay.simulator.scene import FIRMWARE
 from support.endorsement_intel import INTEL, publish
@@ -199,6 +201,73 @@ def test_signed_values_are_for_all_that_the_policy_demands_of_the_evidence(capsy
     code, out, _ = said(capsys, *words, *signed(2, platform="gcp-vtpm"))
     assert code == exit_codes.REFUSED
     assert "[reference.manifest.platform]" in out
+
+
+BOTH = """
+version = 1
+platforms = ["tdx", "gcp-vtpm"]
+simulated = "only"
+accept = ["simulated", "host-tpm"]
+"""
+MR_TD, PCR0 = '[tdx]\nmr_td = "reference"\n', '[vtpm]\npcr0 = "reference"\n'
+
+
+@pytest.fixture
+def machine(capsys, tmp_path):
+    """Return a function that verifies a TD and its virtual TPM in one file, and the TPM's first register."""
+    nonce = "5a" * 32
+    said(capsys, "simulate", "tdx", "--out", "tdx", "--report-data", nonce + "00" * 32)
+    said(capsys, "simulate", "gcp-vtpm", "--out", "vtpm", "--report-data", nonce + "00" * 32)
+    pieces = {"cpu": "tdx/quote.bin", "tpm": "vtpm/attestation.pb"}
+    records = {name: Record(30001, (tmp_path / file).read_bytes()) for name, file in pieces.items()}
+    (tmp_path / "both.cmw").write_bytes(encode_cbor(Collection(records)))
+    roots = ("--roots", "tdx/root.pem", "--roots", "google-vtpm=vtpm/root.pem")
+    vouching = ("--endorsements", "tdx/collateral.json", "--endorsements", "vtpm/endorsements")
+
+    def verify(policy, *words):
+        (tmp_path / "both.toml").write_text(BOTH + policy)
+        asked = ("--nonce", nonce, "--policy", "both.toml")
+        return said(capsys, "verify", "both.cmw", *asked, *roots, *vouching, "--json", *words)
+
+    code, out, err = verify("")
+    assert code == exit_codes.OK, (out, err)
+    (whole,) = json.loads(out)["results"]
+    return verify, bytes.fromhex(whole["parts"][1]["claims"]["tpm"]["pcrs"]["0"])
+
+
+def failed(out: str) -> list[str]:
+    (whole,) = json.loads(out)["results"]
+    checks = [check for part in whole["parts"] for check in part["checks"]] + whole["checks"]
+    return [check["code"] for check in checks if check["outcome"] == "failed"]
+
+
+def test_signed_values_are_compared_with_the_pieces_of_their_platform_alone(machine, signed):
+    """Two platforms may call a register alike, and nobody signed the values of one for the other."""
+    verify, pcr0 = machine
+    assert verify(PCR0, *signed(1, pcr0, "gcp-vtpm", "pcr0"))[0] == exit_codes.OK
+    assert verify(MR_TD, *signed(2))[0] == exit_codes.OK
+    code, out, _ = verify(PCR0 + MR_TD, *signed(3, pcr0, "tdx", "pcr0"))
+    assert code == exit_codes.REFUSED
+    assert failed(out) == [
+        "policy.tdx.mr_td.no_reference",
+        "policy.vtpm.pcr0.no_reference",
+        "composite.appraised.refused",
+    ]
+    typed = ("--reference", f"mr_td={FIRMWARE.hex()}")
+    assert verify(PCR0 + MR_TD, *signed(4, pcr0, "gcp-vtpm", "pcr0"), *typed)[0] == exit_codes.OK
+    code, out, _ = verify(MR_TD, *signed(5, FIRMWARE, "gcp-vtpm"))
+    assert (code, failed(out)[0]) == (exit_codes.REFUSED, "policy.tdx.mr_td.no_reference")
+    code, out, _ = verify(PCR0, *signed(6, pcr0, "tpm", "pcr0"))
+    assert code == exit_codes.REFUSED
+    assert json.loads(out)["results"][0]["error"]["code"] == "reference.manifest.platform"
+
+
+def test_a_manifest_that_no_piece_is_compared_with_is_a_usage_error(machine, signed):
+    verify, pcr0 = machine
+    typed = ("--reference", f"mr_td={FIRMWARE.hex()}")
+    code, _, err = verify(MR_TD, *typed, *signed(1, pcr0, "gcp-vtpm", "pcr0"))
+    assert code == exit_codes.USAGE
+    assert "compares nothing with --reference-manifest. [cli.verify.unused]" in err
 
 
 def test_a_manifest_and_a_key_belong_together(capsys, command, signed):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,11 +31,11 @@ from support.nvidia_scenes import roots as gpu_roots
 NONCE = bytes(range(1, 33))
 PADDED = NONCE + bytes(32)
 OTHER = b"\x5a" * 32
-LOCAL = Policy.load(
+WORDS = (
     b'version = 1\nplatforms = ["tdx", "nvidia-gpu"]\nsimulated = "only"\naccept = ["simulated"]\n'
-    b'together = ["tdx", "nvidia-gpu"]\n',
-    name="local",
+    b'together = ["tdx", "nvidia-gpu"]\n'
 )
+LOCAL = Policy.load(WORDS, name="local")
 OWN = Context(
     installation_roots=frozenset(
         {fingerprint(INTEL.root_der), *(fingerprint(der) for _, der, _ in NVIDIA.anchors)}
@@ -77,6 +79,25 @@ def test_attacks_on_simulated_cpu_and_gpu():
     for parts in ([quoted()], [answered()], [quoted(), quoted()], [quoted(), answered(), answered()], []):
         assert together(*parts).verdict is Verdict.REFUSED
     assert together(*[quoted()] * 40).ledger[checks.COUNT.id].code == "composite.parts.number"
+
+
+def test_a_piece_is_compared_with_reference_values_of_its_own_instead_of_those_for_all():
+    by = Policy.load(WORDS + b'[tdx]\nmr_td = "reference"\n', name="t")
+    mr_td = together(quoted(), answered()).pieces[0].result.evidence.claims.mr_td
+    right, wrong = {"mr_td": frozenset({mr_td})}, {"mr_td": frozenset({bytes(48)})}
+
+    def accepted(of_piece, for_all):
+        parts = (replace(quoted(), references=of_piece), answered())
+        return verify_together(
+            parts, policy=by, tie=Shared(NONCE), roots=trusted(), now=AT, context=OWN, references=for_all
+        ).accepted
+
+    assert accepted(None, right)
+    assert accepted(right, wrong)
+    assert accepted(right, None)
+    assert not accepted(wrong, right)
+    assert not accepted({}, right)
+    assert not accepted(None, None)
 
 
 @pytest.mark.parametrize(("given_parts", "looked_at"), [(15, 15), (16, 16), (17, 17), (18, 17), (40, 17)])

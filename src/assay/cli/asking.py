@@ -58,6 +58,7 @@ class Question:
         app_compose: Contents of the app-compose document.
         facts: Shared by all files.
         compared: Grows by the registers that were compared with Reference Values.
+        signed: Grows by those of the platform that the manifest is for.
     """
 
     policy: Policy
@@ -75,6 +76,7 @@ class Question:
     facts: FactCache
     joined: bool = False
     compared: set[str] = field(default_factory=set)
+    signed: set[str] = field(default_factory=set)
 
     def judge(self, opened: Opened) -> Answer:
         """Return what becomes of one piece of evidence, and what a stronger answer would need."""
@@ -87,18 +89,24 @@ class Question:
         result = self._verify(opened, chosen, log) if chosen is not None or first is None else first
         return Answer(result, tuple(self._missing(result, log, note)), self.as_of)
 
-    def allowed(self, *platforms: str) -> Mapping[str, frozenset[bytes]]:
-        """Return the Reference Values for evidence of platforms: typed ones, and signed ones.
+    def allowed(self, *platforms: str) -> Mapping[str, Mapping[str, frozenset[bytes]]]:
+        """Return the Reference Values for evidence of each of some platforms.
+
+        Those that were typed are for all evidence; the signed ones, for that of the manifest's platform:
+        registers of two platforms may have one name, and nobody signed the values for the other.
 
         Raises:
             ReferenceValueError: ``reference.*`` for a manifest that must not be relied on, or is for none of
                 these platforms.
         """
-        found = dict(self.references)
+        found = {name: _Watched(self.references, self.compared) for name in platforms}
         if self.manifest is not None:
-            for name, values in self.manifest.of(platforms, self.now).items():
-                found[name] = found.get(name, frozenset()) | values
-        return _Watched(found, self.compared)
+            platform, signed = self.manifest.of(platforms, self.now)
+            both = dict(self.references)
+            for name, values in signed.items():
+                both[name] = both.get(name, frozenset()) | values
+            found[platform] = _Watched(both, self.compared, self.signed)
+        return found
 
     def answer(self, result: AttestationResult, log: Presented | CcelData | Attestation | None) -> Answer:
         """Return the answer for a result that was reached elsewhere, and the log that it was reached with."""
@@ -116,7 +124,7 @@ class Question:
             roots=self.roots,
             now=self.now,
             endorsements=endorsements,
-            references=self.allowed(platform),
+            references=self.allowed(platform)[platform],
             context=self.context,
             event_log=log,
             facts=self.facts,
@@ -203,12 +211,13 @@ class Question:
 class _Watched(dict[str, frozenset[bytes]]):
     """Reference Values that note which of them were looked up."""
 
-    def __init__(self, values: Mapping[str, frozenset[bytes]], looked_up: set[str]) -> None:
+    def __init__(self, values: Mapping[str, frozenset[bytes]], *looked_up: set[str]) -> None:
         super().__init__(values)
         self._looked_up = looked_up
 
     def get(self, name: str, default: Any = None, /) -> Any:
-        self._looked_up.add(name)
+        for names in self._looked_up:
+            names.add(name)
         return super().get(name, default)
 
 

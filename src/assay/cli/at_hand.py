@@ -29,11 +29,11 @@ class SignedValues:
     file: Path
     trust: tuple[Path, ...]
 
-    def of(self, platforms: Sequence[str], now: datetime) -> Mapping[str, frozenset[bytes]]:
-        """Return what it allows; from now on this machine refuses its older versions.
+    def of(self, platforms: Sequence[str], now: datetime) -> tuple[str, Mapping[str, frozenset[bytes]]]:
+        """Return for which platform it is, and what it allows; from now on its older versions are refused.
 
         Args:
-            platforms: Whose evidence it is; the manifest must be for one of them.
+            platforms: Whose evidence there is; the manifest must be for one of them.
             now: The moment of use.
 
         Raises:
@@ -46,11 +46,11 @@ class SignedValues:
         *others, last = platforms
         for platform in others:
             try:
-                return manifest_references(self.file, self.trust, platform=platform, now=now)
+                return platform, manifest_references(self.file, self.trust, platform=platform, now=now)
             except ReferenceValueError as error:
                 if error.code != "reference.manifest.platform":
                     raise
-        return manifest_references(self.file, self.trust, platform=last, now=now)
+        return last, manifest_references(self.file, self.trust, platform=last, now=now)
 
 
 def signed_values(file: Path | None, trust: tuple[Path, ...]) -> SignedValues | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from assay.appraisal.pieces import Held, Shared, Tie
@@ -48,8 +48,12 @@ class Whole:
 
 def judge(question: Question, bundle: Bundle) -> Whole:
     """Return what becomes of several pieces of evidence, verified as one."""
-    parts = [_part(question, opened) for opened in bundle.parts]
-    platforms = {routed(part.evidence, question.policy, part.platform) for part in parts}
+    platforms = [routed(opened.evidence, question.policy, opened.platform) for opened in bundle.parts]
+    allowed = question.allowed(*sorted(set(platforms)))
+    parts = [
+        replace(_part(question, opened), references=allowed[platform])
+        for opened, platform in zip(bundle.parts, platforms, strict=True)
+    ]
     result = verify_together(
         parts,
         policy=question.policy,
@@ -57,7 +61,6 @@ def judge(question: Question, bundle: Bundle) -> Whole:
         roots=question.roots,
         now=question.now,
         materials=question.materials,
-        references=question.allowed(*sorted(platforms)),
         context=question.context,
         facts=question.facts,
         terms=question.terms,

@@ -254,7 +254,7 @@ def _demand_comparison(question: Question) -> None:
     """Refuse Reference Values that the policy compares nothing with, for the same reason."""
     typed = sorted(question.references.keys() - question.compared)
     given = "--reference-manifest" if question.manifest else ""
-    if typed or (given and not question.compared):
+    if typed or (given and not question.signed):
         option = f"--reference {typed[0]}" if typed else given
         raise UsageError(
             "cli.verify.unused",

@@ -44,6 +44,8 @@ class Part:
         platform: Which format to read it as; empty to recognise it.
         endorsements: What vouches for it, as its format takes it; None to look through the materials.
         event_log: What explains its registers.
+        references: Reference Values by register for this piece alone; None to compare it with those that are
+            given for all of them.
         beside: Files that came with the evidence and may vouch for it, by name.
     """
 
@@ -52,6 +54,7 @@ class Part:
     platform: str = ""
     endorsements: Any = None
     event_log: Presented | CcelData | Attestation | None = None
+    references: Mapping[str, frozenset[bytes]] | None = None
     beside: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -77,7 +80,8 @@ def verify_together(
         roots: The roots in which chains may end.
         now: The time of the verification, aware; one for all.
         materials: Files to look through for endorsements, where a part has none of its own.
-        references: Reference Values by register, for policies that ask for them.
+        references: Reference Values by register, for policies that ask for them: for every piece that has
+            none of its own, whatever its platform. Values of one platform belong to its pieces alone.
         context: What the Relying Party knows besides.
         facts: Verified facts to share; a new store when it is not given.
         terms: What else the Relying Party states, for formats that carry more to compare.
@@ -101,7 +105,7 @@ def verify_together(
             now=now,
             endorsements=part.endorsements,
             materials=_materials(materials, part),
-            references=references,
+            references=references if part.references is None else part.references,
             context=known,
             event_log=part.event_log,
             facts=shared,
