@@ -22,7 +22,7 @@ from assay.evidence.verification import Expected, Unchecked
 from support import appraisal_nitro as nitro
 from support.appraisal_evidence import NOW, TDX
 from support.appraisal_snp import SNP
-from support.appraisal_tokens import DEVICE, NRAS
+from support.appraisal_tokens import DEVICE, MAA, NRAS
 from support.appraisal_vtpm import AZURE_SNP, AZURE_TDX, GOOGLE_SNP, GOOGLE_TDX
 from support.composite_scenes import (
     CARRIED,
@@ -351,5 +351,14 @@ def test_what_failed_is_told_before_what_was_left_open():
 def test_a_lone_virtual_tpm_is_in_no_other_machine():
     alone, beside = Whole([vtpm()]).judge(), Whole([machine(), vtpm()]).judge()
     said = "That the virtual TPM is this machine's"
+    assert not any(text.startswith(said) for text in alone.not_proven)
+    assert any(text.startswith(said) for text in beside.not_proven)
+
+
+def test_a_token_is_of_no_machine_beside_it():
+    token = Made("maa", MAA)
+    by = policy()
+    alone, beside = Whole([token], by=by).judge(), Whole([machine(), token], by=by).judge()
+    said = "That the token is about this machine"
     assert not any(text.startswith(said) for text in alone.not_proven)
     assert any(text.startswith(said) for text in beside.not_proven)

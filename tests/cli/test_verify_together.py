@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from assay.appraisal import Context, Policy
+from assay.appraisal import Context, Policy, Verdict
 from assay.appraisal.pieces import Held
 from assay.cli import exit_codes
 from assay.cli.asking import Question
 from assay.cli.main import main
 from assay.cli.together import judge, tie_of, to_json, whole_lines
 from assay.cli.typed import Asked, binding_of
+from assay.evidence.dstack import Attestation
 from assay.evidence.eat.cmw import ENDORSEMENTS, Collection, Record, encode_cbor
 from assay.evidence.facts import FactCache
 from assay.evidence.roots import Roots
@@ -24,6 +25,7 @@ from assay.verification.opening import open_bundle
 from assay.verification.terms import Terms
 from support import google_vm_scenes, vectors
 from support.dcap_scenes import INTEL, NOW
+from support.dstack_attested import EVENTS, bare, packed
 
 REAL = str(vectors.ROOT / "nvidia/sparkdistill/2026-07-15-magicrails-hopper-v2.json")
 AT = "2026-07-15T07:55Z"
@@ -83,11 +85,11 @@ def wrapped(tpm_nonce: bytes = NONCE, *, report_data: bytes = NONCE.ljust(64, b"
     )
 
 
-def question(asked: Asked) -> Question:
+def question(asked: Asked, policy: bytes = POLICY) -> Question:
     google = google_vm_scenes.GOOGLE
     roots = Roots.vendor().with_anchor("simulated Intel", INTEL.root_der)
     return Question(
-        policy=Policy.load(POLICY, name="two"),
+        policy=Policy.load(policy, name="two"),
         asked=asked,
         now=NOW,
         as_of=True,
@@ -114,7 +116,7 @@ def test_pieces_of_one_session_are_accepted(asked):
     ]
     lines = "\n".join(whole_lines(whole, title="a file"))
     assert "Verdict: accepted (simulated)" in lines
-    assert "they belong together" in lines
+    assert "Every piece is accepted under policy two, and bound to your one session." in lines
     assert to_json(whole)["verdict"] == "accepted"
 
 
@@ -162,3 +164,77 @@ def test_what_a_sender_put_beside_evidence_and_is_of_no_use_is_passed_over(capsy
     out = capsys.readouterr().out
     assert code == exit_codes.REFUSED
     assert "dcap.root.pinned failed" in out
+
+
+# --- Several machines in one input
+
+BOUND = Asked(NONCE, nonce=True)
+LEFT_OPEN = Asked(None, nonce=False)
+ALONE = POLICY.rpartition(b"together")[0]
+
+
+def quotes(*machines: str) -> list[bytes]:
+    """Return genuine quotes of TDs on machines, all of them with the session's nonce."""
+    made = []
+    for at, machine in enumerate(machines):
+        scene = Scene(INTEL, "tdx", 4, NOW, NONCE.ljust(64, b"\0"))
+        scene.quote_from(INTEL.machine(machine, made=NOW.replace(month=1, day=1)), mr_td=bytes([at + 1]) * 48)
+        made.append(scene.finish().quote)
+    return made
+
+
+def attestation(quote: bytes) -> bytes:
+    """Return a quote as dstack's VersionedAttestation holds it."""
+    return packed(Attestation("tdx", quote, tuple(EVENTS), bare(EVENTS), NONCE.ljust(64, b"\0"), "{}"))
+
+
+def in_one_file(pieces: list[bytes]) -> bytes:
+    return encode_cbor(Collection({str(at): Record(30001, each) for at, each in enumerate(pieces)}))
+
+
+@pytest.mark.parametrize("asked", [BOUND, LEFT_OPEN], ids=["bound", "unchecked"])
+@pytest.mark.parametrize(
+    "policy", [ALONE, ALONE + b'together = ["tdx", "tdx"]\n'], ids=["unsaid", "demanded"]
+)
+@pytest.mark.parametrize("machines", [("one", "one"), ("one", "two")], ids=["one host", "two hosts"])
+@pytest.mark.parametrize("form", [bytes, attestation], ids=["quotes", "attestations"])
+def test_two_machines_in_one_file_are_refused_and_never_called_one(asked, policy, machines, form):
+    """composite.machine.number, whoever asks for it: nothing that was compared ties two machines."""
+    bundle = open_bundle(in_one_file([form(quote) for quote in quotes(*machines)]))
+    whole = judge(question(asked, policy), bundle)
+    assert whole.result.verdict is Verdict.REFUSED
+    assert "composite.machine.number" in [check.code for check in whole.result.ledger.failed()]
+    if form is bytes:  # each of them by itself is what it says
+        wanted = Verdict.ACCEPTED if asked is BOUND else Verdict.GENUINE_NOT_BOUND
+        assert {answer.result.verdict for answer in whole.answers} == {wanted}
+    lines = "\n".join(whole_lines(whole, title="a file"))
+    assert "one session" not in lines
+    assert lines.splitlines()[-2] == "Verdict: refused (simulated)"
+
+
+def test_only_pieces_whose_bindings_were_compared_are_of_one_session():
+    for asked, piece in (
+        (LEFT_OPEN, wrapped()),
+        (Asked(b"r" * 64, nonce=False), wrapped(report_data=b"r" * 64)),
+    ):
+        whole = judge(question(asked), open_bundle(piece))
+        assert whole.result.verdict is Verdict.GENUINE_NOT_BOUND
+        lines = "\n".join(whole_lines(whole, title="a file"))
+        assert "one session" not in lines
+        assert "That the evidence is fresh, or meant for you" in lines
+
+
+def test_several_files_are_judged_one_by_one_and_nothing_is_said_of_them_together(capsys, tmp_path):
+    files = []
+    for at, quote in enumerate(quotes("one", "two")):
+        files.append(str(tmp_path / f"{at}.bin"))
+        (tmp_path / f"{at}.bin").write_bytes(quote)
+    words = ["verify", *files, "--at", NOW.isoformat(), "--nonce", NONCE.hex()]
+    assert main(words) == exit_codes.REFUSED
+    out = capsys.readouterr().out
+    assert out.count("Verdict: ") == 2
+    assert "ogether" not in out
+    main([*words, "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert [each["file"] for each in found["results"]] == files
+    assert found.keys() == {"schema", "results"}

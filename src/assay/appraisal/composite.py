@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.appraisal.pieces import DEVICES, TPMS, Piece, Tie
+from assay.appraisal.pieces import DEVICES, MACHINES, TOKENS, TPMS, Piece, Tie
 from assay.appraisal.result import Verdict
 from assay.appraisal.rules import composite
 from assay.errors import EvidenceError
@@ -128,6 +128,8 @@ def _not_proven(result: CompositeResult) -> Iterator[str]:
         yield "That the GPUs are in this machine: their answers show who asked them, not where they are."
     if platforms & TPMS and len(platforms) > 1:
         yield "That the virtual TPM is this machine's: its answer shows who asked it, not where it is."
+    if platforms & TOKENS and platforms & MACHINES:
+        yield "That the token is about this machine: it shows who asked for it, not where."
     said = [(piece.name, piece.result.not_proven) for piece in result.pieces]
     told: set[str] = set()
     for name, sentences in said:

@@ -120,7 +120,7 @@ def whole_lines(whole: Whole, *, title: str, unverified: Iterable[str] = ()) -> 
 
 def _because(result: CompositeResult) -> str:
     if result.accepted:
-        return f"Every piece is accepted under policy {result.policy.name}, and they belong together."
+        return f"Every piece is accepted under policy {result.policy.name}, and bound to your one session."
     failed = result.ledger.failed()
     if failed:
         return f"{failed[0].id} failed: {failed[0].reason}"
