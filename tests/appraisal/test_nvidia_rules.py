@@ -54,6 +54,14 @@ def test_a_certificate_on_hold_has_to_be_admitted():
     assert admitted.trust_vector["hardware"] == 32
 
 
+def test_a_responder_that_nobody_asked_about_is_no_reason_to_refuse_and_is_not_proven():
+    unasked = replace(GPU, revocation=replace(GPU.revocation, responder_unasked=True))
+    for devices, said in ((GPU,), 0), ((GPU, unasked), 1), ((used(responder_unasked=True),), 1):
+        result = judged(policy(), *devices)
+        assert result.accepted
+        assert sum("was not revoked itself" in sentence for sentence in result.not_proven) == said
+
+
 def test_manifests_are_of_the_vendor_as_the_device_is():
     assert failures(judged(policy(), used(simulated=True))) == ["policy.nvidia.manifests.simulated"]
     assert failures(judged(policy(), replace(GPU, references=()))) == ["policy.nvidia.manifests.missing"]

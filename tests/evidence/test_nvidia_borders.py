@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography import x509
 
 from assay.errors import EvidenceError
 from assay.evidence.facts import FactCache, Window
@@ -36,6 +37,7 @@ from support.nvidia_scenes import (
     roots,
     scene,
 )
+from support.ocsp_responders import certified
 
 DAY = timedelta(days=1)
 IDS = """
@@ -1063,3 +1065,40 @@ def test_an_unknown_root_is_named_by_its_digest():
     (failed,) = judge(stage.finish()).ledger.failed()
     assert failed.id == "nvidia.chain.root"
     assert hashlib.sha256(other.chain()[-1].der).hexdigest() in failed.reason
+
+
+EXEMPT = (
+    (x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.OCSP_SIGNING]), False),
+    (x509.OCSPNoCheck(), False),
+)
+
+
+@pytest.mark.parametrize(
+    ("plain", "device", "manifests"),
+    [
+        (None, False, [False, False]),
+        ("device", True, [False, False]),
+        ("driver", False, [True, False]),
+        ("firmware", False, [False, True]),
+    ],
+)
+def test_what_holds_of_responders_that_nobody_asked_about(plain, device, manifests):
+    """One answer of a delegate without id-pkix-ocsp-nocheck is enough to say so, where it is about."""
+    stage = scene()
+    answered = {
+        "device": stage.device_answers(),
+        "driver": stage.manifest_answers(stage.drivers[0]),
+        "firmware": stage.manifest_answers(stage.firmware[0]),
+    }
+    for name, drafts in answered.items():
+        for draft in drafts[1:] if name == plain else drafts:
+            certified(draft, *EXEMPT)
+    result = judge(stage.finish())
+    assert result.authentic, result.ledger.unmet()
+    (found,) = result.claims.devices
+    assert found.revocation.responder_unasked is device
+    assert [used.responder_unasked for used in found.references] == manifests
+
+
+def test_golden_values_are_told_apart_by_who_vouches_for_them():
+    assert golden().name() != golden(responder_unasked=True).name()

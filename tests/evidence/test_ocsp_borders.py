@@ -347,6 +347,9 @@ def usage(*names: str) -> tuple[x509.ExtensionType, bool]:
     return x509.KeyUsage(**{name: name in names for name in known.split()}), True
 
 
+NOT_NULL = x509.UnrecognizedExtension(x509.oid.ExtensionOID.OCSP_NO_CHECK, b"\x04\x00")
+
+
 @pytest.mark.parametrize(
     ("extensions", "said"),
     [
@@ -362,7 +365,9 @@ def usage(*names: str) -> tuple[x509.ExtensionType, bool]:
         ((purposes(1), usage("digital_signature", "key_cert_sign")), "another key usage"),
         ((purposes(1), (x509.BasicConstraints(ca=False, path_length=None), True)), ""),
         ((purposes(1), (x509.OCSPNoCheck(), False)), ""),
-        ((purposes(1), (x509.OCSPNoCheck(), True)), "not certified for that"),
+        ((purposes(1), (x509.OCSPNoCheck(), True)), ""),
+        ((purposes(1), (NOT_NULL, True)), "not certified for that"),
+        ((purposes(1), (NOT_NULL, False)), ""),
     ],
 )
 def test_what_a_responder_is_certified_for(extensions, said):
@@ -371,6 +376,22 @@ def test_what_a_responder_is_certified_for(extensions, said):
         assert isinstance(found, OcspAnswer)
         return
     assert (found.step, said in found.reason) == ("responder", True)
+
+
+@pytest.mark.parametrize(
+    ("extensions", "unasked"),
+    [
+        ((), True),
+        (((x509.OCSPNoCheck(), False),), False),
+        (((x509.OCSPNoCheck(), True),), False),
+        (((NOT_NULL, False),), True),
+    ],
+)
+def test_a_delegate_may_be_revoked_unless_its_issuer_says_that_nobody_needs_to_ask(extensions, unasked):
+    """RFC 6960 section 4.2.2.2.1; the answer counts either way, and says which it is."""
+    found = verified(certified(drafted(), purposes(1), *extensions))
+    assert isinstance(found, OcspAnswer)
+    assert found.responder_unasked is unasked
 
 
 def test_the_responder_is_found_among_those_that_come_along():
@@ -393,6 +414,7 @@ def test_the_issuer_may_answer_itself(by_key):
     found = verified(draft)
     assert isinstance(found, OcspAnswer)
     assert found.fresh
+    assert not found.responder_unasked  # its own status is the question of another answer
 
 
 def test_each_digest_of_the_identity_is_compared():

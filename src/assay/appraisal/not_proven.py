@@ -28,6 +28,7 @@ def _sentences(result: AttestationResult) -> Iterator[str]:
         yield f"That it is fresh, or meant for you: {reason or 'the binding was not checked'}."
     for word in result.admitted:
         yield f"{WEAKNESSES[word].meaning} The policy admits it ({word})."
+    yield from platform_of(result.platform).unproven(evidence.claims)
     yield from _measurements(result)
     yield from _event_log(result)
     if result.context.isolation is None:

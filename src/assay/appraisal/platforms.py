@@ -54,6 +54,10 @@ def _no_tcb(_claims: Any) -> TcbClaims | None:
     return None
 
 
+def _nothing(_claims: Any) -> Iterable[str]:
+    return ()
+
+
 @record
 class PlatformAppraisal:
     """One platform, as appraisal sees it.
@@ -73,6 +77,7 @@ class PlatformAppraisal:
         endorsed_since: When the newest endorsement behind the Claims was issued; None where the platform's
             evidence carries all of them itself.
         tcb: The Claims of the DCAP part; None on platforms that have none.
+        unproven: What authenticated Claims leave open that others of their kind may not, one sentence each.
     """
 
     name: str
@@ -86,6 +91,7 @@ class PlatformAppraisal:
     executables: Callable[[AttestationResult], TrustClaim] = field(repr=False)
     endorsed_since: Callable[[Any], datetime | None] = field(repr=False)
     tcb: Callable[[Any], TcbClaims | None] = field(default=_no_tcb, repr=False)
+    unproven: Callable[[Any], Iterable[str]] = field(default=_nothing, repr=False)
 
 
 @cache

@@ -211,6 +211,15 @@ def _executables(_result: AttestationResult) -> TrustClaim:
     return TrustClaim(NO_CLAIM, "A device's report says nothing about the code that uses it.")
 
 
+def _responders(claims: NvidiaClaims) -> Iterable[str]:
+    manifests = _any(claims, "responder_unasked")
+    if manifests or any(device.revocation.responder_unasked for device in claims.devices):
+        yield (
+            "That the service which said that no certificate is revoked was not revoked itself: nobody was"
+            " asked about its own certificate, which does not say that nobody needs to be."
+        )
+
+
 def _status_since(claims: NvidiaClaims) -> datetime:
     return min(device.revocation.this_update for device in claims.devices)
 
@@ -231,6 +240,7 @@ PLATFORMS: Final = {
         reference_sizes={},
         executables=_executables,
         endorsed_since=_status_since,
+        unproven=_responders,
     ),
     "nras": PlatformAppraisal(
         name="nras",

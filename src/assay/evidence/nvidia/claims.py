@@ -56,6 +56,7 @@ class ReferenceUse:
         held: Whether one of its certificates is on hold and was admitted all the same.
         window: When it can be relied on.
         compared: How many of its values were compared.
+        responder_unasked: As of ``Revocation``, of the answers about its signers.
     """
 
     component: str
@@ -66,6 +67,7 @@ class ReferenceUse:
     held: bool
     window: Window
     compared: int
+    responder_unasked: bool = False
 
 
 @record
@@ -76,11 +78,14 @@ class Revocation:
         this_update: The oldest time at which a status was known to be right.
         next_update: The earliest time at which a newer one is due.
         fresh: Whether every answer carried the nonce of its question.
+        responder_unasked: Whether one was signed by a delegate that may itself be revoked: nobody was asked,
+            and its certificate does not say that nobody needs to be (id-pkix-ocsp-nocheck).
     """
 
     this_update: datetime
     next_update: datetime
     fresh: bool
+    responder_unasked: bool = False
 
 
 @record

@@ -189,6 +189,7 @@ def _use(subject: Subject, component: Component, golden: GoldenMeasurements) -> 
         held=golden.held,
         window=golden.window,
         compared=len(golden.active) - skipped,
+        responder_unasked=golden.responder_unasked,
     )
 
 

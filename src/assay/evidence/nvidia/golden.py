@@ -39,6 +39,8 @@ class GoldenMeasurements:
         window: When it can be relied on: chain and revocation answers together.
         held: Whether one of its certificates is on hold and was admitted all the same.
         digest: SHA-256 of the manifest's bytes that are signed, 32 bytes: names the values.
+        responder_unasked: Whether an answer about a certificate was signed by a delegate that may itself be
+            revoked.
     """
 
     product: str
@@ -50,10 +52,12 @@ class GoldenMeasurements:
     window: Window
     held: bool
     digest: bytes
+    responder_unasked: bool = False
 
     def name(self) -> bytes:
         """Return what tells it from every other, 32 bytes: its digest, and what is known beside its bytes."""
         known = (
-            f"{self.anchor.simulated} {self.held} {self.window.start} {self.window.end} {len(self.active)}"
+            f"{self.anchor.simulated} {self.held} {self.responder_unasked} {self.window.start}"
+            f" {self.window.end} {len(self.active)}"
         )
         return hashlib.sha256(self.digest + self.anchor.fingerprint + known.encode()).digest()

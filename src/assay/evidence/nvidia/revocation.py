@@ -125,7 +125,7 @@ def _judge(
     ledger: LedgerBuilder, certificates: Sequence[GeneralCertificate], answers: Answers, now: datetime
 ) -> tuple[Revocation, Window] | None:
     window: Window | None = None
-    fresh = True
+    fresh, unasked = True, False
     for subject, issuer in pairwise(certificates):
         try:
             about = answers.about(subject, issuer)
@@ -143,6 +143,7 @@ def _judge(
             return None
         window = answer.window if window is None else window & answer.window
         fresh = fresh and answer.fresh
+        unasked = unasked or answer.responder_unasked
     assert window is not None
     ledger.passed(*(spec for spec in checks.OCSP_CHECKS if spec is not checks.OCSP_NONCE))
     if fresh:
@@ -150,7 +151,7 @@ def _judge(
     else:
         reason = "asked without a nonce: how fresh the answers are rests on their dates"
         ledger.not_applicable(checks.OCSP_NONCE, reason)
-    return Revocation(window.start, window.end, fresh), window
+    return Revocation(window.start, window.end, fresh, unasked), window
 
 
 def record_defect(ledger: LedgerBuilder, defect: OcspDefect, reason: str) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _EXTENDED_KEY_USAGE: Final = bytes.fromhex("551d25")
 _OCSP_SIGNING: Final = bytes.fromhex("2b06010505070309")
+_NO_CHECK: Final = bytes.fromhex("2b0601050507300105")  # id-pkix-ocsp-nocheck
+_NULL: Final = b"\x05\x00"
 _MOST_PURPOSES: Final = 8
 _CERTIFICATE_HOLD: Final = 6
 _KNOWN_CRITICAL: Final = frozenset({_EXTENDED_KEY_USAGE, OID_KEY_USAGE, OID_BASIC_CONSTRAINTS})
@@ -78,11 +80,14 @@ class OcspAnswer:
         window: When the status holds: from thisUpdate to nextUpdate, while the responder is valid.
         fresh: Whether it carried the nonce of the question.
         held: Whether the certificate is on hold and that was admitted.
+        responder_unasked: Whether the responder may be revoked for all that is known here: it is a delegate,
+            and its issuer did not write into its certificate that nobody needs to ask.
     """
 
     window: Window
     fresh: bool
     held: bool
+    responder_unasked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,9 @@ def verify_response(
         return window
     held = response.status is CertificateStatus.REVOKED and response.reason == _CERTIFICATE_HOLD
     if response.status is CertificateStatus.GOOD or (held and question.hold is HoldPolicy.ADMIT):
-        return OcspAnswer(window & responder.window, fresh, held)
+        # The issuer's own status is the question of another answer, and a root has none.
+        unasked = responder is not question.issuer and not _exempt(responder)
+        return OcspAnswer(window & responder.window, fresh, held, unasked)
     return OcspDefect(OcspStep.STATUS, f"The certificate is {_status(response, held=held)}.")
 
 
@@ -217,7 +224,8 @@ def _names(response: OcspResponse, certificate: GeneralCertificate) -> bool:
 
 def _delegate_defect(found: GeneralCertificate, question: OcspQuestion) -> str | None:
     title = "OCSP responder"
-    unknown = any(critical and oid not in _KNOWN_CRITICAL for oid, (critical, _) in found.extensions.items())
+    known = _KNOWN_CRITICAL | {_NO_CHECK} if _exempt(found) else _KNOWN_CRITICAL
+    unknown = any(critical and oid not in known for oid, (critical, _) in found.extensions.items())
     purposes = found.extensions.get(_EXTENDED_KEY_USAGE)
     usage = found.extensions.get(OID_KEY_USAGE)
     bits = usage_bits(usage[1]) if usage is not None else DIGITAL_SIGNATURE
@@ -229,6 +237,17 @@ def _delegate_defect(found: GeneralCertificate, question: OcspQuestion) -> str |
         return f"The {title}'s certificate is not valid at the given time."
     defect = issue_defect(found, question.issuer, title)
     return None if defect is None else defect.reason
+
+
+def _exempt(responder: GeneralCertificate) -> bool:
+    """Return whether a responder is trusted for as long as its certificate is valid (section 4.2.2.2.1).
+
+    Its issuer decided that, and is to keep that time short. Without the extension the issuer means people to
+    ask, by a CRL or another answer; none is at hand here, and to refuse for that would refuse every service
+    that leaves it out. So the answer counts, and it is said what is not known.
+    """
+    found = responder.extensions.get(_NO_CHECK)
+    return found is not None and found[1] == _NULL
 
 
 def _purposes(extension: bytes) -> tuple[bytes, ...]:

@@ -17,7 +17,14 @@ from assay.evidence.decoding.der import DerError
 from assay.evidence.ledger import CheckFailedError, LedgerBuilder
 from assay.evidence.nvidia.golden import GoldenMeasurements
 from assay.evidence.ocsp.response import OcspResponse
-from assay.evidence.ocsp.verify import HoldPolicy, OcspDefect, OcspQuestion, concerns, verify_response
+from assay.evidence.ocsp.verify import (
+    HoldPolicy,
+    OcspAnswer,
+    OcspDefect,
+    OcspQuestion,
+    concerns,
+    verify_response,
+)
 from assay.evidence.verification import Expected
 from assay.evidence.x509.general import GeneralCertificate, KeyKind, verify_signature
 from assay.evidence.x509.path import DIGITAL_SIGNATURE, DefectKind, PathDefect, Position, named, verify_path
@@ -165,7 +172,7 @@ def verify_rim(
         _signature(ledger, manifest, chain[0])
         status = _revocation(ledger, chain, ocsp, now, hold)
         if status is not None:
-            golden = _golden(manifest, anchor, window & status[0], held=status[1])
+            golden = _golden(manifest, anchor, window & status.window, status)
     except CheckFailedError:
         golden = None
     result = RimResult(ledger.close(), manifest, anchor, golden)
@@ -250,8 +257,8 @@ def _revocation(
     replies: Sequence[OcspReply],
     now: datetime,
     hold: HoldPolicy,
-) -> tuple[Window, bool] | None:
-    """Record ``REVOCATION``; return until when the chain is known to be good, and whether one is on hold."""
+) -> OcspAnswer | None:
+    """Record ``REVOCATION``; return what all answers establish together, None where there are none."""
     spec = checks.REVOCATION
     if not replies:
         ledger.not_checked(spec, "rim.revocation.missing", "not checked: there are no OCSP answers")
@@ -260,8 +267,7 @@ def _revocation(
         decoded = [(OcspResponse.parse(reply.response), reply) for reply in replies]
     except DerError as error:
         raise ledger.fail(spec, "rim.revocation.layout", error.message) from None
-    window: Window | None = None
-    held = False
+    found: OcspAnswer | None = None
     for subject, issuer in pairwise(chain):
         about = next((pair for pair in decoded if concerns(pair[0], subject, issuer)), None)
         if about is None:
@@ -271,13 +277,21 @@ def _revocation(
         if isinstance(answer, OcspDefect):
             reason = f"{subject.common_name!a}: {answer.reason}"
             raise ledger.fail(spec, f"rim.revocation.{answer.step}", reason)
-        window = answer.window if window is None else window & answer.window
-        held = held or answer.held
+        found = answer if found is None else _both(found, answer)
     ledger.passed(spec)
-    return None if window is None else (window, held)
+    return found
 
 
-def _golden(manifest: Manifest, anchor: Anchor, window: Window, *, held: bool) -> GoldenMeasurements:
+def _both(one: OcspAnswer, other: OcspAnswer) -> OcspAnswer:
+    return OcspAnswer(
+        one.window & other.window,
+        one.fresh and other.fresh,
+        one.held or other.held,
+        one.responder_unasked or other.responder_unasked,
+    )
+
+
+def _golden(manifest: Manifest, anchor: Anchor, window: Window, status: OcspAnswer) -> GoldenMeasurements:
     return GoldenMeasurements(
         product=manifest.product,
         version=manifest.colloquial_version,
@@ -286,6 +300,7 @@ def _golden(manifest: Manifest, anchor: Anchor, window: Window, *, held: bool) -
         listed=frozenset(manifest.values),
         anchor=anchor,
         window=window,
-        held=held,
+        held=status.held,
         digest=hashlib.sha256(manifest.content).digest(),
+        responder_unasked=status.responder_unasked,
     )
