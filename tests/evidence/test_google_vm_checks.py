@@ -284,11 +284,6 @@ def list_signed_by_a_stranger(stage):
     stage.crls[0].signing_key = GOOGLE.key("other")
 
 
-@proves(checks.AK_REVOKED, "google_vm.ak.revoked.issuer")
-def list_of_another_issuer(stage):
-    stage.crls[1].issuer = "Another CA"
-
-
 @proves(checks.AK_REVOKED, "google_vm.ak.revoked.time")
 def list_that_is_overdue(stage):
     stage.crls[1].made -= timedelta(days=60)

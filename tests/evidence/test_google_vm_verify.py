@@ -39,7 +39,7 @@ from assay.simulator.google_vm import protobuf
 from assay.simulator.google_vm.scene import INSTANCE, instance_extension
 from assay.simulator.tpm.device import spki
 from support import vectors
-from support.google_vm_scenes import NONCE, NOW, REPORT_DATA, TEES, judge, scene
+from support.google_vm_scenes import GOOGLE, NONCE, NOW, REPORT_DATA, TEES, judge, scene
 from support.snp_scenes import AMD
 
 
@@ -150,6 +150,39 @@ def test_revocation_is_checked_where_every_issuer_has_a_list(left):
     result = judge(stage.finish())
     assert result.authentic
     assert result.claims.ak.revocation_checked is ({0, 1} <= set(left))
+
+
+@pytest.mark.parametrize("beside", [(), (0,), (0, 1)])
+@pytest.mark.parametrize("another", ["name", "key"])
+def test_a_list_of_an_authority_that_is_not_in_the_chain_says_nothing(beside, another):
+    """Whatever stands on it."""
+    stage = scene("none")
+    draft = replace(stage.crls[1], revoked=(stage.certificate.serial, stage.authority.serial))
+    if another == "name":
+        draft.issuer = "Another CA"
+    else:
+        draft.issuer_key = GOOGLE.key("other")
+    foreign = draft.sign()
+    stage.after_crls = lambda found: (foreign, *(found[place] for place in beside))
+    result = judge(stage.finish())
+    assert result.authentic
+    assert result.claims.ak.revocation_checked is (len(beside) == 2)
+    check = result.ledger["google_vm.ak.revoked"]
+    assert check.outcome is (Outcome.PASSED if beside else Outcome.NOT_APPLICABLE)
+    assert beside or check.reason == "no given CRL is of an issuer of the chain: revocation is not proven"
+
+
+def test_a_remembered_key_is_judged_again_under_other_lists_and_after_their_end():
+    stage, facts = scene("none"), FactCache()
+    assert judge(stage.finish(), facts=facts).authentic
+    late = stage.crls[0].made + timedelta(days=31)
+    assert judge(stage.finish(), facts=facts, at=late).ledger["google_vm.ak.revoked"].code == (
+        "google_vm.ak.revoked.time"
+    )
+    stage.crls[1].revoked = (stage.certificate.serial,)
+    assert judge(stage.finish(), facts=facts).ledger["google_vm.ak.revoked"].code == (
+        "google_vm.ak.revoked.listed"
+    )
 
 
 def test_without_a_certificate_nothing_vouches_for_the_key():

@@ -297,11 +297,14 @@ def test_each_thing_that_vouches_for_a_vm_of_google_is_found_alone(tee, left):
     assert found.crls == ()
 
 
-def test_a_list_of_googles_root_is_found_alone():
+@pytest.mark.parametrize("place", [0, 1], ids=["of the root", "of an authority that came with the evidence"])
+def test_a_list_of_an_issuer_of_google_is_found_alone(place):
     made = google("none")
-    found = endorsed("gcp-vtpm", made.container, {"x": made.endorsements.crls[0]}, google_given(made))
-    assert found == GoogleVmEndorsements(crls=made.endorsements.crls[:1])
-    assert endorsed("gcp-vtpm", made.container, {"x": made.endorsements.crls[1]}, google_given(made)) is None
+    files = {"x": made.endorsements.crls[place]}
+    found = endorsed("gcp-vtpm", made.container, files, google_given(made))
+    assert found == GoogleVmEndorsements(crls=(files["x"],))
+    result = verified("gcp-vtpm", made.container, files, google_given(made))
+    assert result.ledger["google_vm.ak.revoked"].outcome is Outcome.PASSED
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["with its authority", "without it"])
@@ -317,8 +320,9 @@ def test_a_list_of_another_root_of_google_says_nothing_of_this_chain(apart):
     if apart:
         files["authority"] = google("none").parts.ak_intermediates[0]
     asked = given(Expected(made.nonce), roots, made.at)
-    assert endorsed("gcp-vtpm", made.container, files, asked).crls == (of_chain,)
     assert verified("gcp-vtpm", made.container, files, asked).bound
+    check = verified("gcp-vtpm", made.container, {**files, "own": b""}, asked).ledger["google_vm.ak.revoked"]
+    assert check.outcome is Outcome.NOT_APPLICABLE
 
 
 @cache

@@ -180,6 +180,27 @@ def test_the_newest_list_of_an_issuer_is_taken():
     assert Materials.of({"root": der(ROOT), "c": foreign}).crl_of(root) is None
 
 
+def test_a_list_is_found_by_a_word_in_the_name_of_its_issuer():
+    """Without the issuer's certificate; of each issuer the newest that is valid, or the newest of all."""
+    of_root = {days: crl(NOW + days * DAY) for days in (-40, -35, -9, -2, 3)}
+    other = crl(NOW, "other")
+    found = Materials.of({str(at): data for at, data in enumerate((*of_root.values(), other))})
+    assert found.lists_of([b"root"], NOW) == (of_root[-2],)
+    assert set(found.lists_of([b"roo", b"oth"], NOW)) == {of_root[-2], other}
+    assert found.lists_of([b"roots"], NOW) == found.lists_of([], NOW) == ()
+    assert found.lists_of([b"root"], NOW - 6 * DAY) == (of_root[-9],)
+    assert found.lists_of([b"root"], NOW + 90 * DAY) == (of_root[3],)
+
+
+def test_a_list_may_be_written_as_pem():
+    made = crl(NOW)
+    text = base64.encodebytes(made)
+    whole = b"-----BEGIN X509 CRL-----\n" + text + b"-----END X509 CRL-----\n"
+    damaged = whole.replace(text, text.rstrip() + b"AAAA=A\n")
+    found = Materials.of({"a.crl": damaged + whole, "b.crl": b"-----BEGIN X509 CRL-----\n" + text})
+    assert [data for data, _ in found.revocation_lists] == [made]
+
+
 def test_only_so_many_certificates_are_looked_at():
     many = {
         f"{serial:04}": der(certificate("leaf", "root", serial=serial))

@@ -20,7 +20,7 @@ from assay.evidence.x509.general import GeneralCertificate
 from assay.evidence.x509.revocation import GeneralRevocationList
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import datetime
 
     from assay.endorsements.record import Endorsement
@@ -29,6 +29,7 @@ MAX_CERTIFICATES: Final = 256
 """Certificates that are looked at, at most: a directory of a fleet's, not a flood."""
 
 _PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]{1,16384}?)-----END CERTIFICATE-----")
+_PEM_CRL: Final = re.compile(rb"-----BEGIN X509 CRL-----([A-Za-z0-9+/=\s]{1,1500000}?)-----END X509 CRL-----")
 _MAX_JWKS: Final = 1 << 18
 
 
@@ -102,14 +103,42 @@ class Materials:
     def revocation_lists(self) -> tuple[tuple[bytes, GeneralRevocationList], ...]:
         """Every CRL in the files, DER, with what it says; what cannot be read is passed over."""
         found: list[tuple[bytes, GeneralRevocationList]] = []
-        for _, data in sorted(self.files.items()):
-            if data[:1] != b"\x30":
-                continue
+        for der in self._list_bytes():
             try:
-                found.append((data, GeneralRevocationList.parse(data)))
+                found.append((der, GeneralRevocationList.parse(der)))
             except DerError:
                 continue
         return tuple(found)
+
+    def _list_bytes(self) -> Iterator[bytes]:
+        for _, data in sorted(self.files.items()):
+            if data[:1] == b"\x30":
+                yield data
+            for block in _PEM_CRL.finditer(data):  # Google's authorities publish their lists so
+                try:
+                    yield b64decode(b"".join(block.group(1).split()), validate=True)
+                except ValueError:
+                    continue
+
+    def lists_of(self, names: Collection[bytes], now: datetime) -> tuple[bytes, ...]:
+        """Return a CRL of each issuer's key: the newest that is valid, or the newest where none is.
+
+        It needs no certificate of the issuer, which may come with the evidence; a verifier passes over the
+        lists of authorities that are not in the chain.
+
+        Args:
+            names: What stands in the name of the issuers that are meant: any one of these.
+            now: The time of the verification.
+        """
+        found: dict[tuple[bytes, bytes], tuple[bytes, GeneralRevocationList]] = {}
+        for pair in self.revocation_lists:
+            crl = pair[1]
+            if not any(name in crl.issuer for name in names):
+                continue
+            best = found.setdefault((crl.issuer, crl.authority), pair)[1]
+            if (now in crl.window, crl.window.start) > (now in best.window, best.window.start):
+                found[crl.issuer, crl.authority] = pair
+        return tuple(der for der, _ in found.values())
 
     def issuer_of(self, certificate: GeneralCertificate) -> GeneralCertificate | None:
         """Return the certificate that is named as another's issuer and whose key made its signature."""

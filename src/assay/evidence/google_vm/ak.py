@@ -30,7 +30,7 @@ from assay.evidence.x509.path import (
     authority_key_identifier,
     verify_path,
 )
-from assay.evidence.x509.revocation import GeneralRevocationList
+from assay.evidence.x509.revoked import judge_lists
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,6 @@ _UTF8: Final = 0x0C
 _MAX_TEXT: Final = 128
 _MAX_NUMBER: Final = 1 << 64
 _MAX_FLAGS: Final = 16
-_MAX_CRL_BYTES: Final = 1 << 16
 _MOST_BETWEEN: Final = 3
 _CONTEXT: Final = 0xA0
 
@@ -191,7 +190,8 @@ def certified(
         certificate: The certificate, DER.
         given: Certificates of the evidence up to the root, which may be left out; each must have a place.
         known: Certificates that the verifier has from elsewhere, used where they fit.
-        crls: CRLs of the chain's issuers, DER; none leaves revocation unproven, and the Claims say so.
+        crls: CRLs, DER; without one of an issuer revocation is not proven, and the Claims say so. Those of
+            other authorities are passed over.
         stated: What the container says of the instance.
         roots: The roots of trust.
         now: The time at which everything must be valid.
@@ -223,9 +223,6 @@ def _failed(spec: CheckSpec, code: str, reason: str) -> Check:
     return Check(spec, Outcome.FAILED, code, reason)
 
 
-_NO_CRL: Final = Check(
-    checks.AK_REVOKED, Outcome.NOT_APPLICABLE, "", "no CRL was given: revocation is not proven"
-)
 _UNSTATED: Final = Check(checks.AK_STATED, Outcome.NOT_APPLICABLE, "", "the container states no instance")
 
 
@@ -265,16 +262,13 @@ def _fresh(
     except DerError as error:
         found = _failed(checks.AK_INSTANCE, checks.AK_INSTANCE.id, error.message)
         return (spec.passed, found), None, None
-    revoked, lists = _revocation(whole, crls, now)
-    every = frozenset(lists) == frozenset(range(1, len(whole)))
-    outcomes = (spec.passed, checks.AK_INSTANCE.passed, revoked)
-    if revoked.outcome is Outcome.FAILED:
+    revocation = judge_lists(checks.AK_REVOKED, whole, crls, now)
+    outcomes = (spec.passed, checks.AK_INSTANCE.passed, revocation.check)
+    if revocation.check.outcome is Outcome.FAILED:
         return outcomes, None, None
-    for one in lists.values():
-        window &= one
     mark = hashlib.sha256(leaf.der).digest()
-    claims = CertifiedKey(instance, mark, root.anchor, revocation_checked=every)
-    return outcomes, Certified(leaf.spki, claims, outcomes), window
+    claims = CertifiedKey(instance, mark, root.anchor, revocation_checked=revocation.complete)
+    return outcomes, Certified(leaf.spki, claims, outcomes), window & revocation.window
 
 
 def _placed(
@@ -322,27 +316,3 @@ def _root(child: GeneralCertificate, roots: Roots) -> Root | None:
     stated = authority_key_identifier(child)
     fitting = [one for one in named if stated in (None, one.general.key_identifier())]
     return next(iter(fitting or named), None)
-
-
-def _revocation(
-    chain: Sequence[GeneralCertificate], crls: Sequence[bytes], now: datetime
-) -> tuple[Check, dict[int, Window]]:
-    """Return the outcome, and by the place of each issuer that has a list when that is valid."""
-    spec = checks.AK_REVOKED
-    if not crls:
-        return _NO_CRL, {}
-    windows: dict[int, Window] = {}
-    try:
-        for der in crls:
-            crl = GeneralRevocationList.parse(der, max_bytes=_MAX_CRL_BYTES)
-            place = next((i for i, one in enumerate(chain) if i and crl.names(one)), None)
-            if place is None or not crl.signed_by(chain[place]):
-                return _failed(spec, f"{spec.id}.issuer", "A CRL is not of an issuer of the chain."), {}
-            if now not in crl.window:
-                return _failed(spec, f"{spec.id}.time", "A CRL is not valid at the given time."), {}
-            if chain[place - 1].serial in crl.revoked:
-                return _failed(spec, f"{spec.id}.listed", "A certificate of the chain is revoked."), {}
-            windows[place] = windows.get(place, crl.window) & crl.window
-    except DerError as error:
-        return _failed(spec, f"{spec.id}.malformed", error.message), {}
-    return spec.passed, windows

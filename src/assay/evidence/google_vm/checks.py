@@ -41,7 +41,7 @@ AK_STATED = CheckSpec(
 )
 AK_REVOKED = CheckSpec(
     "google_vm.ak.revoked",
-    "no certificate of the chain is on a CRL of its issuer, signed by it and valid now",
+    "no certificate of the chain is on a given CRL of its issuer, signed by it and valid now",
     "RFC 5280 section 6.3",
 )
 AK_KEY = CheckSpec(

@@ -51,6 +51,7 @@ class CertifiedKey:
         fingerprint: SHA-256 of the certificate, 32 bytes.
         anchor: The root in which its chain ended.
         revocation_checked: Whether a CRL of every issuer was given and none listed a certificate below it.
+            Newer leaves name no place where their issuer publishes one; the authorities do.
     """
 
     instance: Instance

@@ -84,7 +84,7 @@ class GoogleVmEndorsements:
     Attributes:
         ak_certificate: The attestation key's certificate, DER, when the evidence holds none.
         ak_intermediates: Certificates between it and the root, DER.
-        crls: CRLs of its issuers, DER.
+        crls: CRLs, DER; those of its issuers count.
         collateral: Intel's documents, for a TD quote.
         snp: Certificates and CRL, for an SNP report; those that come with the evidence go before these.
     """

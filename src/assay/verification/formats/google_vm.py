@@ -13,20 +13,19 @@ from assay.evidence.google_vm import GoogleVmEndorsements, verify_google_vm
 from assay.evidence.google_vm.protobuf import ProtobufError, read_message
 from assay.evidence.roots import GOOGLE_VTPM
 from assay.evidence.verification import Expected
-from assay.evidence.x509.path import authority_key_identifier
 from assay.verification.formats import REPORT_DATA_BYTES, Format, dcap, snp
 
 if TYPE_CHECKING:
     from assay.evidence.google_vm.container import GoogleVmEvidence
     from assay.evidence.google_vm.verify import Tee
     from assay.evidence.verification import EvidenceResult
-    from assay.evidence.x509.general import GeneralCertificate
     from assay.verification.materials import Materials
     from assay.verification.terms import Given
 
 BOOT_PCRS: Final = frozenset(range(8))
 """PCRs that firmware and boot loader fill: a log that comes along has to explain them."""
 _AUTHORITIES: Final = ("EK/AK CA Intermediate", "tpm_ek_v1_cloud_host-signer")
+_AUTHORITY_NAMES: Final = tuple(name.encode() for name in _AUTHORITIES)
 _FIELDS: Final = dict.fromkeys(range(1, 10), bytes)
 _TEE_FIELDS: Final = {8: "gcp-snp", 9: "gcp-tdx"}
 
@@ -83,29 +82,17 @@ def _of_dstack(evidence: bytes) -> GoogleVmEvidence | None:
 def _endorse(materials: Materials, first: EvidenceResult[Any], given: Given) -> GoogleVmEndorsements | None:
     collateral, guest = dcap.endorse(materials, first, given), snp.endorse(materials, first, given)
     above = [found for found in materials.certificates if found.common_name.startswith(_AUTHORITIES)]
-    issuers = [*above, *_roots(above, first, given)]
-    lists = [crl for found in issuers if (crl := materials.crl_of(found)) is not None]
+    # A list counts whether its issuer's certificate is at hand or came with the evidence.
+    roots = (root.general.subject for root in given.roots.of(GOOGLE_VTPM))
+    lists = materials.lists_of((*_AUTHORITY_NAMES, *roots), given.now)
     if collateral is None and guest is None and not above and not lists:
         return None
     return GoogleVmEndorsements(
         ak_intermediates=tuple(found.der for found in above[:4]),
-        crls=tuple(lists),
+        crls=lists,
         collateral=collateral,
         snp=guest,
     )
-
-
-def _roots(
-    above: list[GeneralCertificate], first: EvidenceResult[Any], given: Given
-) -> list[GeneralCertificate]:
-    """Return the roots that the chain ends in, or can; a list of another one speaks of nothing here."""
-    names = {(found.issuer, authority_key_identifier(found)) for found in above}
-    return [
-        root.general
-        for root in given.roots.of(GOOGLE_VTPM)
-        if root.anchor == first.anchor
-        or (first.anchor is None and (root.general.subject, root.general.key_identifier()) in names)
-    ]
 
 
 FORMATS: Final = {
