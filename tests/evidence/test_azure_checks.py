@@ -65,6 +65,7 @@ def test_nothing_is_wrong_without_a_defect(platform):
     assert not result.ledger.unmet()
     assert result.claims.user_data_bound
     assert result.claims.ak_certificate.anchor.simulated
+    assert result.claims.ak_certificate.revocation_checked
     assert result.claims.runtime.setting("secure-boot") is True
     assert result.claims.runtime.setting("vmUniqueId") is None
     assert result.claims.tpm.selection == tuple(range(24))
@@ -800,6 +801,36 @@ def authority_of_tomorrow(stage):
 def certificate_that_has_no_place(stage):
     stage.certify()
     stage.intermediates = (stage.authority.sign(), AZURE.ak_draft(stage.key).sign())
+
+
+@proves(checks.AK_REVOKED, "azure.ak.revoked.listed")
+def certificate_that_is_revoked(stage):
+    stage.certify()
+    stage.crls[1].revoked = (stage.certificate.serial,)
+
+
+@proves(checks.AK_REVOKED, "azure.ak.revoked.listed")
+def authority_that_is_revoked(stage):
+    stage.certify()
+    stage.crls[0].revoked = (stage.authority.serial,)
+
+
+@proves(checks.AK_REVOKED, "azure.ak.revoked.issuer")
+def list_signed_by_a_stranger(stage):
+    stage.certify()
+    stage.crls[0].signing_key = AZURE.authority_key
+
+
+@proves(checks.AK_REVOKED, "azure.ak.revoked.time")
+def list_that_is_overdue(stage):
+    stage.certify()
+    stage.crls[1].made -= timedelta(days=60)
+
+
+@proves(checks.AK_REVOKED, "azure.ak.revoked.time")
+def list_of_tomorrow(stage):
+    stage.certify()
+    stage.crls[1].made += timedelta(days=2)
 
 
 def _refused(defect, platform):

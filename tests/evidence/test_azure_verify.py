@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 from base64 import urlsafe_b64encode
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -199,6 +200,7 @@ def test_a_certificate_whose_issuer_is_unknown_proves_nothing_and_breaks_nothing
     assert result.bound
     assert result.claims.ak_certificate is None
     assert result.ledger[checks.AK_CHAIN.id].outcome is Outcome.NOT_APPLICABLE
+    assert result.ledger[checks.AK_REVOKED.id].outcome is Outcome.NOT_APPLICABLE
     assert [need.kind for need in result.needs] == ["ak-intermediates"]
     named = {region.name: region for region in result.unsigned}
     region = named["ak_certificate_pem"]
@@ -207,6 +209,54 @@ def test_a_certificate_whose_issuer_is_unknown_proves_nothing_and_breaks_nothing
         collateral=scenario.endorsements.collateral, ak_intermediates=(stage.authority.sign(),)
     )
     assert judge(scenario, endorsements=given).claims.ak_certificate is not None
+
+
+@pytest.mark.parametrize("left", [(), (0,), (1,), (0, 1)])
+@pytest.mark.parametrize("foreign", [False, True])
+def test_revocation_is_checked_where_every_issuer_has_a_list(left, foreign):
+    """A list of another authority says nothing, whatever stands on it."""
+    stage = scene("azure-tdx")
+    stage.certify()
+    lists = [stage.crls[place] for place in left]
+    if foreign:
+        serials = (stage.certificate.serial, stage.authority.serial)
+        lists.insert(0, replace(stage.crls[1], issuer_key=AZURE.ak_key(), revoked=serials))
+    stage.crls, stage.form = lists, "bundle"
+    result = judge(stage.finish())
+    assert result.bound
+    assert result.claims.ak_certificate.revocation_checked is (len(left) == 2)
+    check = result.ledger["azure.ak.revoked"]
+    assert check.outcome is (Outcome.PASSED if left else Outcome.NOT_APPLICABLE)
+    said = "no given CRL is of an issuer of the chain" if foreign else "no CRL was given"
+    assert check.reason == ("" if left else f"{said}: revocation is not proven")
+
+
+def test_a_chain_that_is_broken_is_looked_for_on_no_list():
+    stage = scene("azure-tdx")
+    stage.certify()
+    stage.certificate.days, stage.form = 30, "bundle"
+    check = judge(stage.finish()).ledger["azure.ak.revoked"]
+    assert (check.outcome, check.code) == (Outcome.NOT_CHECKED, "ledger.not_reached")
+    assert check.reason == "not reached: azure.ak.chain failed"
+
+
+def test_a_remembered_certificate_is_judged_again_under_other_lists_and_after_their_end():
+    stage, facts = scene("azure-tdx"), FactCache()
+    stage.certify()
+    stage.form = "bundle"
+    for draft in stage.crls:
+        draft.days = 2
+    scenario = stage.finish()
+    for _ in range(2):
+        assert judge(scenario, facts=facts).claims.ak_certificate.revocation_checked
+    late = judge(scenario, facts=facts, at=NOW + timedelta(days=1, seconds=1))
+    assert late.ledger["azure.ak.revoked"].code == "azure.ak.revoked.time"
+    bare = replace(scenario, endorsements=replace(scenario.endorsements, ak_crls=()))
+    assert not judge(bare, facts=facts).claims.ak_certificate.revocation_checked
+    stage.crls[1].revoked = (stage.certificate.serial,)
+    listed = judge(stage.finish(), facts=facts)
+    assert listed.ledger["azure.ak.revoked"].code == "azure.ak.revoked.listed"
+    assert not listed.authentic
 
 
 def test_a_certificate_under_a_root_for_something_else_leads_nowhere():

@@ -224,6 +224,20 @@ def test_the_authorities_of_an_azure_vm_are_found(platform):
     assert endorsed(platform, made.container, rest, azure_given(made, bound=False)) is None
 
 
+@pytest.mark.parametrize("place", [0, 1], ids=["of the root", "of an authority that came with the evidence"])
+def test_a_list_of_an_issuer_of_azure_is_found(place):
+    stage = azure_scenes.scene("azure-tdx")
+    stage.certify()
+    stage.form = "bundle"
+    made, others = stage.finish(), google("none").endorsements.crls
+    own = made.endorsements.ak_crls[place]
+    asked, files = azure_given(made), {"a": others[0], "b": others[1], "c": own}
+    assert endorsed("azure-tdx", made.container, files, asked).ak_crls == (own,)
+    result = verified("azure-tdx", made.container, files | azure_files(made), asked)
+    assert result.bound
+    assert result.ledger["azure.ak.revoked"].outcome is Outcome.PASSED
+
+
 def test_no_more_than_four_authorities_of_azure_are_given():
     made = azure("azure-snp")
     files = {str(at): authority_of(f"Azure Cloud Virtual TPM CA - {at:02}") for at in range(5)}

@@ -27,6 +27,7 @@ from assay.evidence.x509.path import (
     authority_key_identifier,
     verify_path,
 )
+from assay.evidence.x509.revoked import judge_lists
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,6 +111,7 @@ def certified(
     certificate: bytes,
     given: Sequence[bytes],
     known: Sequence[bytes],
+    crls: Sequence[bytes],
     spki: bytes,
     roots: Roots,
     now: datetime,
@@ -121,6 +123,8 @@ def certified(
         certificate: The certificate, DER, with or without the zeros behind it.
         given: Certificates of the evidence between it and the root; each of them must have a place.
         known: Certificates that the verifier has from elsewhere, any number of them, used where they fit.
+        crls: CRLs, DER; without one of an issuer revocation is not proven, and the Claims say so. Those of
+            other authorities are passed over.
         spki: SubjectPublicKeyInfo of the key that the hardware vouches for.
         roots: The roots of trust.
         now: The time at which everything must be valid.
@@ -134,71 +138,92 @@ def certified(
         others = [GeneralCertificate.parse(der) for der in given]
     except DerError as error:
         reason = f"The attestation key's certificate cannot be read: {error.message}"
-        return (_failed(checks.AK_CERTIFICATE, "azure.ak.layout", reason), *_unreached()), None
+        open_ = _unreached("azure.ak.layout", checks.AK_KEY, checks.AK_CHAIN, checks.AK_REVOKED)
+        return (_failed(checks.AK_CERTIFICATE, "azure.ak.layout", reason), *open_), None
     key = checks.AK_KEY.passed
     if leaf.spki != spki:
         key = _failed(checks.AK_KEY, "azure.ak.key", "The certificate is for another key than HCLAkPub.")
-    chain, claims = _chain(leaf, others, known, roots, now, facts)
+    chain, revoked, claims = _chain(leaf, others, known, crls, roots, now, facts)
     if key.outcome is Outcome.FAILED:
         claims = None
-    return (checks.AK_CERTIFICATE.passed, key, chain), claims
+    return (checks.AK_CERTIFICATE.passed, key, chain, revoked), claims
 
 
 def _failed(spec: CheckSpec, code: str, reason: str) -> Check:
     return Check(spec, Outcome.FAILED, code, reason)
 
 
-def _unreached() -> tuple[Check, Check]:
-    reason = "not reached: azure.ak.layout failed"
-    return (
-        Check(checks.AK_KEY, Outcome.NOT_CHECKED, "ledger.not_reached", reason),
-        Check(checks.AK_CHAIN, Outcome.NOT_CHECKED, "ledger.not_reached", reason),
-    )
+def _unreached(stopper: str, *specs: CheckSpec) -> tuple[Check, ...]:
+    reason = f"not reached: {stopper} failed"
+    return tuple(Check(spec, Outcome.NOT_CHECKED, "ledger.not_reached", reason) for spec in specs)
 
 
 def _chain(
     leaf: GeneralCertificate,
     given: list[GeneralCertificate],
     known: Sequence[bytes],
+    crls: Sequence[bytes],
     roots: Roots,
     now: datetime,
     facts: FactCache,
-) -> tuple[Check, AkCertificate | None]:
+) -> tuple[Check, Check, AkCertificate | None]:
+    """Return the outcomes of chain and revocation, and the Claims unless one of both is not proven."""
     spec = checks.AK_CHAIN
     try:
         between, root = _order(leaf, given, known, roots)
         if root is None:
-            return Check(spec, Outcome.NOT_APPLICABLE, "", "no certificate of its issuer was given"), None
+            return _NO_CHAIN, _NO_LISTS, None
         if any(one not in between for one in given):
             why = "A certificate that came along has no place in the chain."
-            return _failed(spec, "azure.ak.chain.unused", why), None
-        found = _remembered((leaf, *between, root.general), root, roots, now, facts)
+            return _broken("azure.ak.chain.unused", why)
+        found = _remembered((leaf, *between, root.general), crls, root, roots, now, facts)
     except DerError as error:
-        return _failed(spec, "azure.ak.chain.malformed", error.message), None
+        return _broken("azure.ak.chain.malformed", error.message)
     if isinstance(found, PathDefect):
-        return _failed(spec, f"azure.ak.chain.{found.kind}", found.reason), None
-    return spec.passed, found
+        return _broken(f"azure.ak.chain.{found.kind}", found.reason)
+    return spec.passed, *found
+
+
+_NO_ISSUER: Final = "no certificate of its issuer was given"
+_NO_CHAIN: Final = Check(checks.AK_CHAIN, Outcome.NOT_APPLICABLE, "", _NO_ISSUER)
+_NO_LISTS: Final = Check(checks.AK_REVOKED, Outcome.NOT_APPLICABLE, "", _NO_ISSUER)
+
+
+def _broken(code: str, reason: str) -> tuple[Check, Check, None]:
+    (revoked,) = _unreached("azure.ak.chain", checks.AK_REVOKED)
+    return _failed(checks.AK_CHAIN, code, reason), revoked, None
 
 
 def _remembered(
-    chain: tuple[GeneralCertificate, ...], root: Root, roots: Roots, now: datetime, facts: FactCache
-) -> AkCertificate | PathDefect:
-    """Return what a chain proves, verified now or before."""
+    chain: tuple[GeneralCertificate, ...],
+    crls: Sequence[bytes],
+    root: Root,
+    roots: Roots,
+    now: datetime,
+    facts: FactCache,
+) -> tuple[Check, AkCertificate | None] | PathDefect:
+    """Return what a chain and the lists of its issuers prove, verified now or before."""
     seal = hashlib.sha256(roots.digest)
     for one in chain:
         seal.update(hashlib.sha256(one.der).digest())
-    shelf, key = facts.shelf("azure.ak"), seal.digest()
-    known: AkCertificate | None = shelf.get(key, now)
+    # Lists are long, and comparing the same ones is quicker than hashing them each time.
+    shelf, key = facts.shelf("azure.ak"), (seal.digest(), tuple(crls))
+    known: tuple[Check, AkCertificate] | None = shelf.get(key, now)
     if known is not None:
         return known
-    found = _verify(chain, now)
-    if isinstance(found, PathDefect):
-        return found
+    window = _verify(chain, now)
+    if isinstance(window, PathDefect):
+        return window
+    revocation = judge_lists(checks.AK_REVOKED, chain, crls, now)
+    if revocation.check.outcome is Outcome.FAILED:
+        return revocation.check, None
     leaf = chain[0]
     mark = hashlib.sha256(leaf.der).digest()
-    claims = AkCertificate(leaf.common_name, chain[1].common_name, mark, root.anchor)
-    shelf.put(key, found, claims)
-    return claims
+    claims = AkCertificate(
+        leaf.common_name, chain[1].common_name, mark, root.anchor, revocation_checked=revocation.complete
+    )
+    shelf.put(key, window & revocation.window, (revocation.check, claims))
+    return revocation.check, claims
 
 
 def _verify(chain: tuple[GeneralCertificate, ...], now: datetime) -> Window | PathDefect:

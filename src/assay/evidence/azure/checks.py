@@ -82,10 +82,15 @@ AK_CHAIN = CheckSpec(
     "the attestation key's certificate leads to a root of trust for Azure's virtual TPMs, role by role",
     "RFC 5280 section 6.1; TCG EK credential profile 2.5",
 )
+AK_REVOKED = CheckSpec(
+    "azure.ak.revoked",
+    "no certificate of the chain is on a given CRL of its issuer, signed by it and valid now",
+    "RFC 5280 section 6.3",
+)
 
 CONTAINER_CHECKS = (CONTAINER,)
 HCL_CHECKS = (HCL_LAYOUT, HCL_VERSION, HCL_PLATFORM, HCL_TRAILING, RUNTIME_LAYOUT, RUNTIME_KEY)
-AK_CHECKS = (AK_CERTIFICATE, AK_KEY, AK_CHAIN)
+AK_CHECKS = (AK_CERTIFICATE, AK_KEY, AK_CHAIN, AK_REVOKED)
 
 QUOTE = QuoteSpecs.of("azure.quote")
 # Of a quote's checks those that this format leaves open: kind of key, scheme, hash and bank are fixed by it,

@@ -24,12 +24,16 @@ class AkCertificate:
         issuer: Common name of the authority that issued it.
         fingerprint: SHA-256 of the certificate, 32 bytes.
         anchor: The root in which its chain ended; it never makes evidence hardware evidence.
+        revocation_checked: Whether a CRL of every issuer was given and none listed a certificate below it.
+            The authorities name places where the lists above them are; an attestation key's certificate
+            names none.
     """
 
     common_name: str
     issuer: str
     fingerprint: bytes
     anchor: Anchor
+    revocation_checked: bool = False
 
 
 @record

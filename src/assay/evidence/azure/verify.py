@@ -96,11 +96,13 @@ class AzureEndorsements:
         snp: Certificates and CRL of the chip; a VCEK that comes with the evidence goes before its own.
         collateral: Intel's documents, for TDX.
         ak_intermediates: Certificates between attestation key and root, DER: for VMs that do not send them.
+        ak_crls: CRLs, DER; those of the issuers of the attestation key's certificate and above it count.
     """
 
     snp: SnpEndorsements | None = None
     collateral: Collateral | None = None
     ak_intermediates: tuple[bytes, ...] = ()
+    ak_crls: tuple[bytes, ...] = ()
 
 
 def verify_azure(
@@ -315,13 +317,14 @@ class _Work:
             parts.ak_certificate,
             parts.ak_intermediates,
             self.endorsements.ak_intermediates,
+            self.endorsements.ak_crls,
             key.spki,
             self.roots,
             self.now,
             self.facts,
         )
         self.made += outcomes
-        chain = outcomes[-1]
+        chain = outcomes[-2]
         self.certificate_open = chain.outcome is Outcome.NOT_APPLICABLE
         if self.certificate_open:
             self.needs.append(Need("ak-intermediates", {}, chain.reason))

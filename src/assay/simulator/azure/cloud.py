@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from assay.simulator.amd.installation import SimulatedAmd
-from assay.simulator.vtpm_pki import AIK_USAGE, CertificateDraft
+from assay.simulator.vtpm_pki import AIK_USAGE, CertificateDraft, CrlDraft
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     from assay.simulator.intel import Installation
@@ -91,3 +94,8 @@ class SimulatedAzure:
             serial=3,
             days=365 * 3,
         )
+
+    def crl_draft(self, issuer: str, at: datetime) -> CrlDraft:
+        """Return the CRL of ``root`` or ``authority``, made a day before ``at``."""
+        name, key = (ROOT_NAME, self.root_key) if issuer == "root" else (AUTHORITY_NAME, self.authority_key)
+        return CrlDraft(name, key, at.replace(microsecond=0) - timedelta(days=1))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from assay.simulator.azure.cloud import SimulatedAzure
     from assay.simulator.tpm.device import QuoteDraft
     from assay.simulator.tpm.logs import LoggedEvent
-    from assay.simulator.vtpm_pki import CertificateDraft
+    from assay.simulator.vtpm_pki import CertificateDraft, CrlDraft
 
 NV_BYTES: Final = 2600
 AK_NV_BYTES: Final = 4096
@@ -91,6 +91,7 @@ class AzureScene:
         authority: The certificate of its issuer.
         intermediates: Certificates that come along, in place of the authority's.
         behind_certificate: What follows the certificate.
+        crls: CRLs that the Relying Party has: of the root, and of the authority.
         form: ``v0``, ``v1``, ``v2`` or ``bundle``.
         after_hcl: Changes the HCL report.
         after_log: Changes the log of the boot.
@@ -122,6 +123,7 @@ class AzureScene:
     authority: CertificateDraft = field(init=False)
     intermediates: tuple[bytes, ...] | None = None
     behind_certificate: bytes = b""
+    crls: list[CrlDraft] = field(default_factory=list)
     after_hcl: Callable[[bytes], bytes] = field(default=bytes)
     after_log: Callable[[bytes], bytes] = field(default=bytes)
     after_signature: Callable[[bytes], bytes] = field(default=bytes)
@@ -163,8 +165,9 @@ class AzureScene:
         self.pcrs = list(self.tpm.pcrs(Algorithm.SHA256, self.indices).values())
 
     def certify(self) -> None:
-        """Let the virtual TPM have a certificate of its attestation key."""
+        """Let the virtual TPM have a certificate of its attestation key, and its issuers lists."""
         self.certificate = self.azure.ak_draft(self.key)
+        self.crls = [self.azure.crl_draft(issuer, self.at) for issuer in ("root", "authority")]
 
     def finish(self) -> AzureScenario:
         """Sign everything as it stands, then apply what comes after signing."""
@@ -184,7 +187,7 @@ class AzureScene:
             platform=self.platform,
             parts=parts,
             container=self.after(json.dumps(members).encode()),
-            endorsements=endorsed,
+            endorsements=replace(endorsed, ak_crls=tuple([crl.sign() for crl in self.crls])),
             anchors=(anchor, ("azure-vtpm", self.azure.root_der)),
             nonce=self.nonce,
             user_data=self.user_data,

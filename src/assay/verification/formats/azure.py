@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.evidence.azure import AzureEndorsements, verify_azure
+from assay.evidence.roots import AZURE_VTPM
 from assay.verification.formats import Format, dcap, snp
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from assay.verification.terms import Given
 
 _AUTHORITY_WORDS: Final = ("Global Virtual TPM", "Azure Cloud Virtual TPM")  # two hierarchies at once
+_AUTHORITY_NAMES: Final = tuple(word.encode() for word in _AUTHORITY_WORDS)
 
 
 def _verify(
@@ -33,7 +35,7 @@ def _verify(
 
 
 def _endorse(materials: Materials, first: EvidenceResult[Any], given: Given) -> AzureEndorsements | None:
-    """Return what vouches for the hardware, and the certificates above the attestation key's."""
+    """Return what vouches for the hardware, the certificates above the attestation key's, and their lists."""
     hardware = snp.endorse(materials, first, given)
     collateral = dcap.endorse(materials, first, given)
     above = tuple(
@@ -41,9 +43,11 @@ def _endorse(materials: Materials, first: EvidenceResult[Any], given: Given) -> 
         for found in materials.certificates
         if any(word in found.common_name for word in _AUTHORITY_WORDS) and found.subject != found.issuer
     )
-    if hardware is None and collateral is None and not above:
+    roots = (root.general.subject for root in given.roots.of(AZURE_VTPM))
+    lists = materials.lists_of((*_AUTHORITY_NAMES, *roots), given.now)
+    if hardware is None and collateral is None and not above and not lists:
         return None
-    return AzureEndorsements(snp=hardware, collateral=collateral, ak_intermediates=above[:4])
+    return AzureEndorsements(snp=hardware, collateral=collateral, ak_intermediates=above[:4], ak_crls=lists)
 
 
 FORMATS: Final = {
