@@ -431,14 +431,14 @@ def test_the_checks_of_a_quote_have_these_names_in_this_order():
     )
     assert [spec.id for spec in QuoteSpecs.of("a.quote").all] == [f"a.quote.{name}" for name in suffixes]
     ids = [spec.id for spec in checks.CHECKS]
-    assert ids[:8] == [
+    assert ids[:9] == [
         "tpm.evidence.layout",
         *(
             f"tpm.ak.{name}"
-            for name in ("trust", "certificate", "root", "chain", "role", "validity", "match")
+            for name in ("trust", "certificate", "root", "chain", "role", "validity", "revoked", "match")
         ),
     ]
-    assert ids[8:19] == [f"tpm.quote.{name}" for name in suffixes[:-1]]
+    assert ids[9:20] == [f"tpm.quote.{name}" for name in suffixes[:-1]]
     assert ids[-1] == "tpm.quote.nonce"
 
 

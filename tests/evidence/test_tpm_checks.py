@@ -14,6 +14,7 @@ from functools import cache
 from typing import NamedTuple
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ObjectIdentifier
@@ -29,11 +30,12 @@ from assay.evidence.roots import TPM, Roots
 from assay.evidence.tpm import checks
 from assay.evidence.tpm.public import Attributes
 from assay.evidence.tpm.signature import Scheme
-from assay.evidence.tpm.verify import verify_tpm
+from assay.evidence.tpm.verify import TpmEndorsements, verify_tpm
 from assay.evidence.verification import Expected, Unchecked
 from assay.simulator.tpm.device import AK_ATTRIBUTES, SoftwareTpm, bitmap, public_area, sized, spki
 from assay.simulator.tpm.logs import FirmwareLog, KernelLog, LauncherLog, LoggedEvent, file_data
 from assay.simulator.tpm.machine import EvidenceDraft, Machine, certificate
+from assay.simulator.vtpm_pki import CrlDraft
 from support.tpm_scenes import (
     AK_NAME,
     ISSUER_NAME,
@@ -48,6 +50,7 @@ from support.tpm_scenes import (
     keys,
     machine,
     root,
+    roots,
 )
 
 SHA1, SHA256, SHA384 = Algorithm.SHA1, Algorithm.SHA256, Algorithm.SHA384
@@ -227,6 +230,43 @@ def the_certificate_is_of_the_future(found):
         AK_NAME, ak("p256"), ISSUER_NAME, keys("issuer"), authority=False, made=NOW + timedelta(days=1)
     )
     found.certificates = (leaf, found.certificates[1])
+
+
+def serial(place: int) -> int:
+    """Return the serial number of a certificate of the chain, leaf first."""
+    return x509.load_der_x509_certificate(chain("p256")[place]).serial_number
+
+
+def crl(issuer: str, key: str, *revoked: int, **changed: object) -> bytes:
+    """Return a list of an authority, valid now."""
+    return replace(CrlDraft(issuer, keys(key), NOW - timedelta(days=1), revoked=revoked), **changed).sign()
+
+
+@proves("tpm.ak.revoked.listed", certified=True, crls=lambda: crl(ISSUER_NAME, "issuer", 7, serial(0)))
+def the_attestation_key_is_revoked(found):
+    pass
+
+
+@proves("tpm.ak.revoked.listed", certified=True, crls=lambda: crl(ROOT_NAME, "root", serial(1)))
+def the_issuer_is_revoked(found):
+    pass
+
+
+@proves("tpm.ak.revoked.issuer", certified=True, crls=lambda: crl(ISSUER_NAME, "stranger"))
+def a_stranger_signed_the_list(found):
+    pass
+
+
+@proves(
+    "tpm.ak.revoked.time", certified=True, crls=lambda: crl(ROOT_NAME, "root", made=NOW - timedelta(days=31))
+)
+def the_list_is_overdue(found):
+    pass
+
+
+@proves("tpm.ak.revoked.malformed", certified=True, crls=lambda: crl(ROOT_NAME, "root")[:-1])
+def the_list_is_cut_off(found):
+    pass
 
 
 @proves("tpm.ak.match", given=lambda found: public_area(ak("p256")))
@@ -678,8 +718,22 @@ def run(case: Defect):
     if options.get("certified"):
         found.certificates = chain("p256")
     case.spoil(found)
+    if "crls" in options:
+        return judge_with_lists(found.encode(), options["crls"]())
     given = options.get("given", lambda found: b"" if options.get("certified") else found.public)
     return judge(found.encode(), given=given(found), now=options.get("now", NOW))
+
+
+def judge_with_lists(data: bytes, *crls: bytes, given: bytes = b"", now=NOW, facts: FactCache | None = None):
+    """Verify evidence with the lists that the caller has."""
+    return verify_tpm(
+        data,
+        endorsements=TpmEndorsements(given, crls=crls),
+        roots=roots(),
+        now=now,
+        binding=Expected(NONCE),
+        facts=facts or FactCache(),
+    )
 
 
 @pytest.mark.parametrize("case", DEFECTS, ids=lambda case: case.name)
@@ -874,6 +928,45 @@ def test_a_quote_that_was_made_before_the_last_one_is_recognised(change, said):
     before = replace(claims, clock=10, reset_count=4, restart_count=2, safe=True)
     found = replace(before, **change).gone_back(before)
     assert found is None if said is None else said in found
+
+
+LISTS = {"issuer": lambda: crl(ISSUER_NAME, "issuer", 7), "root": lambda: crl(ROOT_NAME, "root", 7)}
+
+
+@pytest.mark.parametrize("left", [(), ("issuer",), ("root",), ("root", "issuer")])
+@pytest.mark.parametrize("foreign", [False, True])
+def test_revocation_is_checked_where_every_issuer_has_a_list(left, foreign):
+    """A list of another authority says nothing, whatever stands on it."""
+    lists = [LISTS[name]() for name in left]
+    if foreign:
+        lists.insert(0, crl("Another CA", "stranger", serial(0), serial(1)))
+    result = judge_with_lists(draft(certified=True).encode(), *lists)
+    assert result.bound
+    assert result.claims.ak_revocation_checked is (len(left) == 2)
+    check = result.ledger["tpm.ak.revoked"]
+    assert check.outcome is (Outcome.PASSED if left else Outcome.NOT_APPLICABLE)
+    said = "no given CRL is of an issuer of the chain" if foreign else "no CRL was given"
+    assert check.reason == ("" if left else f"{said}: revocation is not proven")
+
+
+def test_a_key_that_the_caller_gave_is_on_no_list():
+    found = draft()
+    result = judge_with_lists(found.encode(), LISTS["root"](), given=found.public)
+    assert result.bound
+    assert result.ledger["tpm.ak.revoked"].outcome is Outcome.NOT_APPLICABLE
+    assert not result.claims.ak_revocation_checked
+
+
+def test_a_remembered_key_is_judged_again_under_other_lists_and_after_their_end():
+    data, facts = draft(certified=True).encode(), FactCache()
+    lists = [made() for made in LISTS.values()]
+    for _ in range(2):
+        assert judge_with_lists(data, *lists, facts=facts).claims.ak_revocation_checked
+    late = judge_with_lists(data, *lists, facts=facts, now=NOW + timedelta(days=30))
+    assert late.ledger["tpm.ak.revoked"].code == "tpm.ak.revoked.time"
+    assert not judge_with_lists(data, facts=facts).claims.ak_revocation_checked
+    listed = judge_with_lists(data, crl(ISSUER_NAME, "issuer", serial(0)), facts=facts)
+    assert listed.ledger["tpm.ak.revoked"].code == "tpm.ak.revoked.listed"
 
 
 @cache

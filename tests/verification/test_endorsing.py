@@ -23,6 +23,7 @@ from assay.evidence.verification import Binding, Expected, Unchecked
 from assay.simulator import google_vm
 from assay.simulator.amd.scene import SnpScene
 from assay.simulator.scene import Scene as QuoteScene
+from assay.simulator.vtpm_pki import CrlDraft
 from assay.verification.formats import format_of, platforms
 from assay.verification.materials import Materials
 from assay.verification.terms import Given, Terms
@@ -371,6 +372,21 @@ def test_authorities_of_a_tpm_are_given_and_roots_are_not():
     known = tpm_scenes.draft(certified=True).encode()
     assert verified("tpm", known, {}, tpm_given()).bound
     assert endorsed("tpm", known, files, tpm_given()) is None
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["with its chain", "with a chain at hand"])
+def test_lists_of_the_authorities_of_a_tpm_are_found(apart):
+    draft, issuer = tpm_scenes.draft(certified=True), tpm_scenes.chain("p256")[1]
+    names = (("issuer", tpm_scenes.ISSUER_NAME), ("root", tpm_scenes.ROOT_NAME))
+    made = tpm_scenes.NOW - DAY
+    files = {key: CrlDraft(name, tpm_scenes.keys(key), made).sign() for key, name in names}
+    lists = tuple(files.values())
+    if apart:
+        draft.certificates = draft.certificates[:1]
+        files["certificate"] = issuer
+    found = endorsed("tpm", draft.encode(), files, tpm_given())
+    assert found == TpmEndorsements(certificates=(issuer,) if apart else (), crls=lists)
+    assert verified("tpm", draft.encode(), files, tpm_given()).claims.ak_revocation_checked
 
 
 def test_no_more_than_four_authorities_of_tpms_are_given():

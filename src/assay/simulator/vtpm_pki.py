@@ -106,11 +106,11 @@ class CrlDraft:
     """
 
     issuer: str
-    issuer_key: rsa.RSAPrivateKey = field(repr=False)
+    issuer_key: PrivateKey = field(repr=False)
     made: datetime
     days: int = 30
     revoked: tuple[int, ...] = ()
-    signing_key: rsa.RSAPrivateKey | None = field(default=None, repr=False)
+    signing_key: PrivateKey | None = field(default=None, repr=False)
 
     def sign(self) -> bytes:
         """Return the CRL as it stands, DER."""

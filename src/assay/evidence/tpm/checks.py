@@ -38,6 +38,11 @@ AK_ROLE = CheckSpec(
 AK_VALIDITY = CheckSpec(
     "tpm.ak.validity", "each certificate is valid at the given time", "RFC 5280 section 4.1.2.5"
 )
+AK_REVOKED = CheckSpec(
+    "tpm.ak.revoked",
+    "no certificate of the chain is on a given CRL of its issuer, signed by it and valid now",
+    "RFC 5280 section 6.3",
+)
 AK_MATCH = CheckSpec(
     "tpm.ak.match",
     "the public area in the evidence is of the key that is trusted",
@@ -47,7 +52,7 @@ QUOTE = QuoteSpecs.of("tpm.quote")
 LOG = LogSpecs.of("tpm.log")
 IMA = ImaSpecs.of("tpm.ima")
 
-CHAIN_CHECKS = (AK_CERTIFICATE, AK_ROOT, AK_CHAIN, AK_ROLE, AK_VALIDITY)
+CHAIN_CHECKS = (AK_CERTIFICATE, AK_ROOT, AK_CHAIN, AK_ROLE, AK_VALIDITY, AK_REVOKED)
 AK_CHECKS = (AK_TRUST, *CHAIN_CHECKS, AK_MATCH)
 CHECKS = (LAYOUT, *AK_CHECKS, *QUOTE.all[:-1], *LOG.all, *IMA.all, QUOTE.nonce)
 

@@ -80,6 +80,8 @@ class TpmClaims:
         ima: What the kernel measured; None when the evidence has no IMA log.
         ak_certified: True when a certificate vouches for the attestation key, False when the caller gave it.
         ak_common_name: Common name of that certificate; empty without one.
+        ak_revocation_checked: Whether a CRL of every issuer above the key was given, and none listed a
+            certificate below it; False without a certificate.
     """
 
     quote: TpmQuoteClaims
@@ -87,3 +89,4 @@ class TpmClaims:
     ima: ImaClaims | None
     ak_certified: bool
     ak_common_name: str
+    ak_revocation_checked: bool = False

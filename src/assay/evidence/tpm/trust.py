@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from assay.errors import EvidenceError
 from assay.evidence.decoding.der import OBJECT_IDENTIFIER, DerError, DerReader
 from assay.evidence.facts import Window
-from assay.evidence.ledger import CheckFailedError, Ledger, LedgerBuilder
+from assay.evidence.ledger import CheckFailedError, Ledger, LedgerBuilder, Outcome
 from assay.evidence.roots import TPM
 from assay.evidence.tpm import checks
 from assay.evidence.tpm.public import AttestationKey
@@ -43,6 +43,7 @@ class TrustedKey:
         certified: True when a certificate vouches for it.
         common_name: Common name of that certificate.
         window: When that holds.
+        revocation_checked: Whether every issuer of the chain had a CRL, and none listed a certificate.
     """
 
     key: AttestationKey
@@ -50,6 +51,7 @@ class TrustedKey:
     certified: bool
     common_name: str
     window: Window
+    revocation_checked: bool = False
 
 
 class Trust(NamedTuple):
@@ -73,6 +75,7 @@ def trust_key(
     public: bytes,
     carried: Sequence[bytes],
     issuers: Sequence[bytes],
+    crls: Sequence[bytes],
     roots: Roots,
     now: datetime,
     facts: FactCache,
@@ -86,12 +89,13 @@ def trust_key(
             gave no key.
         issuers: Certificates that the caller has, DER, in any order: issuers of those, or an AK certificate
             for the key that the evidence presents.
+        crls: CRLs, DER; those of issuers of the chain count.
         roots: The roots that the chain may end in.
         now: The time at which it must be valid.
         facts: Where verified keys are remembered.
     """
     # All of it stands for itself: it is short, and comparing it is quicker than hashing it.
-    key = (given, public, tuple(carried), tuple(issuers), roots.digest)
+    key = (given, public, tuple(carried), tuple(issuers), tuple(crls), roots.digest)
     shelf = facts.shelf("tpm.keys")
     known: Trust | None = shelf.get(key, now)
     if known is not None:
@@ -103,7 +107,7 @@ def trust_key(
             found = _given(ledger, given)
         else:
             chain = _chain(ledger, public, carried, issuers, anchors)
-            found = _certified(ledger, chain, anchors, now)
+            found = _certified(ledger, chain, crls, anchors, now)
         _match(ledger, found, public)
     except CheckFailedError:
         return Trust(ledger.close(), None)
@@ -163,9 +167,14 @@ def _chain(
 
 
 def _certified(
-    ledger: LedgerBuilder, chain: list[GeneralCertificate], roots: Sequence[Root], now: datetime
+    ledger: LedgerBuilder,
+    chain: list[GeneralCertificate],
+    crls: Sequence[bytes],
+    roots: Sequence[Root],
+    now: datetime,
 ) -> TrustedKey:
     from assay.evidence.x509.path import DefectKind, PathDefect, verify_path  # noqa: PLC0415 - as above
+    from assay.evidence.x509.revoked import judge_lists  # noqa: PLC0415 - as above
 
     try:
         key = AttestationKey.parse(chain[0].spki)
@@ -187,7 +196,18 @@ def _certified(
             ledger.passed(checks.AK_CHAIN, checks.AK_ROLE)
         raise ledger.fail(spec, spec.id, window.reason)
     ledger.passed(checks.AK_CHAIN, checks.AK_ROLE, checks.AK_VALIDITY)
-    return TrustedKey(key, root.anchor, certified=True, common_name=chain[0].common_name, window=window)
+    revocation = judge_lists(checks.AK_REVOKED, chain, crls, now)
+    ledger.record(revocation.check)
+    if revocation.check.outcome is Outcome.FAILED:
+        raise CheckFailedError(revocation.check.code, revocation.check.reason)
+    return TrustedKey(
+        key,
+        root.anchor,
+        certified=True,
+        common_name=chain[0].common_name,
+        window=window & revocation.window,
+        revocation_checked=revocation.complete,
+    )
 
 
 def _root(chain: Sequence[GeneralCertificate], roots: Sequence[Root]) -> Root | None:

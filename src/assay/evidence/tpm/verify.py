@@ -55,10 +55,12 @@ class TpmEndorsements:
             checked), TPM2B_PUBLIC or SPKI in DER. Empty to rest on a certificate.
         certificates: Issuers of the AK certificate that the evidence does not carry, or an AK certificate for
             the key that it presents, DER, in any order; at most eight are of use.
+        crls: CRLs, DER, in any order; those of issuers of the AK certificate and above it count.
     """
 
     ak: bytes = b""
     certificates: tuple[bytes, ...] = ()
+    crls: tuple[bytes, ...] = ()
 
 
 _NOTHING_GIVEN = TpmEndorsements()
@@ -99,7 +101,9 @@ def verify_tpm(
         pieces = TpmEvidence.from_json(evidence) if evidence[:1] == _JSON else TpmEvidence.parse(evidence)
     except EvidenceError as error:
         return _unreadable(evidence, error)
-    trust = trust_key(given.ak, pieces.public, pieces.certificates, given.certificates, roots, now, facts)
+    trust = trust_key(
+        given.ak, pieces.public, pieces.certificates, given.certificates, given.crls, roots, now, facts
+    )
     trusted = trust.key
     quote = verify_quote(
         pieces.attest,
@@ -131,7 +135,14 @@ def verify_tpm(
             closed = Ledger((checks.LAYOUT.passed, *made))
         unsigned += regions
         if trusted is not None:
-            claims = TpmClaims(quote.claims, boot, ima, trusted.certified, trusted.common_name)
+            claims = TpmClaims(
+                quote.claims,
+                boot,
+                ima,
+                trusted.certified,
+                trusted.common_name,
+                trusted.revocation_checked,
+            )
     return EvidenceResult(
         PLATFORM,
         closed,

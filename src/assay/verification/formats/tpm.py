@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from assay.verification.terms import Given
 
 _MOST: Final = 4
+_ANY_NAME: Final = (b"",)  # nobody says how the authorities of stand-alone TPMs are called
 
 
 def _verify(evidence: bytes, endorsements: TpmEndorsements | None, given: Given) -> EvidenceResult[Any]:
@@ -29,13 +30,14 @@ def _verify(evidence: bytes, endorsements: TpmEndorsements | None, given: Given)
 def _endorse(
     materials: Materials,
     first: EvidenceResult[Any],
-    _given: Given,
+    given: Given,
 ) -> TpmEndorsements | None:
-    """Return the certificates of authorities at hand; the verifier builds the chain."""
-    if not any(need.kind == "ak" for need in first.needs):
-        return None
-    found = tuple(each.der for each in materials.certificates if each.subject != each.issuer)
-    return TpmEndorsements(certificates=found[:_MOST]) if found else None
+    """Return the certificates of authorities at hand, from which the verifier builds the chain, and lists."""
+    found: tuple[bytes, ...] = ()
+    if any(need.kind == "ak" for need in first.needs):
+        found = tuple(each.der for each in materials.certificates if each.subject != each.issuer)
+    lists = materials.lists_of(_ANY_NAME, given.now)
+    return TpmEndorsements(certificates=found[:_MOST], crls=lists) if found or lists else None
 
 
 FORMATS: Final = {"tpm": Format("TPM quote", None, _verify, _endorse)}
