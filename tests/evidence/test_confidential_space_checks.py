@@ -9,12 +9,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from assay.channel.binding import Purpose, SessionBinding
 from assay.errors import EvidenceError
-from assay.evidence.confidential_space import checks
+from assay.evidence.confidential_space import checks, verify_confidential_space
 from assay.evidence.confidential_space.verify import ISSUER
+from assay.evidence.facts import FactCache
 from assay.evidence.ledger import Outcome
 from assay.evidence.roots import Roots
 from assay.evidence.verification import Expected, Unchecked
@@ -37,7 +40,9 @@ def test_nothing_is_wrong_without_a_defect(kind, pem):
     assert result.claims.kind == kind
     assert result.anchor.published_keys is (kind == "oidc")
     chained = {spec.id for spec in checks.CHAIN}
-    absent = chained if kind == "oidc" else {"confidential_space.key.published"}
+    unlisted = checks.CHAIN_REVOKED.id
+    absent = chained if kind == "oidc" else {"confidential_space.key.published", unlisted}
+    assert result.claims.revocation_checked is False
     assert {c.id for c in result.ledger if c.outcome is Outcome.NOT_APPLICABLE} == absent
     assert not result.unsigned
     assert result.ledger["confidential_space.token.issued"].reason == "skew allowed: 60 s"
@@ -289,6 +294,110 @@ def test_a_chain_is_never_believed_by_a_remembered_header():
     assert late.finish().authentic
     late.now = NOW + timedelta(seconds=6)
     assert_refused(late.finish(), "confidential_space.chain.validity.validity")
+
+
+# --- The lists of the chain's issuers
+
+
+DAY = timedelta(days=1)
+
+
+def judged_with(*crls, kind="pki", now=NOW, facts=None):
+    """Verify a token with the lists that the caller has."""
+    stage = scene("confidential-space", kind)
+    return verify_confidential_space(
+        stage.evidence(),
+        endorsements=stage.endorsements,
+        roots=stage.roots,
+        limits=stage.limits,
+        audience=stage.audience,
+        now=now,
+        binding=stage.binding,
+        facts=facts or FactCache(),
+        crls=crls,
+    )
+
+
+def of_root(*revoked, **changed):
+    return services().root.crl(NOW - DAY, *revoked, **changed)
+
+
+def of_intermediate(*revoked):
+    return services().intermediate.crl(NOW - DAY, *revoked)
+
+
+def by_a_stranger():
+    """A list that names the root and its key."""
+    identifier = x509.SubjectKeyIdentifier.from_public_key(services().root.key.public_key())
+    unsigned = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(services().root.certificate.subject)
+        .last_update(NOW - DAY)
+        .next_update(NOW + DAY)
+        .add_extension(x509.CRLNumber(1), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
+        )
+    )
+    return unsigned.sign(stranger(), hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize(
+    ("made", "code"),
+    [
+        (lambda: of_intermediate(serial_of("leaf")), "confidential_space.chain.revoked.listed"),
+        (lambda: of_root(serial_of("intermediate")), "confidential_space.chain.revoked.listed"),
+        (by_a_stranger, "confidential_space.chain.revoked.issuer"),
+        (lambda: services().root.crl(NOW - 31 * DAY), "confidential_space.chain.revoked.time"),
+        (lambda: services().root.crl(NOW + DAY), "confidential_space.chain.revoked.time"),
+        (lambda: of_root() + b"\0", "confidential_space.chain.revoked.malformed"),
+    ],
+)
+def test_what_a_list_of_an_issuer_refuses(made, code):
+    assert_refused(judged_with(made()), code)
+
+
+def serial_of(name):
+    return getattr(services(), name).certificate.serial_number
+
+
+@pytest.mark.parametrize("left", [(), (of_root,), (of_intermediate,), (of_root, of_intermediate)])
+@pytest.mark.parametrize("foreign", [False, True])
+def test_revocation_is_checked_where_every_issuer_has_a_list(left, foreign):
+    """A list of another authority's key says nothing, whatever stands on it."""
+    lists = [made() for made in left]
+    if foreign:
+        named_alike = chain.Issued(stranger(), services().intermediate.certificate)
+        lists.insert(0, named_alike.crl(NOW - DAY, serial_of("leaf"), serial_of("intermediate")))
+    result = judged_with(*lists)
+    assert result.bound
+    assert result.claims.revocation_checked is (len(left) == 2)
+    check = result.ledger["confidential_space.chain.revoked"]
+    assert check.outcome is (Outcome.PASSED if left else Outcome.NOT_APPLICABLE)
+    said = "no given CRL is of an issuer of the chain" if foreign else "no CRL was given"
+    assert check.reason == ("" if left else f"{said}: revocation is not proven")
+
+
+def test_lists_say_nothing_of_a_published_key():
+    result = judged_with(of_root(), of_intermediate(serial_of("leaf")), kind="oidc")
+    assert result.bound
+    assert result.ledger["confidential_space.chain.revoked"].outcome is Outcome.NOT_APPLICABLE
+    assert not result.claims.revocation_checked
+
+
+def test_a_remembered_header_is_judged_again_under_other_lists_and_after_their_end():
+    facts, lists = FactCache(), (of_root(), of_intermediate())
+    for _ in range(2):
+        assert judged_with(*lists, facts=facts).claims.revocation_checked
+    assert not judged_with(facts=facts).claims.revocation_checked
+    short = (of_root(days=2), of_intermediate())
+    assert judged_with(*short, facts=facts).bound
+    late = judged_with(*short, facts=facts, now=NOW + timedelta(days=1, seconds=1))
+    assert late.ledger["confidential_space.chain.revoked"].code == "confidential_space.chain.revoked.time"
+    assert_refused(
+        judged_with(of_intermediate(serial_of("leaf")), facts=facts),
+        "confidential_space.chain.revoked.listed",
+    )
 
 
 # --- The format's own claims

@@ -426,6 +426,31 @@ def test_keys_of_a_tokens_issuer_are_found(service):
         assert endorsed(service, token, {"bundle": bundle}, asked) == known
 
 
+@pytest.mark.parametrize("authority", ["root", "intermediate"])
+@pytest.mark.parametrize("revoked", [False, True])
+def test_lists_of_the_authorities_of_confidential_space_are_found(authority, revoked):
+    stage, services = token_scenes.scene("confidential-space", "pki"), token_scenes.services()
+    below = {"root": services.intermediate, "intermediate": services.leaf}[authority]
+    serials = [below.certificate.serial_number] if revoked else []
+    foreign = google("none").endorsements.crls[0]
+    crl = getattr(services, authority).crl(stage.now - DAY, *serials)
+    asked = given(stage.binding, stage.roots, stage.now, Terms(audience=stage.audience))
+    files, token = {"a": foreign, "b": crl}, stage.evidence()
+    assert endorsed("confidential-space", token, files, asked).crls == (crl,)
+    assert endorsed("confidential-space", token, {"a": foreign}, asked) is None
+    check = verified("confidential-space", token, files, asked).ledger["confidential_space.chain.revoked"]
+    assert check.code == ("confidential_space.chain.revoked.listed" if revoked else "")
+    assert check.outcome is (Outcome.FAILED if revoked else Outcome.PASSED)
+
+
+def test_keys_and_lists_of_confidential_space_are_found_together():
+    stage = token_scenes.scene("confidential-space", "oidc")
+    asked = given(stage.binding, stage.roots, stage.now, Terms(audience=stage.audience))
+    files = {"keys.json": stage.endorsements.jwks, "crl": token_scenes.services().root.crl(stage.now - DAY)}
+    found = verified("confidential-space", stage.evidence(), files, asked)
+    assert found.bound, found.ledger.unmet()
+
+
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize(
     ("terms", "late", "code"),

@@ -55,6 +55,11 @@ CHAIN_VALIDITY: Final = CheckSpec(
     "each certificate of the chain is valid at the given time",
     "RFC 5280 section 4.1.2.5",
 )
+CHAIN_REVOKED: Final = CheckSpec(
+    "confidential_space.chain.revoked",
+    "no certificate of the chain is on a given CRL of its issuer, signed by it and valid now",
+    "RFC 5280 section 6.3; the intermediate's CRL distribution point",
+)
 SIGNATURE: Final = CheckSpec(
     "confidential_space.token.signature", "the key signed header and payload", "RFC 7515 section 5.2"
 )
@@ -103,7 +108,7 @@ BINDING: Final = CheckSpec(
 )
 
 TOKEN: Final = TokenSpecs(LAYOUT, HEADER, ALGORITHM, KEY, SIGNATURE, CLAIMS, ISSUER, ISSUED, EXPIRY, AGE)
-CHAIN: Final = ChainSpecs(CHAIN_LAYOUT, CHAIN_ROOT, CHAIN_ISSUE, CHAIN_ROLE, CHAIN_VALIDITY)
+CHAIN: Final = ChainSpecs(CHAIN_LAYOUT, CHAIN_ROOT, CHAIN_ISSUE, CHAIN_ROLE, CHAIN_VALIDITY, CHAIN_REVOKED)
 ALL: Final = (
     LAYOUT,
     HEADER,
@@ -114,6 +119,7 @@ ALL: Final = (
     CHAIN_ISSUE,
     CHAIN_ROLE,
     CHAIN_VALIDITY,
+    CHAIN_REVOKED,
     SIGNATURE,
     CLAIMS,
     ISSUER,

@@ -108,6 +108,9 @@ class ConfidentialSpaceClaims:
         tcb_date: Its date, as text; empty when it is not stated.
         service_accounts: The accounts that the workload runs as.
         token: Every claim of the token, for what has no name here.
+        revocation_checked: Whether a CRL of every issuer of a PKI token's chain was given and none listed a
+            certificate below it; False under a published key. The intermediate names the place of the root's
+            list; the leaf names none for the intermediate's.
     """
 
     kind: Literal["oidc", "pki"]
@@ -138,3 +141,4 @@ class ConfidentialSpaceClaims:
     tcb_date: str
     service_accounts: tuple[str, ...]
     token: Mapping[str, Any] = field(repr=False)
+    revocation_checked: bool = False

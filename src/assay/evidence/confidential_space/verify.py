@@ -91,6 +91,7 @@ def verify_confidential_space(
     now: datetime,
     binding: Binding,
     facts: FactCache,
+    crls: tuple[bytes, ...] = (),
 ) -> EvidenceResult[ConfidentialSpaceClaims]:
     """Verify a token and return every check with its outcome.
 
@@ -106,6 +107,8 @@ def verify_confidential_space(
         binding: The expected nonce as the token carries it (the bytes of its text), or the caller's word
             that it is not checked.
         facts: Where verified facts are remembered between calls.
+        crls: CRLs, DER; those of issuers of a PKI token's chain count. Without one of an issuer revocation
+            is not proven, and the Claims say so.
 
     Raises:
         EvidenceError: ``evidence.call.time`` for a naive ``now``, ``evidence.call.type`` for a token or an
@@ -114,7 +117,7 @@ def verify_confidential_space(
     demand_call(evidence, now, binding)
     ledger = LedgerBuilder(checks.ALL)
     try:
-        opened = open_token(ledger, evidence, _PROFILE, Given(endorsements, roots, limits, now, facts))
+        opened = open_token(ledger, evidence, _PROFILE, Given(endorsements, roots, limits, now, facts, crls))
         claims = _judged(ledger, opened, audience, binding)
     except CheckFailedError:
         return refused(PLATFORM, ledger, _PROFILE, checks.BINDING, evidence, binding)
@@ -233,6 +236,7 @@ def _claims(opened: Opened, nonces: tuple[str, ...], slot: int | None) -> Confid
         tcb_date,
         read.texts(claims, "google_service_accounts"),
         MappingProxyType(claims),
+        opened.signer.revocation_checked,
     )
 
 

@@ -23,6 +23,7 @@ from assay.evidence.jose.x5c import certificate_of, ders_of
 from assay.evidence.ledger import Check, CheckFailedError, CheckSpec, LedgerBuilder, Outcome
 from assay.evidence.verification import Anchor
 from assay.evidence.x509.path import DefectKind, PathDefect, Position, verify_path
+from assay.evidence.x509.revoked import judge_lists
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +61,7 @@ class ChainSpecs(NamedTuple):
     issue: CheckSpec
     role: CheckSpec
     validity: CheckSpec
+    revoked: CheckSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class Given(NamedTuple):
         limits: Skew and greatest age.
         now: The time, aware.
         facts: Where verified facts are remembered.
+        crls: CRLs, DER; those of issuers of a chain in the header count.
     """
 
     endorsements: JwksEndorsements | None
@@ -122,6 +125,7 @@ class Given(NamedTuple):
     limits: TokenLimits
     now: datetime
     facts: FactCache
+    crls: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,7 @@ class Signer:
         outcomes: The outcomes that established it.
         header: The header's members.
         via: Whether it is a published key or was certified by the chain in the header.
+        revocation_checked: Whether every issuer of that chain had a CRL, and none listed a certificate.
     """
 
     algorithm: Algorithm
@@ -143,6 +148,7 @@ class Signer:
     outcomes: Mapping[CheckSpec, Check]
     header: Mapping[str, Any]
     via: Literal["jwks", "x5c"]
+    revocation_checked: bool = False
 
 
 class Opened(NamedTuple):
@@ -205,6 +211,7 @@ def _signer(ledger: LedgerBuilder, jws: CompactJws, profile: TokenProfile, given
         hashlib.sha256(jws.head).digest(),
         None if endorsements is None else endorsements.digest,
         given.roots.digest,
+        given.crls,
     )
     signer: Signer | None = shelf.get(key, given.now)
     if signer is None:
@@ -235,9 +242,9 @@ def _establish(
             specs.algorithm, f"{specs.algorithm.id}.refused", f"The algorithm {name[:16]!r} is not accepted."
         )
     algorithm = ALGORITHMS[name]
-    certified = profile.chain is not None and "x5c" in header
+    certified, unrevoked = profile.chain is not None and "x5c" in header, False
     if certified:
-        key, anchor, window = _certified(ledger, header, profile, given)
+        key, anchor, window, unrevoked = _certified(ledger, header, profile, given)
     else:
         key, anchor, window = _published(ledger, header, profile, given)
     if name not in key.algorithms:
@@ -247,7 +254,7 @@ def _establish(
     ledger.passed(specs.algorithm)
     via: Literal["jwks", "x5c"] = "x5c" if certified else "jwks"
     outcomes = {check.spec: check for check in ledger.close()}
-    return Signer(algorithm, key.key, anchor, outcomes, MappingProxyType(header), via), window
+    return Signer(algorithm, key.key, anchor, outcomes, MappingProxyType(header), via, unrevoked), window
 
 
 def _published(
@@ -283,8 +290,8 @@ def _published(
 
 def _certified(
     ledger: LedgerBuilder, header: Mapping[str, Any], profile: TokenProfile, given: Given
-) -> tuple[VerificationKey, Anchor, Window]:
-    """Verify the header's chain for its role and return the leaf's key."""
+) -> tuple[VerificationKey, Anchor, Window, bool]:
+    """Verify the header's chain for its role and return the leaf's key, and whether all issuers had lists."""
     profiled = profile.chain
     assert profiled is not None
     specs = profiled.specs
@@ -305,12 +312,17 @@ def _certified(
             specs.root, f"{specs.root.id}.not_pinned", "The chain's root is none of the roots of trust."
         )
     ledger.passed(specs.root)
-    found = verify_path((*chain, root.general), profiled.positions, given.now)
+    whole = (*chain, root.general)
+    found = verify_path(whole, profiled.positions, given.now)
     if isinstance(found, PathDefect):
         spec = _CHAIN_SPEC[found.kind]
         raise ledger.fail(specs[spec], f"{specs[spec].id}.{found.kind}", found.reason)
     ledger.passed(specs.issue, specs.role, specs.validity)
-    return key, root.anchor, found
+    revocation = judge_lists(specs.revoked, whole, given.crls, given.now)
+    ledger.record(revocation.check)
+    if revocation.check.outcome is Outcome.FAILED:
+        raise CheckFailedError(revocation.check.code, revocation.check.reason)
+    return key, root.anchor, found & revocation.window, revocation.complete
 
 
 _CHAIN_SPEC: Final = {

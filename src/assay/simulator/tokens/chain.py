@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -77,6 +77,30 @@ class Issued:
         if pem:
             return self.certificate.public_bytes(Encoding.PEM).decode()
         return base64.b64encode(self.der).decode()
+
+    def crl(self, at: datetime, *revoked: int, days: int = 30) -> bytes:
+        """Return the list of what this authority has revoked, DER.
+
+        Args:
+            at: When it is made.
+            *revoked: Serial numbers.
+            days: For how long it is valid.
+        """
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.certificate.subject)
+            .last_update(at)
+            .next_update(at + timedelta(days=days))
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()),
+                critical=False,
+            )
+            .add_extension(x509.CRLNumber(1), critical=False)
+        )
+        for serial in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(at).build()
+            builder = builder.add_revoked_certificate(entry)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
     def issue(self, profile: Profile, key: rsa.RSAPrivateKey) -> Issued:
         """Return a certificate for ``key`` that this one issues."""
