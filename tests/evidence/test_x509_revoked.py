@@ -110,7 +110,7 @@ def test_a_list_of_no_issuer_of_the_chain_says_nothing(other):
         ((crl("between"),), False),
         ((crl("root"), crl("root")), False),
         ((crl("between"), crl("root")), True),
-        ((crl("root", LEAF, ROOT, 9), crl("between", BETWEEN)), True),
+        ((crl("root", LEAF, 9), crl("between", BETWEEN, ROOT)), True),
     ],
 )
 def test_all_is_known_where_every_issuer_has_a_list(lists, complete):
@@ -132,6 +132,7 @@ def test_what_lists_say_holds_while_all_of_them_do():
         ((crl("root", BETWEEN),), "test.revoked.listed"),
         ((crl("root"), crl("between", 7, LEAF)), "test.revoked.listed"),
         ((crl("root"), crl("root", BETWEEN)), "test.revoked.listed"),
+        ((crl("root", ROOT),), "test.revoked.listed"),
         ((crl("root", signer="stranger"),), "test.revoked.issuer"),
         ((crl("between", signer="root"), crl("root")), "test.revoked.issuer"),
         ((crl("root", start=NOW - 3 * DAY),), "test.revoked.time"),
@@ -153,6 +154,14 @@ def test_a_list_that_counts_can_fail(lists, code):
 )
 def test_an_issuer_whose_usage_forbids_it_signs_no_lists(root, code):
     assert judged(crl("root"), found=chain(**root)).check.code == code
+
+
+def test_a_number_is_of_its_issuers_certificates_alone():
+    """An anchor that another authority issued is not what stands on its own list under that number."""
+    anchor = certificate("root", "above", ROOT)
+    found = (certificate("leaf", "between", LEAF), certificate("between", "root", BETWEEN), anchor)
+    assert judged(crl("root", ROOT), crl("between", BETWEEN), found=found).complete
+    assert judged(crl("root", BETWEEN), found=found).check.code == "test.revoked.listed"
 
 
 def test_an_issuer_that_states_no_key_is_known_by_its_name():

@@ -68,7 +68,7 @@ def judge_lists(
                 return _failed(spec, "issuer", "A CRL names an issuer of the chain and is not that issuer's.")
             if now not in crl.window:
                 return _failed(spec, "time", "A CRL is not valid at the given time.")
-            if chain[place - 1].serial in crl.revoked:
+            if any(one.serial in crl.revoked for one in _issued(chain, place)):
                 return _failed(spec, "listed", "A certificate of the chain is revoked.")
             windows[place] = windows.get(place, ALWAYS) & crl.window
     except DerError as error:
@@ -89,6 +89,12 @@ def _failed(spec: CheckSpec, kind: str, reason: str) -> Revocation:
 def _names(crl: GeneralRevocationList, issuer: GeneralCertificate) -> bool:
     """Return whether a list names this certificate as its issuer: by name, and by key where it states one."""
     return crl.issuer == issuer.subject and issuer.key_identifier() in (None, crl.authority)
+
+
+def _issued(chain: Sequence[GeneralCertificate], place: int) -> Sequence[GeneralCertificate]:
+    """Return what an issuer issued of its chain: the certificate below it, and a root its own as well."""
+    own = place == len(chain) - 1 and chain[place].subject == chain[place].issuer
+    return chain[place - 1 : place + 1] if own else chain[place - 1 : place]
 
 
 def _is_of(crl: GeneralRevocationList, issuer: GeneralCertificate) -> bool:
