@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from assay.cli import exit_codes
 from assay.cli.main import main
-from support.tpm_scenes import NONCE, draft
+from assay.evidence.decoding.pem import encode as pem
+from assay.simulator.vtpm_pki import CrlDraft
+from support.tpm_scenes import ISSUER_NAME, NONCE, NOW, draft, keys, root
 
 
 @pytest.fixture(autouse=True)
@@ -14,6 +20,7 @@ def surroundings(monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("ASSAY_STATE_DIR", str(tmp_path / "no-state"))
+    monkeypatch.chdir(tmp_path)
 
 
 def test_regions_of_one_name_stand_in_one_line(tmp_path, capsys):
@@ -25,3 +32,22 @@ def test_regions_of_one_name_stand_in_one_line(tmp_path, capsys):
     assert text.count(": digest of another bank; signed by nobody") == 1
     assert text.count(": type of an event; signed by nobody") == 1
     assert "places of bytes" in text
+
+
+@pytest.mark.parametrize("form", ["der", "pem"])
+@pytest.mark.parametrize(("revoked", "shown"), [(False, "ok"), (True, "FAIL")])
+def test_a_revocation_list_at_hand_is_looked_at(tmp_path, capsys, form, revoked, shown):
+    found = draft(certified=True)
+    leaf = x509.load_der_x509_certificate(found.certificates[0])
+    serials = (leaf.serial_number,) if revoked else ()
+    made = CrlDraft(ISSUER_NAME, keys("issuer"), NOW - timedelta(days=1), revoked=serials).sign()
+    if form == "pem":
+        made = x509.load_der_x509_crl(made).public_bytes(Encoding.PEM)
+    files = {"evidence.bin": found.encode(), "root.pem": pem(root()), "issuer.crl": made}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    words = ("verify", "evidence.bin", "--nonce", NONCE.hex(), "--at", NOW.isoformat())
+    given = ("--roots", "root.pem", "--endorsements", "issuer.crl")
+    assert main([*words, *given]) == exit_codes.REFUSED  # no policy takes the host's TPM for a TEE
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines if "tpm.ak.revoked" in line[1:2]] == [shown]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.evidence.facts import FactCache, FactShelf, Window
+from assay.evidence.facts import FactCache, FactShelf, Window, digest_of
 
 DAY = timedelta(days=1)
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -39,6 +39,14 @@ def test_a_fact_is_found_within_its_window_only():
     assert shelf.get("key", T0 + 2 * DAY) is None
     assert shelf.get("key", T0) == "fact"
     assert shelf.get("other", T0) is None
+
+
+def test_long_parts_stand_in_a_key_by_their_number_order_and_bytes():
+    named = {digest_of(parts) for parts in ((b"ab",), (b"a", b"b"), (b"b", b"a"), (b"",), (b"", b""))}
+    assert {len(found) for found in named} == {32}
+    assert len(named) == 5
+    assert digest_of(()) == b""
+    assert digest_of([b"a", b"b"]) in named
 
 
 def test_the_least_recently_used_goes_first():

@@ -8,6 +8,7 @@ bytes outside the signed regions would then choose the answer.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from assay.evidence.records import record
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
 
 FactT = TypeVar("FactT")
 
@@ -35,6 +36,17 @@ class Window:
 
     def __contains__(self, now: datetime) -> bool:
         return self.start <= now <= self.end
+
+
+def digest_of(parts: Sequence[bytes]) -> bytes:
+    """Return what stands in a key for parts that are too long to be kept in it; empty for none.
+
+    Args:
+        parts: Any number of them, in an order that counts.
+    """
+    if not parts:
+        return b""
+    return hashlib.sha256(b"".join([hashlib.sha256(part).digest() for part in parts])).digest()
 
 
 ALWAYS: Final = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))

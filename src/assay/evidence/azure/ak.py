@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from assay.evidence.azure import checks
 from assay.evidence.azure.claims import AkCertificate
 from assay.evidence.decoding.der import OBJECT_IDENTIFIER, DerError, DerReader
+from assay.evidence.facts import digest_of
 from assay.evidence.ledger import Check, Outcome
 from assay.evidence.roots import AZURE_VTPM
 from assay.evidence.x509.general import GeneralCertificate, KeyKind, SignatureAlgorithm
@@ -206,8 +207,7 @@ def _remembered(
     seal = hashlib.sha256(roots.digest)
     for one in chain:
         seal.update(hashlib.sha256(one.der).digest())
-    # Lists are long, and comparing the same ones is quicker than hashing them each time.
-    shelf, key = facts.shelf("azure.ak"), (seal.digest(), tuple(crls))
+    shelf, key = facts.shelf("azure.ak"), (seal.digest(), digest_of(crls))
     known: tuple[Check, AkCertificate] | None = shelf.get(key, now)
     if known is not None:
         return known

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from assay.evidence.decoding.der import DerError, DerReader
+from assay.evidence.facts import digest_of
 from assay.evidence.google_vm import checks
 from assay.evidence.google_vm.claims import CertifiedKey, Instance
 from assay.evidence.ledger import Check, Outcome
@@ -200,8 +201,8 @@ def certified(
     Returns:
         The outcomes of ``AK_LAYOUT`` to ``AK_REVOKED``, and what was established; None when a check failed.
     """
-    # The parts stand for themselves: they are short, and comparing them is quicker than hashing them.
-    key = (certificate, tuple(given), tuple(known), tuple(crls), roots.digest)
+    # Certificates stand for themselves: they are short, and comparing them is quicker than hashing them.
+    key = (certificate, tuple(given), tuple(known), digest_of(crls), roots.digest)
     shelf = facts.shelf("google_vm.ak")
     found: Certified | None = shelf.get(key, now)
     if found is None:

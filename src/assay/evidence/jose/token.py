@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from assay.evidence.decoding.der import DerError
-from assay.evidence.facts import ALWAYS
+from assay.evidence.facts import ALWAYS, digest_of
 from assay.evidence.jose.algorithms import ALGORITHMS, Algorithm, verify_fitting
 from assay.evidence.jose.claims import Registered, TokenLimits, registered
 from assay.evidence.jose.errors import JoseError
@@ -211,7 +211,7 @@ def _signer(ledger: LedgerBuilder, jws: CompactJws, profile: TokenProfile, given
         hashlib.sha256(jws.head).digest(),
         None if endorsements is None else endorsements.digest,
         given.roots.digest,
-        given.crls,
+        digest_of(given.crls),
     )
     signer: Signer | None = shelf.get(key, given.now)
     if signer is None:

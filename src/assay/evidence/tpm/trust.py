@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from assay.errors import EvidenceError
 from assay.evidence.decoding.der import OBJECT_IDENTIFIER, DerError, DerReader
-from assay.evidence.facts import Window
+from assay.evidence.facts import Window, digest_of
 from assay.evidence.ledger import CheckFailedError, Ledger, LedgerBuilder, Outcome
 from assay.evidence.roots import TPM
 from assay.evidence.tpm import checks
@@ -94,8 +94,8 @@ def trust_key(
         now: The time at which it must be valid.
         facts: Where verified keys are remembered.
     """
-    # All of it stands for itself: it is short, and comparing it is quicker than hashing it.
-    key = (given, public, tuple(carried), tuple(issuers), tuple(crls), roots.digest)
+    # All but lists stands for itself: it is short, and comparing it is quicker than hashing it.
+    key = (given, public, tuple(carried), tuple(issuers), digest_of(crls), roots.digest)
     shelf = facts.shelf("tpm.keys")
     known: Trust | None = shelf.get(key, now)
     if known is not None:
