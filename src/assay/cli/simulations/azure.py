@@ -55,8 +55,13 @@ def _make(platform: AzurePlatform, order: Order) -> Made:
         holds="what vouches for its hardware is valid for 30 days at least",
         tables=(*code, "", "[azure]", "user_data = true", "secure_boot = true"),
         accept=("unjudged-tcb",) if snp else (),
-        endorsements=_endorsements(scenario),
+        # The certificate that the lists are about travels in a bundle alone.
+        endorsements={**_endorsements(scenario), **(_lists(scenario) if scene.form == "bundle" else {})},
     )
+
+
+def _lists(scenario: AzureScenario) -> Mapping[str, bytes]:
+    return {f"authority-{index}.crl": crl for index, crl in enumerate(scenario.endorsements.ak_crls)}
 
 
 def _endorsements(scenario: AzureScenario) -> Mapping[str, bytes]:

@@ -208,3 +208,16 @@ def _loader_left_out_of_the_log(scene: AzureScene) -> None:
     scene.log = scene.boot()
     kind = EventType.EFI_BOOT_SERVICES_APPLICATION
     scene.log.events = [event for event in scene.log.events if event.kind != kind]
+
+
+@attack(
+    "revoked-key",
+    "The certificate of the attestation key is revoked.",
+    code="azure.ak.revoked.listed",
+    platforms=TDX,
+)
+def _revoked_key(scene: AzureScene) -> None:
+    scene.form = "bundle"  # the form that has room for certificates
+    scene.certify()
+    if scene.certificate is not None:
+        scene.crls[1].revoked = (scene.certificate.serial,)
