@@ -75,6 +75,16 @@ def test_a_certificate_is_fetched_with_its_chain_and_verified(service, cache, pr
     assert len(service.requests) == 2
 
 
+def test_a_certificate_that_states_no_tcb_version_is_refused(service, cache):
+    chip = publish(service)
+    draft = chip.vek_draft("vcek", NOW)
+    draft.extensions = [der for arc, der in chip.extensions("vcek").items() if not arc.startswith("3.")]
+    service.routes[vek_path(chip)] = Reply(200, draft.sign())
+    found = ask(cache, service, wanted_vek(chip))
+    refused(found, "answer.unverified")
+    assert found.error.message.startswith("The certificate is no VCEK: ")
+
+
 def test_turin_is_asked_by_eight_bytes_and_with_fmc(service, cache):
     chip = publish(service, Product.TURIN)
     assert ask(cache, service, wanted_vek(chip), product=Product.TURIN).usable
@@ -361,6 +371,11 @@ def test_a_wrong_answer_of_the_metadata_is_refused(metadata, cache, reply, code)
     found = ask_metadata(cache, metadata)
     refused(found, f"answer.{code}")
     assert found.error.message.endswith(".")
+
+
+def test_a_version_that_is_no_number_ends_the_sentence(metadata, cache):
+    metadata.routes["/metadata/THIM/amd/certification"] = thim(tcbm="xy")
+    assert ask_metadata(cache, metadata).error.message.endswith(" is no THIM document.")
 
 
 @pytest.mark.parametrize("changes", [{"chip_id": ""}, {"chip_id": "", "kind": "vlek"}, {"bl": ""}])

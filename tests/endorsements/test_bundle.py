@@ -77,6 +77,8 @@ def test_not_every_archive_is_a_bundle():
     assert not is_bundle(buffer.getvalue())
     assert not is_bundle(DATA[:257] + b"pax\0\0" + DATA[262:])
     assert not is_bundle(b"a-" + DATA[2:])
+    with pytest.raises(EndorsementError, match=r"is missing, or its header is of another form"):
+        Bundle.decode(b"a-" + DATA[2:])
 
 
 def test_the_same_endorsements_give_the_same_bytes():

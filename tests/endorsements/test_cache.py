@@ -659,3 +659,13 @@ def test_fetchers_that_may_do_the_same_are_equal(tmp_path, intel):
     other = replace(one)
     assert one.get(WANTED).usable
     assert one == other
+
+
+def test_files_that_are_not_read_are_closed(tmp_path):
+    others = tmp_path / "others"
+    others.write_bytes(b"x")
+    others.chmod(0o644)
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for path in (others, tmp_path):
+        assert private.read(path, limit=8) is None
+    assert len([*Path("/proc/self/fd").iterdir()]) == before

@@ -273,4 +273,5 @@ def test_a_report_that_names_no_product_is_looked_for_in_both():
 def test_what_nobody_publishes_is_left_out(kind):
     assert needs(kind) == ()
     assert not can_be_fetched(Need(kind, {}, "why"))
-    assert can_be_fetched(Need("jwks", {}, "why"))
+    for published in ("collateral", "jwks", "ocsp", "rim", "snp-vek", "snp-chain", "snp-crl"):
+        assert can_be_fetched(Need(published, {}, "why"))
