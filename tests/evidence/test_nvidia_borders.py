@@ -353,9 +353,20 @@ def test_a_composite_id_is_version_key_and_digest():
 
 
 @pytest.mark.parametrize(
-    ("filling", "good"), [(b"\0", True), (b"\0" * 5, True), (b"\0\n\0", False), (b"\0x", False)]
+    ("filling", "good"),
+    [
+        (b"\0", True),
+        (b"\0" * 5, True),
+        (b"\n", True),
+        (b"\r\n\n\n", True),
+        (b"\n\0\0", True),
+        (b"\0\n\0", False),
+        (b"\0\n", False),
+        (b" \n", False),
+        (b"\0x", False),
+    ],
 )
-def test_a_chain_may_be_filled_with_nuls(filling, good):
+def test_a_chain_may_end_in_blank_lines_and_nuls(filling, good):
     outcomes, found = verify_device_chain(scene().report.pem() + filling, roots(), NOW, FactCache())
     assert (found is not None) is good
     assert good or [check.code for check in outcomes.failed()] == ["nvidia.chain.layout"]

@@ -152,9 +152,21 @@ def verify_device_chain(
     return closed, found
 
 
+def device_certificates(text: bytes) -> tuple[bytes, ...]:
+    """Return the DER of a device's five certificates.
+
+    Args:
+        text: PEM, as strict as ever; behind it line ends, and behind those NULs, as tools leave them there.
+
+    Raises:
+        PemError: It is anything else.
+    """
+    return certificates(text.rstrip(b"\0").rstrip(b"\r\n") + b"\n", count=CHAIN_LENGTH)
+
+
 def _chain(ledger: LedgerBuilder, text: bytes, roots: Roots, now: datetime) -> DeviceChain:
     try:
-        ders = certificates(text.rstrip(b"\0"), count=CHAIN_LENGTH)
+        ders = device_certificates(text)
         below = [GeneralCertificate.parse(der, max_bytes=MAX_CERTIFICATE_BYTES) for der in ders[:-1]]
     except (PemError, DerError) as error:
         raise ledger.fail(checks.CHAIN_LAYOUT, "nvidia.chain.layout", error.message) from None

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.endorsements.nvidia import NONCE_PART, OCSP, RESPONSE_PART, chain_of
 from assay.errors import EndorsementError
-from assay.evidence.decoding.pem import PemError, certificates
+from assay.evidence.decoding.pem import PemError
 from assay.evidence.nvidia import NvidiaEndorsements, verify_nvidia
-from assay.evidence.nvidia.chains import CHAIN_LENGTH
+from assay.evidence.nvidia.chains import device_certificates
 from assay.evidence.ocsp import HoldPolicy, OcspReply
 from assay.evidence.roots import NVIDIA
 from assay.evidence.verification import Expected
@@ -61,7 +61,7 @@ def _chain(materials: Materials, given: Given) -> bytes:
     anchors = {root.der for root in given.roots.of(NVIDIA)}
     for _, data in sorted(materials.files.items()):
         try:
-            found = certificates(data.rstrip(b"\0"), count=CHAIN_LENGTH)
+            found = device_certificates(data)
         except PemError:
             continue
         if found[-1] in anchors:
