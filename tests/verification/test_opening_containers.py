@@ -42,6 +42,7 @@ QUOTE = vectors.read("tdx/phala-dcap-qvl/quote_v4.bin")
 SNP_REPORT = vectors.read("snp/dstack/sev_snp_report.bin")
 DOCUMENT = vectors.read("nitro/evervault/ra-tls-cert.attestation.cbor")
 OPEN_ENCLAVE = "1.2.840.113556.10.1.1"
+RA_TLS = "2.23.133.5.4.9"
 EVIDENCE, ENDORSEMENTS, RESULTS = 4, 2, 8
 TD = Attestation("tdx", QUOTE, tuple(EVENTS), bare(EVENTS), REPORT_DATA, "{}")
 TEXT = base64.b64encode(QUOTE).decode()
@@ -306,6 +307,47 @@ def test_quotes_in_open_enclaves_extension(value):
     assert "not compared" in found.form
 
 
+def other_extension(oid: str, value: bytes) -> bytes:
+    found = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), value)
+    return made_certificate(found).public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize("oid", ["1.2.840.113741.1337.6", "0.6.9.42.840.113741.1337.6"])
+def test_quotes_in_gramines_extension(oid):
+    found = only(other_extension(oid, QUOTE))
+    assert (found.evidence, found.platform) == (QUOTE, "tdx")
+    assert "not compared" in found.form
+    assert code(other_extension(oid, b"no quote")) == "verification.certificate.no_evidence"
+
+
+def test_the_quote_of_interoperable_ra_tls_is_tagged_and_has_claims_beside_it():
+    found = only(other_extension(RA_TLS, cbor2.dumps(cbor2.CBORTag(60000, [QUOTE, b"claims"]))))
+    assert (found.evidence, found.platform) == (QUOTE, "tdx")
+    assert "not compared" in found.form
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        QUOTE,
+        cbor2.dumps([QUOTE, b"claims"]),
+        cbor2.dumps(cbor2.CBORTag(60001, [QUOTE, b"claims"])),
+        cbor2.dumps(cbor2.CBORTag(60000, QUOTE)),
+        cbor2.dumps(cbor2.CBORTag(60000, [QUOTE])),
+        cbor2.dumps(cbor2.CBORTag(60000, [QUOTE, "claims"])),
+        cbor2.dumps(cbor2.CBORTag(60000, [QUOTE, b"claims", b""])),
+        cbor2.dumps(cbor2.CBORTag(60000, [b"no quote", b"claims"])),
+        cbor2.dumps(cbor2.CBORTag(60000, [QUOTE, b"claims"])) + b"\0",
+        cbor2.dumps(cbor2.CBORTag(60000, [QUOTE, bytes(1 << 16)])),
+    ],
+)
+def test_other_content_of_that_extension_is_no_evidence(value):
+    pem = base64.encodebytes(other_extension(RA_TLS, value))
+    armoured = b"-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n" % pem
+    assert code(armoured) == "verification.certificate.no_evidence"
+
+
 def test_a_document_among_the_names():
     names = [x509.DNSName("a.example"), x509.DNSName(DOCUMENT.hex())]
     found = only(made_certificate(x509.SubjectAlternativeName(names)).public_bytes(Encoding.DER))
@@ -427,6 +469,65 @@ BAD_CERTIFICATES = {
 @pytest.mark.parametrize(("data", "expected"), BAD_CERTIFICATES.values(), ids=BAD_CERTIFICATES)
 def test_certificates_without_evidence_are_refused(data, expected):
     assert code(data) == expected
+
+
+# --- Open Enclave's reports, lists of numbers, evidence with endorsements
+
+
+def test_a_quote_behind_open_enclaves_header():
+    report = header(len(QUOTE)) + QUOTE
+    url_safe = base64.urlsafe_b64encode(report).decode().rstrip("=")
+    asked = json.dumps({"quote": url_safe, "runtimeData": {"data": "", "dataType": "Binary"}}).encode()
+    for data in (report, report.hex().encode(), base64.b64encode(report), asked):
+        found = only(data)
+        assert (found.evidence, found.platform) == (QUOTE, "tdx")
+    assert only(asked).unverified == ("runtimeData",)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        header(len(QUOTE)) + QUOTE + b"\0",
+        header(len(QUOTE)) + QUOTE[:-1],
+        header(len(SNP_REPORT)) + SNP_REPORT,
+        header(0),
+        bytes(4) + header(len(QUOTE))[4:] + QUOTE,
+    ],
+)
+def test_another_header_or_another_size_is_no_report(data):
+    assert code(data) == "verification.evidence.unrecognised"
+
+
+def test_a_list_of_numbers_is_the_bytes_of_evidence():
+    for inner in (QUOTE, QUOTE.hex().encode(), json.dumps({"quote": TEXT}).encode()):
+        found = only(json.dumps(list(inner)).encode())
+        assert (found.evidence, found.platform) == (QUOTE, "tdx")
+        assert found.form.endswith(", from a list of numbers")
+
+
+@pytest.mark.parametrize(
+    "values", [[], [1, 2, 3], [*QUOTE, 256], [*QUOTE, -1], [*QUOTE, True], [*QUOTE, 1.0]]
+)
+def test_other_lists_hold_no_evidence(values):
+    assert code(json.dumps(values).encode()) == "verification.evidence.unrecognised"
+
+
+def test_endorsements_that_came_with_a_report_vouch_for_it():
+    chain = made_certificate().public_bytes(Encoding.PEM)
+    whole = {
+        "evidence": base64.b64encode(SNP_REPORT).decode(),
+        "endorsements": base64.b64encode(chain).decode(),
+        "endorsed_tcb": "00",
+    }
+    found = only(json.dumps(whole).encode())
+    assert (found.evidence, found.platform) == (SNP_REPORT, "snp")
+    assert found.beside == {"endorsements": chain}
+    assert found.unverified == ("endorsed_tcb",)
+    for name, value in (("evidence", 1), ("endorsements", None), ("evidence", "!"), ("endorsements", "!")):
+        assert code(json.dumps({**whole, name: value}).encode()) in {
+            "verification.answer.unrecognised",
+            "verification.evidence.unrecognised",
+        }
 
 
 # --- wrappers

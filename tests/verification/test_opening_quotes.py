@@ -224,7 +224,7 @@ def test_a_guests_whole_answer_keeps_its_event_log() -> None:
         ({"provider": "another_guest", "outblob": BASE64}, "verification.answer.unrecognised"),
         ({"tdx": {"quote": BASE64}, "more": 1}, "verification.answer.unrecognised"),
         ({"nested": {"quote": BASE64}}, "verification.answer.unrecognised"),
-        (list(TDX), "verification.evidence.unrecognised"),
+        ([list(TDX)], "verification.evidence.unrecognised"),
     ],
 )
 def test_what_is_no_quote_in_json_is_refused(answer: object, expected: str) -> None:

@@ -1,8 +1,12 @@
 """Evidence inside of other things: dstack's attestations, certificates, message wrappers, bundles.
 
     attestation   dstack's VersionedAttestation, for every platform that it has
-    certificate   DER or PEM with a dstack extension, with Open Enclave's (1.2.840.113556.10.1.1: a quote), or
-                  with a Nitro document in hexadecimal as a DNS name
+    certificate   DER or PEM with a dstack extension, with Open Enclave's (1.2.840.113556.10.1.1: a quote),
+                  with that of interoperable RA-TLS (2.23.133.5.4.9: CBOR tag 60000 around a quote and
+                  claims), with Gramine's own (1.2.840.113741.1337.6: a quote), or with a Nitro document in
+                  hexadecimal as a DNS name
+    enclave       a quote behind Open Enclave's header, as ``oe_get_report`` gives it
+    octets        a list of numbers in JSON: the bytes of any of these, as some languages write them
     wrapper       a conceptual message wrapper in JSON or CBOR, collections and tunnels included; ratsd's
                   token around one
     bundle        JSON with an NRAS answer as ``token`` and a TDX quote as ``tdx.quote_b64``
@@ -10,6 +14,8 @@
                   log in ``cc_eventlog``) and of Intel Trust Authority's client (there also inside of ``tdx``
                   or ``sgx``), as text or a list of numbers; ``outblob`` of configfs-tsm; or a dstack guest's
                   answer that lost its event log
+    vouched       JSON with ``evidence`` and ``endorsements`` in base64, as confidential containers on Azure
+                  get it from their host: a report, and what vouches for it
     report        what ``reports`` opens: the attestation reports of inference services
     envelope      what ``envelopes`` opens: evidence with the name of a platform on it
 
@@ -40,6 +46,12 @@ if TYPE_CHECKING:
 MAX_CERTIFICATE_BYTES: Final = 1 << 16
 _OPEN_ENCLAVE: Final = bytes.fromhex("2a864886f7140a0101")
 _OPEN_ENCLAVE_HEADER: Final = (1).to_bytes(4, "little") + (2).to_bytes(4, "little")
+_TAGGED_EVIDENCE: Final = bytes.fromhex("678105050409")
+_QUOTE_AND_CLAIMS: Final = 60_000
+_GRAMINE: Final = (
+    bytes.fromhex("2a864886f84d8a3906"),
+    bytes.fromhex("06092a864886f84d8a3906"),  # as Gramine writes it: tag and length are in it once more
+)
 _SUBJECT_ALTERNATIVE_NAME: Final = bytes.fromhex("551d11")
 _EXTENSIONS: Final = 0xA3
 _DNS_NAME: Final = 0x82
@@ -52,6 +64,7 @@ _CBOR_MAPS: Final = range(0xA1, 0xC0)
 _COLLECTION: Final = "__cmwc_t"
 _PLATFORMS: Final = {"sev-snp": "snp", "nitro-enclave": "nitro", "aws-nitro-tpm": "nitro-tpm"}
 _TEES: Final = ("tdx", "sgx")
+_VOUCHED: Final = ("evidence", "endorsements")
 _TDX_PROVIDER: Final = "tdx_guest"
 _KEY_APART: Final = "from a certificate, whose key is not compared with it"
 
@@ -126,7 +139,12 @@ def _of_certificate(der: bytes) -> tuple[Opened, ...]:
         form = f"{len(presented.quote)} bytes, from a certificate of dstack"
         return (Opened(presented.quote, "tdx", form, presented),)
     extensions = _extensions(der)
-    for found in (_open_enclave_quote(extensions), _nitro_document(extensions)):
+    for found in (
+        _open_enclave_quote(extensions),
+        _tagged_quote(extensions),
+        *map(extensions.get, _GRAMINE),
+        _nitro_document(extensions),
+    ):
         platform = recognise(found) if found is not None else None
         if found is not None and platform is not None:
             return (Opened(found, platform, f"{len(found)} bytes, {_KEY_APART}"),)
@@ -173,10 +191,9 @@ def _open_enclave_quote(extensions: Mapping[bytes, bytes]) -> bytes | None:
     if value is None:
         return None
     if value.startswith(_OPEN_ENCLAVE_HEADER):
-        size = int.from_bytes(value[8:16], "little")
-        if len(value) != 16 + size:
+        if not _behind_header(value):
             raise _bad("the size of the quote in it is not the one that is stated")
-        return value[16:]
+        return _behind_header(value)
     if value[:2] in _OCTET_STRINGS:
         from assay.evidence.decoding.der import OCTET_STRING, DerReader  # noqa: PLC0415 - this form alone
 
@@ -184,6 +201,27 @@ def _open_enclave_quote(extensions: Mapping[bytes, bytes]) -> bytes | None:
         value = reader.value(OCTET_STRING)
         reader.finish()
     return value
+
+
+def _behind_header(data: bytes) -> bytes:
+    """Return what stands behind Open Enclave's header; nothing for another header or another size."""
+    size = int.from_bytes(data[8:16], "little")
+    return data[16:] if data.startswith(_OPEN_ENCLAVE_HEADER) and len(data) == 16 + size else b""
+
+
+def _tagged_quote(extensions: Mapping[bytes, bytes]) -> bytes | None:
+    """Return the quote of interoperable RA-TLS; the claims that its report data commit to are left."""
+    value = extensions.get(_TAGGED_EVIDENCE)
+    if value is None:
+        return None
+    from assay.evidence.decoding.cbor import CborError, Tag, decode  # noqa: PLC0415 - this form alone
+
+    try:
+        found = decode(value, max_bytes=MAX_CERTIFICATE_BYTES)
+    except CborError:
+        return None  # the extension is there for other wrappers, too
+    parts = found.value if type(found) is Tag and found.number == _QUOTE_AND_CLAIMS else None
+    return parts[0] if type(parts) is list and [type(each) for each in parts] == [bytes, bytes] else None
 
 
 def _nitro_document(extensions: Mapping[bytes, bytes]) -> bytes | None:
@@ -201,6 +239,18 @@ def _nitro_document(extensions: Mapping[bytes, bytes]) -> bytes | None:
         if text is not None:
             return bytes.fromhex(text.group().decode())
     return None
+
+
+# --- Open Enclave's report
+
+
+def open_enclave(data: bytes) -> tuple[Opened, ...] | None:
+    """Open the report of an Open Enclave: its header, and the quote that the header states the size of."""
+    quote = _behind_header(data)
+    platform = recognise(quote)
+    if platform not in _TEES:
+        return None
+    return (Opened(quote, platform, f"{len(quote)} bytes, from a report of Open Enclave"),)
 
 
 # --- wrappers
@@ -294,6 +344,11 @@ def open_json(found: Any, data: bytes, again: Again) -> tuple[Opened, ...] | Non
         EvidenceError: As ``again`` does.
     """
     if type(found) is list:
+        octets = _octets(found)
+        if octets:
+            return tuple(
+                [replace(each, form=f"{each.form}, from a list of numbers") for each in again(octets)]
+            )
         record = len(found) in (2, 3) and type(found[0]) in (str, int) and type(found[1]) is str
         return _json_wrapper(data, again) if record else None
     return _json_object(found, data, again) if type(found) is dict else None
@@ -310,6 +365,8 @@ def _json_object(found: dict[str, Any], data: bytes, again: Again) -> tuple[Open
         return _json_wrapper(data, again)
     if type(found.get("tdx")) is dict and type(found["tdx"].get("quote_b64")) is str and "token" in found:
         return _gpu_and_tdx(found, again)
+    if "platform" not in found and {type(found.get(name)) for name in _VOUCHED} == {str}:
+        return _vouched(found, again)
     if type(found.get("attestation")) is str:
         return open_dstack(_unhex(found["attestation"]))
     return _reports(found, again) or _quote_alone(found)
@@ -339,6 +396,7 @@ def _quote_alone(found: dict[str, Any]) -> tuple[Opened, ...] | None:
         if quote and "event_log" in found:
             return None  # a whole answer of dstack's: in hexadecimal, with the log that explains it
         quote = quote or from_text(text)
+    quote = _behind_header(quote) or quote
     platform = recognise(quote)
     if platform not in _TEES:
         return None
@@ -381,6 +439,17 @@ def _json_wrapper(data: bytes, again: Again) -> tuple[Opened, ...]:
     from assay.evidence.eat.cmw import decode_json  # noqa: PLC0415 - this form alone
 
     return _of_wrapper(decode_json(data), again)
+
+
+def _vouched(found: dict[str, Any], again: Again) -> tuple[Opened, ...]:
+    evidence, endorsements = (_base64(found[name]) for name in _VOUCHED)
+    parts = [
+        replace(
+            each, form=f"{each.form}, with endorsements", beside={**each.beside, "endorsements": endorsements}
+        )
+        for each in again(evidence)
+    ]
+    return noted(tuple(parts), found.keys() - set(_VOUCHED))
 
 
 def _gpu_and_tdx(found: dict[str, Any], again: Again) -> tuple[Opened, ...]:

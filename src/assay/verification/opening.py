@@ -84,6 +84,7 @@ def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
         for inside in (
             containers.open_dstack(found),
             containers.open_certificate(found),
+            containers.open_enclave(found),
             containers.open_wrapper(found, again),
         ):
             if inside is not None:
