@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import hashlib
 import json
 from functools import cache
@@ -473,3 +475,82 @@ def test_any_member_of_another_kind_is_opened_or_refused(changed):
     except EvidenceError:
         return
     assert bundle.parts[0].platform == "tdx"
+
+
+# --- Statements with the address of their form
+
+
+PREDICATE = "https://tinfoil.sh/predicate/"
+
+
+def statement(**members: Any) -> bytes:
+    return json.dumps({"format": PREDICATE + "attestation/v3", **members}).encode()
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(EvidenceError) as error:
+        open_bundle(data)
+    return error.value.code
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_the_body_of_a_statement_is_evidence_packed_or_not(pack):
+    body = base64.b64encode(pack(quote())).decode()
+    data = statement(format=PREDICATE + "tdx-guest/v2", body=body, nonce="00")
+    (found,) = open_bundle(data).parts
+    assert (found.evidence, found.platform, found.unverified) == (quote(), "tdx", ("nonce",))
+
+
+@pytest.mark.parametrize(
+    ("packed", "expected"),
+    [
+        (gzip.compress(quote())[:-1], "verification.report.member"),
+        (gzip.compress(quote()) + b"\0", "verification.report.member"),
+        (gzip.compress(quote().ljust((1 << 20) + 1, b"\0")), "verification.report.member"),
+        (b"\x1f\x8b" + quote(), "verification.report.member"),
+        (gzip.compress(b"no evidence"), "verification.evidence.unrecognised"),
+        (b"", "verification.evidence.unrecognised"),
+    ],
+)
+def test_a_body_that_is_no_evidence_is_refused(packed, expected):
+    assert refused(statement(body=base64.b64encode(packed).decode())) == expected
+    assert refused(statement(body=7)) == "verification.evidence.unrecognised"
+
+
+def test_a_body_of_a_mebibyte_is_the_longest():
+    large = quote().ljust(1 << 20, b"\0")
+    (found,) = open_bundle(statement(body=base64.b64encode(gzip.compress(large)).decode())).parts
+    assert found.evidence == large
+
+
+def test_a_statement_names_the_platform_of_its_machine_and_holds_its_gpus():
+    machine = {"platform": "tdx", "report": base64.b64encode(quote()).decode(), "more": 1}
+    gpus = {"evidences": json.loads(devices().evidence), "other": 2}
+    bundle = open_bundle(statement(cpu=machine, gpu=gpus, report_data={}, signature="AA"))
+    assert [(part.name, part.platform) for part in bundle.parts] == [("cpu", "tdx"), ("gpu", "nvidia-gpu")]
+    assert bundle.parts[0].evidence == quote()
+    assert set(bundle.unverified) == {"cpu.more", "gpu.other", "report_data", "signature"}
+    for gpu in (None, {}):
+        assert [part.platform for part in open_bundle(statement(cpu=machine, gpu=gpu)).parts] == ["tdx"]
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({"cpu": None}, "verification.report.member"),
+        ({"cpu": []}, "verification.report.member"),
+        ({"cpu": {"platform": "tdx"}}, "verification.report.member"),
+        ({"cpu": {"report": "AA"}}, "verification.report.member"),
+        ({"cpu": {"platform": "tdx", "report": 1}}, "verification.report.member"),
+        ({"cpu": {"platform": "tdx", "report": "AA"}}, "verification.evidence.unrecognised"),
+        ({"cpu": {"platform": "sev-snp", "report": "QUOTE"}}, "verification.envelope.platform"),
+        ({"cpu": {"platform": "tdx", "report": "QUOTE"}, "gpu": 1}, "verification.report.member"),
+        ({"cpu": {"platform": "tdx", "report": "QUOTE"}, "gpu": {"a": 1}}, "verification.report.member"),
+        ({"body": "QUOTE", "format": "https://tinfoil.example/"}, "verification.answer.unrecognised"),
+        ({"format": PREDICATE}, "verification.answer.unrecognised"),
+        ({"format": 1, "body": "QUOTE"}, "verification.answer.unrecognised"),
+    ],
+)
+def test_statements_without_evidence_are_refused(members, expected):
+    text = json.dumps(members).replace("QUOTE", base64.b64encode(quote()).decode())
+    assert refused(statement(**json.loads(text))) == expected

@@ -379,6 +379,8 @@ def _reports(found: dict[str, Any], again: Again) -> tuple[Opened, ...] | None:
         return reports.open_report(found)
     if reports.looks_like_reports(found):
         return reports.open_reports(found, again)
+    if reports.looks_like_predicate(found):
+        return reports.open_predicate(found, again)
     return envelopes.open_envelope(found, again) if envelopes.looks_like_envelope(found) else None
 
 

@@ -4,6 +4,10 @@
                guest's quote with what explains it, and the evidence of its GPUs as NVIDIA's service takes it
     reports    ``{"gateway_attestation": report, "model_attestations": [report, ...]}``, with one report in it
 
+    predicate  ``{"format": "https://tinfoil.sh/predicate/...", "body": base64}``, of gzip or bare; from
+               version 3 on ``{"format": ..., "cpu": {"platform": ..., "report": base64}, "gpu": {"evidences":
+               [...]}}``
+
 A report becomes pieces, each for its own verifier. Services of this kind let the quote's report data be the
 signing address, filled up to 32 bytes with zeros, or SHA-256 of address and TLS fingerprint, and behind that
 the 32-byte nonce that the GPUs answered as well. Which report data are the right ones is the Relying Party's
@@ -14,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,6 +47,9 @@ _REGISTERS: Final = ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3")
 _ADDRESS_BYTES: Final = (20, 32)  # of a key on secp256k1, and an Ed25519 key itself
 _NONCES: Final = ("request_nonce", "nonce")
 _HALF: Final = 32
+_PREDICATE: Final = "https://tinfoil.sh/predicate/"
+_GZIP: Final = b"\x1f\x8b"
+_MAX_BODY_BYTES: Final = 1 << 20
 
 
 def looks_like_report(found: Mapping[str, Any]) -> bool:
@@ -106,6 +114,57 @@ def open_report(found: dict[str, Any]) -> tuple[Opened, ...]:
         parts.append(Opened(evidence, platform, f"{len(evidence)} bytes, {form}", name=GPUS))
         read.add(GPUS)
     return noted(tuple(parts), [*(found.keys() - read - looked_at), *rest])
+
+
+def looks_like_predicate(found: Mapping[str, Any]) -> bool:
+    """Return whether a JSON object is a statement with evidence, by the address of its form."""
+    form = found.get("format")
+    return type(form) is str and form.startswith(_PREDICATE) and ("body" in found or "cpu" in found)
+
+
+def open_predicate(found: dict[str, Any], again: Again) -> tuple[Opened, ...]:
+    """Open such a statement: a machine's evidence, and that of its GPUs where there is some.
+
+    Raises:
+        EvidenceError: ``verification.report.member``, ``verification.envelope.platform``; or as ``again``
+            does.
+    """
+    if "cpu" not in found:
+        return noted(again(_body(found["body"])), found.keys() - {"format", "body"})
+    from assay.verification.envelopes import looks_like_envelope, open_envelope  # noqa: PLC0415 - this form alone
+
+    machine, devices = found["cpu"], found.get("gpu")
+    said = machine if type(machine) is dict else {}
+    named = {"platform": said.get("platform"), "evidence": said.get("report")}
+    if not looks_like_envelope(named):
+        raise EvidenceError(
+            "verification.report.member", "Member cpu of the report names no platform, or holds no evidence."
+        )
+    parts = [replace(each, name="cpu") for each in open_envelope(named, again)]
+    left = {f"cpu.{name}" for name in said.keys() - {"platform", "report"}}
+    if devices:
+        if type(devices) is not dict or type(devices.get("evidences")) is not list:
+            raise EvidenceError("verification.report.member", "Member gpu of the report is no list of GPUs.")
+        parts += [replace(each, name="gpu") for each in again(_text(devices["evidences"]))]
+        left |= {f"gpu.{name}" for name in devices.keys() - {"evidences"}}
+    return noted(tuple(parts), [*(found.keys() - {"format", "cpu", "gpu"}), *left])
+
+
+def _body(text: Any) -> bytes:
+    """Return what a statement holds, decompressed when it is compressed, and never more than 1 MiB."""
+    body = from_text(text) if type(text) is str else b""
+    if not body.startswith(_GZIP):
+        return body
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        body = unpacker.decompress(body, _MAX_BODY_BYTES)
+    except zlib.error:
+        raise EvidenceError("verification.report.member", "Member body of the report is no gzip.") from None
+    if not unpacker.eof or unpacker.unused_data:
+        raise EvidenceError(
+            "verification.report.member", "Member body of the report is cut short, or holds more than 1 MiB."
+        )
+    return body
 
 
 def _quote(text: Any) -> bytes:
