@@ -512,22 +512,36 @@ def test_other_lists_hold_no_evidence(values):
     assert code(json.dumps(values).encode()) == "verification.evidence.unrecognised"
 
 
-def test_endorsements_that_came_with_a_report_vouch_for_it():
+@pytest.mark.parametrize(
+    ("evidence", "endorsements"), [("evidence", "endorsements"), ("SnpReport", "VcekCertChain")]
+)
+def test_endorsements_that_came_with_a_report_vouch_for_it(evidence, endorsements):
     chain = made_certificate().public_bytes(Encoding.PEM)
     whole = {
-        "evidence": base64.b64encode(SNP_REPORT).decode(),
-        "endorsements": base64.b64encode(chain).decode(),
+        evidence: base64.urlsafe_b64encode(SNP_REPORT).decode().rstrip("="),
+        endorsements: base64.b64encode(chain).decode(),
         "endorsed_tcb": "00",
     }
-    found = only(json.dumps(whole).encode())
-    assert (found.evidence, found.platform) == (SNP_REPORT, "snp")
-    assert found.beside == {"endorsements": chain}
-    assert found.unverified == ("endorsed_tcb",)
-    for name, value in (("evidence", 1), ("endorsements", None), ("evidence", "!"), ("endorsements", "!")):
+    asked = {
+        "report": base64.urlsafe_b64encode(json.dumps(whole).encode()).decode(),
+        "nonce": "a",
+        "policy": None,
+    }
+    for data, left in ((whole, ()), (asked, ("nonce",))):
+        found = only(json.dumps(data).encode())
+        assert (found.evidence, found.platform) == (SNP_REPORT, "snp")
+        assert found.beside == {endorsements: chain}
+        assert found.unverified == ("endorsed_tcb", *left)
+    for name, value in ((evidence, 1), (endorsements, None), (evidence, "!"), (endorsements, "!")):
         assert code(json.dumps({**whole, name: value}).encode()) in {
             "verification.answer.unrecognised",
             "verification.evidence.unrecognised",
         }
+
+
+@pytest.mark.parametrize("report", [None, 7, "", "!", "AAAA", base64.b64encode(b"[1]").decode()])
+def test_a_request_without_a_report_in_json_is_not_opened(report):
+    assert code(json.dumps({"report": report}).encode()) == "verification.answer.unrecognised"
 
 
 # --- wrappers

@@ -229,3 +229,9 @@ def test_a_guests_whole_answer_keeps_its_event_log() -> None:
 )
 def test_what_is_no_quote_in_json_is_refused(answer: object, expected: str) -> None:
     assert code(json.dumps(answer)) == expected
+
+
+@pytest.mark.parametrize("text", [TDX.hex(), BASE64, json.dumps({"quote": BASE64})])
+def test_a_mark_of_utf_8_before_text_is_passed_over(text: str) -> None:
+    assert open_evidence(text.encode("utf-8-sig")).evidence == TDX
+    assert code("\ufeff\ufeff" + text) == "verification.evidence.unrecognised"

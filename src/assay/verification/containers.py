@@ -15,7 +15,9 @@
                   or ``sgx``), as text or a list of numbers; ``outblob`` of configfs-tsm; or a dstack guest's
                   answer that lost its event log
     vouched       JSON with ``evidence`` and ``endorsements`` in base64, as confidential containers on Azure
-                  get it from their host: a report, and what vouches for it
+                  get it from their host: a report, and what vouches for it; the same as ``SnpReport`` and
+                  ``VcekCertChain``, and that in base64 once more as the ``report`` of a request to Azure
+                  Attestation
     report        what ``reports`` opens: the attestation reports of inference services
     envelope      what ``envelopes`` opens: evidence with the name of a platform on it
 
@@ -64,7 +66,7 @@ _CBOR_MAPS: Final = range(0xA1, 0xC0)
 _COLLECTION: Final = "__cmwc_t"
 _PLATFORMS: Final = {"sev-snp": "snp", "nitro-enclave": "nitro", "aws-nitro-tpm": "nitro-tpm"}
 _TEES: Final = ("tdx", "sgx")
-_VOUCHED: Final = ("evidence", "endorsements")
+_VOUCHED: Final = (("evidence", "endorsements"), ("SnpReport", "VcekCertChain"))
 _TDX_PROVIDER: Final = "tdx_guest"
 _KEY_APART: Final = "from a certificate, whose key is not compared with it"
 
@@ -365,11 +367,12 @@ def _json_object(found: dict[str, Any], data: bytes, again: Again) -> tuple[Open
         return _json_wrapper(data, again)
     if type(found.get("tdx")) is dict and type(found["tdx"].get("quote_b64")) is str and "token" in found:
         return _gpu_and_tdx(found, again)
-    if "platform" not in found and {type(found.get(name)) for name in _VOUCHED} == {str}:
-        return _vouched(found, again)
+    for names in _VOUCHED:
+        if "platform" not in found and {type(found.get(name)) for name in names} == {str}:
+            return _vouched(found, names, again)
     if type(found.get("attestation")) is str:
         return open_dstack(_unhex(found["attestation"]))
-    return _reports(found, again) or _quote_alone(found)
+    return _reports(found, again) or _quote_alone(found) or _asked(found, again)
 
 
 def _reports(found: dict[str, Any], again: Again) -> tuple[Opened, ...] | None:
@@ -443,15 +446,23 @@ def _json_wrapper(data: bytes, again: Again) -> tuple[Opened, ...]:
     return _of_wrapper(decode_json(data), again)
 
 
-def _vouched(found: dict[str, Any], again: Again) -> tuple[Opened, ...]:
-    evidence, endorsements = (_base64(found[name]) for name in _VOUCHED)
-    parts = [
-        replace(
-            each, form=f"{each.form}, with endorsements", beside={**each.beside, "endorsements": endorsements}
-        )
-        for each in again(evidence)
-    ]
-    return noted(tuple(parts), found.keys() - set(_VOUCHED))
+def _vouched(found: dict[str, Any], names: tuple[str, str], again: Again) -> tuple[Opened, ...]:
+    evidence, endorsements = (_base64(found[name]) for name in names)
+    parts = tuple(
+        replace(part, form=f"{part.form}, with {names[1]}", beside={**part.beside, names[1]: endorsements})
+        for part in again(evidence)
+    )
+    return noted(parts, found.keys() - set(names))
+
+
+def _asked(found: dict[str, Any], again: Again) -> tuple[Opened, ...] | None:
+    """Open the report in a request to Azure Attestation: JSON once more, in base64."""
+    text = found.get("report")
+    inner = from_text(text) if type(text) is str else b""
+    if not inner.startswith(b"{"):
+        return None
+    parts = tuple(replace(part, form=f"{part.form}, in a request to a service") for part in again(inner))
+    return noted(parts, [name for name, value in found.items() if name != "report" and value is not None])
 
 
 def _gpu_and_tdx(found: dict[str, Any], again: Again) -> tuple[Opened, ...]:

@@ -23,6 +23,8 @@ MAX_DEPTH: Final = 3
 """How deep evidence may lie in wrappings."""
 _JSON_STARTS: Final = (b"{", b"[")
 _HCL_REPORT: Final = b"HCLA"
+_UTF_8: Final = b"\xef\xbb\xbf"
+"""What some editors and shells put before text; no evidence begins with it."""
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
@@ -61,7 +63,7 @@ def open_bundle(data: bytes) -> Bundle:
         )
     if not data:
         raise unrecognised("The file is empty.")
-    found = _named(_open(data, MAX_DEPTH))
+    found = _named(_open(data.removeprefix(_UTF_8), MAX_DEPTH))
     form = found[0].form if len(found) == 1 else f"{len(found)} pieces of evidence in {len(data)} bytes"
     return Bundle(form, found)
 
