@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
+from gzip import compress
 
 from assay.errors import AssayError
 from assay.evidence.dstack.certificate import Extension
@@ -39,6 +41,21 @@ SEEDS: list[bytes] = [
     json.dumps(REPORT).encode(),
     json.dumps({"gateway_attestation": None, "model_attestations": [REPORT]}).encode(),
     json.dumps({"platform": "tdx", "evidence": {"quote": QUOTE.hex(), "cc_eventlog": "AAAA"}}).encode(),
+    json.dumps(
+        {"format": "https://tinfoil.sh/predicate/", "body": b64encode(compress(QUOTE)).decode()}
+    ).encode(),
+    json.dumps(
+        {
+            "format": "https://tinfoil.sh/predicate/",
+            "cpu": {"platform": "tdx", "report": QUOTE.hex()},
+            "gpu": {},
+        }
+    ).encode(),
+    json.dumps({"SnpReport": b64encode(QUOTE).decode(), "VcekCertChain": ""}).encode(),
+    json.dumps({"report": b64encode(b'{"evidence":"BAAC","endorsements":""}').decode()}).encode(),
+    json.dumps(list(QUOTE[:64])).encode(),
+    b"\xef\xbb\xbf" + QUOTE[:64].hex().encode(),
+    bytes.fromhex("0100000002000000") + len(QUOTE).to_bytes(8, "little") + QUOTE,
     b"[]",
     b"0400020081000000",
 ]
