@@ -180,6 +180,30 @@ def test_each_explained_pcr_has_one_separator(register, payloads, code, count):
     }
 
 
+@pytest.mark.parametrize("part", [SEPARATED, b"\xff" * 4])
+def test_a_part_of_the_s_crtm_may_hash_like_a_separator_and_what_follows_it_is_late(part):
+    """Were it the firmware's separator under that type, nothing behind it would look like the firmware's."""
+    events = [
+        (0, EventType.S_CRTM_CONTENTS, b"Measured S-CRTM", b"a block"),
+        (0, EventType.S_CRTM_CONTENTS, b"Measured S-CRTM", part),
+        (0, EventType.S_CRTM_VERSION, b"1.0", b"1.0"),
+        (0, EventType.SEPARATOR, SEPARATED, SEPARATED),
+    ]
+    log = HEADER + b"".join(logged(*event) for event in events)
+    values = {0: pcr(*(measured for _, _, _, measured in events))}
+    assert [event.late for event in judge(log, values).claims.events] == [False, False, True, True]
+    alone = HEADER + logged(*events[1])
+    assert failures(judge(alone, {0: pcr(part)})).keys() == {"test.log.separators.missing"}
+
+
+def test_a_part_of_the_s_crtm_in_another_pcr_or_with_an_errors_digest_hides_no_separator():
+    for register, part in ((7, SEPARATED), (0, ERROR)):
+        events = logged(register, EventType.S_CRTM_CONTENTS, b"S-CRTM", part)
+        events += logged(register, EventType.SEPARATOR, SEPARATED)
+        found = judge(HEADER + events, {register: pcr(part, SEPARATED)})
+        assert failures(found).keys() == {"test.log.separators.repeated"}
+
+
 ERROR = b"\1\0\0\0"
 
 

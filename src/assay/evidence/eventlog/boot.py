@@ -55,7 +55,8 @@ class PcrEvent:
         digest: What was extended; authenticated.
         payload: The event's data; only what ``binding`` covers is authenticated.
         binding: What of the payload the digest proves.
-        late: True behind the separator of PCRs 0 to 7: then the operating system may have written it.
+        late: True behind the separator of PCRs 0 to 7, or behind what could be one in PCR 0: then the
+            operating system may have written it.
     """
 
     register: int
@@ -300,14 +301,15 @@ def _separators(
     """Record whether each PCR of the firmware has one separator, known by its digest as by its type.
 
     A type is never measured: firmware's own separator under another one, and a second that the operating
-    system extended, would make what stands between them look like the firmware's.
+    system extended, would make what stands between them look like the firmware's. Parts of an S-CRTM are no
+    separators even so (``_could_separate``).
     """
     demanded = [register for register in SEPARATED_PCRS if register in explained]
     if not logs.events and not any(record.register in demanded for record in logs.records):
         ledger.not_applicable(specs.separators, "the evidence has no log of its firmware")
         return
     column = logs.column or 0
-    ends, errors = (frozenset(map(bank.digest, payloads)) for payloads in (_SEPARATORS, _ERRORS))
+    ends, errors = _digests(bank, _SEPARATORS), _digests(bank, _ERRORS)
     for register in demanded:
         marks = ends if register in _BOOT_VARIABLES else ends | errors
         found = [
@@ -315,6 +317,7 @@ def _separators(
             for event in logs.events
             if event.register == register
             and (event.kind == EventType.SEPARATOR or event.digests[column] in marks)
+            and not _could_separate(event, event.digests[column], ends)
         ]
         defect = _separator_defect(found)
         if defect:
@@ -325,6 +328,19 @@ def _separators(
             )
             return
     ledger.passed(specs.separators)
+
+
+def _digests(bank: Algorithm, payloads: frozenset[bytes]) -> frozenset[bytes]:
+    return frozenset(map(bank.digest, payloads))
+
+
+def _could_separate(event: TcgEvent, digest: bytes, ends: frozenset[bytes]) -> bool:
+    """Tell whether a part of the S-CRTM has the digest of a separator, so that it could be one relabelled.
+
+    Of a part of four zeros (seen in the records that Boot Guard's table lists) it is the honest digest. What
+    follows one therefore counts as behind the separator, and nothing rests on which of both it is.
+    """
+    return event.register == 0 and event.kind == EventType.S_CRTM_CONTENTS and digest in ends
 
 
 def _separator_defect(found: Sequence[TcgEvent]) -> str:
@@ -346,7 +362,7 @@ def _claims(
 ) -> BootLogClaims:
     events: list[PcrEvent] = []
     separated: set[int] = set()
-    column = logs.column or 0
+    column, ends = logs.column or 0, _digests(bank, _SEPARATORS)
     for event in logs.events:
         register, digest = event.register, event.digests[column]
         if register not in explained:
@@ -360,7 +376,7 @@ def _claims(
                 " is not the hash of.",
             )
         events.append(PcrEvent(register, event.kind, digest, event.payload, proven, register in separated))
-        if event.kind == EventType.SEPARATOR:
+        if event.kind == EventType.SEPARATOR or _could_separate(event, digest, ends):
             separated.add(register)
     records = tuple(record for record in logs.records if record.register in explained)
     for record in records:

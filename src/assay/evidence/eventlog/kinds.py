@@ -16,6 +16,7 @@ class EventType(IntEnum):
     SEPARATOR = 0x4
     ACTION = 0x5
     EVENT_TAG = 0x6
+    S_CRTM_CONTENTS = 0x7
     S_CRTM_VERSION = 0x8
     PLATFORM_CONFIG_FLAGS = 0xA
     IPL = 0xD
