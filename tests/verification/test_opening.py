@@ -37,6 +37,30 @@ def test_hexadecimal_text_is_decoded(text: str) -> None:
     assert open_evidence(text.encode()).evidence == QUOTE
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_an_array_of_numbers_is_taken_for_the_bytes_that_it_is(indent: int | None) -> None:
+    opened = open_evidence(json.dumps(list(QUOTE), indent=indent).encode() + b"\n")
+    assert opened.evidence == QUOTE
+    assert opened.form == f"{len(QUOTE)} bytes, from a list of numbers"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        json.dumps([256, *QUOTE[1:]]),
+        json.dumps([-4, *QUOTE[1:]]),
+        json.dumps([4.0, *QUOTE[1:]]),
+        json.dumps(["4", *QUOTE[1:]]),
+        json.dumps([list(QUOTE)]),
+        json.dumps(list(QUOTE))[:-1],
+    ],
+)
+def test_an_array_of_anything_but_bytes_is_no_evidence(text: str) -> None:
+    with pytest.raises(EvidenceError):
+        open_evidence(text.encode())
+
+
 def test_answers_of_a_dstack_guest_are_taken_apart() -> None:
     opened = open_evidence(INFO)
     assert opened.evidence.rstrip(b"\0") == CRABBOX.rstrip(b"\0")

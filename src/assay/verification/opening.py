@@ -49,8 +49,9 @@ def open_bundle(data: bytes) -> Bundle:
     """Return all the evidence that a file holds.
 
     Args:
-        data: Evidence of any format, its hexadecimal text or base64, a dstack guest's answer (GetQuote, Info,
-            attestation), an SNP guest device's, the JSON of a configfs-tsm report, or one of ``containers``.
+        data: Evidence of any format, its hexadecimal text, base64 or array of numbers, a dstack guest's
+            answer (GetQuote, Info, attestation), an SNP guest device's, the JSON of a configfs-tsm report, or
+            one of ``containers``.
 
     Raises:
         EvidenceError: ``verification.evidence.oversized``, ``verification.evidence.unrecognised``,
