@@ -51,6 +51,22 @@ def test_hexadecimal_of_either_case():
     assert Collateral.from_bundle_json(json.dumps(members).encode()) == GENUINE
 
 
+BINARY = ("root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
+
+
+def test_arrays_of_numbers():
+    assert (
+        Collateral.from_bundle_json(bundle(**{name: list(getattr(GENUINE, name)) for name in BINARY}))
+        == GENUINE
+    )
+
+
+@pytest.mark.parametrize("name", BINARY)
+@pytest.mark.parametrize("value", [[256], [-1], [1.0], [True], ["1"], [[1]], [None]])
+def test_what_is_no_array_of_bytes(name, value):
+    assert name in refused(lambda: Collateral.from_bundle_json(bundle(**{name: value})))
+
+
 @pytest.mark.parametrize("name", PARTS)
 def test_a_part_that_is_missing_or_of_another_kind(name):
     for value in (..., None, 1, ["x"], {"a": 1}):

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from assay.errors import EndorsementError
-from assay.evidence.decoding.strictjson import JsonError, parse_object, raw_members
+from assay.evidence.decoding.strictjson import JsonError, octets, parse_object, raw_members
 from assay.evidence.records import field, record
 
 MAX_BUNDLE_BYTES = 2 << 20
@@ -29,7 +29,7 @@ _TEXT_PARTS = (
     "qe_identity",
 )
 _PEM_CRL = re.compile(rb"-----BEGIN X509 CRL-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END X509 CRL-----\s*")
-_HEX_PARTS = ("root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
+_BYTE_PARTS = ("root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature")
 
 
 @record
@@ -80,7 +80,10 @@ class Collateral:
 
     @classmethod
     def from_bundle_json(cls, data: bytes) -> Collateral:
-        """Read the bundle: one JSON object of strings, CRLs and signatures in hexadecimal of either case.
+        """Read the bundle: one JSON object.
+
+        Its parts are strings: CRLs and signatures in hexadecimal of either case, or arrays of numbers.
+        Rust programs write both.
 
         Members besides the nine parts (``pck_certificate_chain``) are ignored: the quote carries its own
         chain.
@@ -91,7 +94,7 @@ class Collateral:
         try:
             members = parse_object(data, max_bytes=MAX_BUNDLE_BYTES)
             parts = {name: _string(members, name).encode("utf-8") for name in _TEXT_PARTS}
-            parts |= {name: _unhex(_string(members, name), name) for name in _HEX_PARTS}
+            parts |= {name: _binary(members, name) for name in _BYTE_PARTS}
         except JsonError as error:
             raise _malformed(f"This is no collateral bundle: {error.message}") from None
         except UnicodeEncodeError:
@@ -101,7 +104,7 @@ class Collateral:
     def to_bundle_json(self) -> bytes:
         """Return the bundle that ``from_bundle_json`` reads."""
         found = {name: getattr(self, name).decode("utf-8") for name in _TEXT_PARTS}
-        found |= {name: getattr(self, name).hex() for name in _HEX_PARTS}
+        found |= {name: getattr(self, name).hex() for name in _BYTE_PARTS}
         return json.dumps(found, indent=2).encode()
 
     @classmethod
@@ -173,6 +176,16 @@ def _string(members: dict[str, Any], name: str) -> str:
     if type(value) is not str:
         raise _malformed(f"Member {name} is missing, or no string.")
     return value
+
+
+def _binary(members: dict[str, Any], name: str) -> bytes:
+    value = members.get(name)
+    if type(value) is not list:
+        return _unhex(_string(members, name), name)
+    try:
+        return octets(value, MAX_PART_BYTES)
+    except JsonError:
+        raise _malformed(f"{name} is no array of bytes.") from None
 
 
 def _unhex(text: str, name: str) -> bytes:
