@@ -100,6 +100,15 @@ def test_logs_are_told_apart() -> None:
     assert caught.value.code == "verification.log.oversized"
 
 
+@pytest.mark.parametrize("written", [bytes.hex, lambda log: base64.encodebytes(log).decode()])
+def test_a_firmwares_log_is_taken_out_of_its_text(written) -> None:
+    log = vectors.read("tdx/coco-trustee/CCEL_data_ovmf.bin")
+    text = written(log).encode() + b"\n"
+    assert open_event_log(text, QUOTE) == open_event_log(log, QUOTE) == CcelData.whole(log)
+    other = b"00" * 100
+    assert open_event_log(other, QUOTE) == CcelData.whole(other)
+
+
 def test_what_belongs_to_another_quote_is_left_behind() -> None:
     own = open_event_log(INFO, CRABBOX)
     other = open_event_log(INFO, QUOTE)

@@ -26,6 +26,8 @@ _HCL_REPORT: Final = b"HCLA"
 _UTF_8: Final = b"\xef\xbb\xbf"
 """What some editors and shells put before text; no evidence begins with it."""
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
+_SIGNATURE: Final = b"Spec ID Event03\0"  # behind the head of a log's first event
+_SIGNATURE_AT: Final = 32
 
 
 def open_evidence(data: bytes) -> Opened:
@@ -142,7 +144,8 @@ def open_event_log(data: bytes, quote: bytes) -> Presented | CcelData:
     """Return the event log that a file holds, to be verified against a quote.
 
     Args:
-        data: A dstack event log or answer (JSON), or the data of a CCEL table.
+        data: A dstack event log or answer (JSON), or the data of a CCEL table, also as hexadecimal text or
+            base64.
         quote: The quote that the log shall explain.
 
     Raises:
@@ -155,7 +158,7 @@ def open_event_log(data: bytes, quote: bytes) -> Presented | CcelData:
         )
     start = data.lstrip()[:1]
     if start not in _JSON_STARTS:
-        return CcelData.whole(data)
+        return CcelData.whole(_table(data))
     from assay.evidence.dstack import Presented  # noqa: PLC0415 - needed for this format alone
 
     if start == b"[":
@@ -165,6 +168,15 @@ def open_event_log(data: bytes, quote: bytes) -> Presented | CcelData:
         return replace(found, quote=quote)
     # Key and statements belong to the other quote; only the log itself is held against this one.
     return replace(found, quote=quote, spki=None, stated={})
+
+
+def _table(data: bytes) -> bytes:
+    """Return a CCEL table out of its text; what is no text of one is returned as it is."""
+    for decode in (_from_hex, _from_base64):
+        found = decode(data)
+        if found is not None and found[_SIGNATURE_AT:].startswith(_SIGNATURE):
+            return found
+    return data
 
 
 def _answer(data: bytes, quote: bytes | None = None) -> Presented:
