@@ -128,6 +128,117 @@ def test_an_unknown_verb_is_wrong_usage():
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("words", "message", "about"),
+    [
+        (["frobnicate"], "No such command 'frobnicate'.", "assay"),
+        (["verify", "--frobnicate"], "No such option '--frobnicate'.", "assay verify"),
+        (
+            ["measure", "tdx", "--firmware", "."],
+            "Invalid value for '--firmware': File '.' is a directory.",
+            "assay measure tdx",
+        ),
+        (
+            ["measure", "gcp", "x", "--root", "y"],
+            "Missing option '--platform'. Choose from: snp, tdx",
+            "assay measure gcp",
+        ),
+    ],
+)
+def test_words_that_are_none_are_an_error_like_any_other(capsys, words, message, about):
+    """cli.usage"""
+    assert entry.main([*words, "--json"]) == exit_codes.USAGE
+    out, err = capsys.readouterr()
+    shown = json.loads(out)
+    wanted = {"code": "cli.usage", "message": message, "action": f"Type {about} --help."}
+    assert shown == {"schema": "assay/error/v1", "error": wanted}
+    usage, *told = err.splitlines()
+    assert usage.startswith(f"Usage: {about} ")
+    assert told == [f"error: {message} [cli.usage]", f"do: Type {about} --help."]
+
+
+# --- Streams that take nothing
+
+
+def ended(*words: str, stdout: str = "/dev/null", stderr: str = "") -> tuple[int, str]:
+    """Return exit code and stderr of a process of its own, with its streams in these files."""
+    with Path(stdout).open("w") as out, Path(stderr or os.devnull).open("w") as err:
+        done = subprocess.run(
+            [sys.executable, "-m", "assay", *words],
+            stdout=out,
+            stderr=err if stderr else subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    return done.returncode, done.stderr or ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("verify", "--help"),
+        ("policy", "explain", "genuine"),
+        ("frobnicate", "--json"),
+        ("verify", "absent", "--json"),
+    ],
+    ids=" ".join,
+)
+def test_an_answer_that_cannot_be_written_is_no_verdict_and_no_defect(words):
+    """cli.output.unwritable: 0 and 1 would say what the evidence is, or how two files compare."""
+    code, said = ended(*words, stdout="/dev/full")
+    assert code == exit_codes.USAGE
+    assert "[cli.output.unwritable]" in said
+    assert "No space left on device" in said
+    assert "Traceback" not in said
+
+
+def test_an_error_that_nobody_can_read_keeps_its_exit_code(tmp_path):
+    assert ended("verify", "absent", "--report-data", "unchecked", stderr="/dev/full")[0] == exit_codes.USAGE
+    out = tmp_path / "out"
+    assert (
+        ended("verify", "--frobnicate", "--json", stdout=str(out), stderr="/dev/full")[0] == exit_codes.USAGE
+    )
+    assert json.loads(out.read_text())["error"]["code"] == "cli.usage"
+
+
+def test_an_error_in_json_whose_reader_went_away_is_no_traceback():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "assay", "frobnicate", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()
+    with process.stderr as stream:
+        said = stream.read()
+    assert process.wait() == exit_codes.BROKEN_PIPE
+    assert said.splitlines()[1:] == [
+        "error: No such command 'frobnicate'. [cli.usage]",
+        "do: Type assay --help.",
+    ]
+
+
+def test_a_name_that_the_output_cannot_spell_is_shown_all_the_same(tmp_path):
+    policy = tmp_path / "日.toml"
+    policy.write_text('version = 1\nplatforms = ["tdx"]\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "assay", "policy", "explain", str(policy)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (exit_codes.OK, b"")
+    assert rb"\u65e5.toml" in done.stdout
+
+
+def test_a_defect_is_json_where_json_was_asked_for(ends_with, capsys):
+    ends_with(_raise(RuntimeError("odd")))("--json")
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["error"] == {"code": "cli.internal", "message": "Assay itself failed: RuntimeError: odd"}
+    # A file that fails under the program is not taken for a standard output that does.
+    assert ends_with(_raise(OSError(5, "odd")))() == exit_codes.INTERNAL
+
+
 def test_the_table_has_no_number_twice_for_one_verb():
     shown = [(row.verb, row.text) for row in exit_codes.TABLE]
     assert len(set(shown)) == len(shown)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from assay.cli import exit_codes
-from assay.cli.output import emit_json, escape, progress, show_error, style
-from assay.errors import AssayError
+from assay.cli.output import emit_json, escape, progress, show_error, stop_progress, style
+from assay.errors import AssayError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from click.shell_completion import CompletionItem
 
@@ -150,21 +152,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     _open_standard_streams()
     try:
-        answer = root.main(words, prog_name=PROGRAM, standalone_mode=False)
-        sys.stdout.flush()
-    except AssayError as error:
-        return _report(error, as_json=_asked_for_json(words))
-    except click.ClickException as error:
-        error.show()
-        return exit_codes.USAGE
+        return _answer(words)
     except (_ReaderGoneError, BrokenPipeError):
         _silence()
         return exit_codes.BROKEN_PIPE
+    except OSError as error:  # stdout takes nothing, be it an answer or an error in JSON
+        _silence()
+        return _report(_unwritable(error), as_json=False)
+
+
+def _answer(words: Sequence[str]) -> int:
+    """Run the command line; a stdout that cannot be written is left to the caller, wherever it shows.
+
+    Raises:
+        OSError: Nothing can be written to stdout.
+    """
+    as_json = _asked_for_json(words)
+    try:
+        answer = root.main(words, prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+    except AssayError as error:
+        return _report(error, as_json=as_json)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return exit_codes.USAGE
+    except click.ClickException as error:
+        return _misused(error, as_json=as_json)
+    except (_ReaderGoneError, BrokenPipeError):
+        raise
     except (KeyboardInterrupt, click.Abort):
         progress("Interrupted.")
         return exit_codes.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the last resort: a sentence instead of a traceback
-        return _defect(error)
+    except Exception as error:  # the last resort: a sentence instead of a traceback
+        if isinstance(error, OSError) and _stdout_is_stuck():
+            raise
+        return _defect(error, as_json=as_json)
     return answer if isinstance(answer, int) else exit_codes.OK
 
 
@@ -181,25 +203,69 @@ def _open_standard_streams() -> None:
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names in letters that its encoding does not have
 
 
 def _report(error: AssayError, *, as_json: bool) -> int:
-    """Say what failed, why, and what to do."""
-    show_error(error)
+    """Say what failed, why, and what to do; the exit code tells as much where nobody reads it."""
+    with _whether_or_not_it_is_read():
+        show_error(error)
     if as_json:
         emit_json("assay/error/v1", {"error": error.to_json()})
     _print_traceback(error)
     return exit_codes.of_error(error)
 
 
-def _defect(error: Exception) -> int:
-    progress(
-        f"{style('error:', 'bad')} Assay itself failed:"
-        f" {type(error).__name__}: {escape(str(error), limit=300)} [cli.internal]"
-    )
-    if not _print_traceback(error):
-        progress(f"{style('do:', 'strong')} Run it again with ASSAY_DEBUG=1 and report what that prints.")
+def _misused(error: click.ClickException, *, as_json: bool) -> int:
+    """Say what is wrong with the words that were typed, in the form of every other error."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    action = ""
+    if context is not None:
+        with _whether_or_not_it_is_read():
+            progress(context.get_usage())
+        action = f"Type {context.command_path} --help."
+    said = " ".join(error.format_message().split())
+    return _report(UsageError("cli.usage", said, action=action), as_json=as_json)
+
+
+def _defect(error: Exception, *, as_json: bool) -> int:
+    said = f"Assay itself failed: {type(error).__name__}: {escape(str(error), limit=300)}"
+    with _whether_or_not_it_is_read():
+        progress(f"{style('error:', 'bad')} {said} [cli.internal]")
+        if not _print_traceback(error):
+            progress(f"{style('do:', 'strong')} Run it again with ASSAY_DEBUG=1 and report what that prints.")
+    if as_json:
+        emit_json("assay/error/v1", {"error": {"code": "cli.internal", "message": said}})
     return exit_codes.INTERNAL
+
+
+def _unwritable(error: OSError) -> UsageError:
+    """Return what to say of an output that cannot be written: no verdict, whatever the answer was."""
+    return UsageError(
+        "cli.output.unwritable",
+        f"The output cannot be written: {os.strerror(error.errno or 0)}. What it would have said is lost.",
+        action="Make room, or send it to another place, and run it again.",
+    )
+
+
+def _stdout_is_stuck() -> bool:
+    """Tell whether it was stdout that failed: by an empty line, since nothing else may be left in it."""
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
+
+
+@contextmanager
+def _whether_or_not_it_is_read() -> Iterator[None]:
+    """Go on when stderr takes nothing."""
+    try:
+        yield
+    except OSError:
+        stop_progress()
 
 
 def _print_traceback(error: Exception) -> bool:

@@ -61,12 +61,20 @@ def style(text: str, kind: Kind, stream: TextIO | None = None) -> str:
 
 
 def progress(text: str, kind: Kind | None = None) -> None:
-    """Print one line of progress to stderr at once. What came from a peer was escaped by the caller."""
-    click.echo(style(text, kind) if kind else text, err=True)
+    """Print one line of progress to stderr at once. What came from a peer was escaped by the caller.
+
+    Where stderr is a file for which there is no room, what goes on is not to fail over that.
+    """
+    try:
+        click.echo(style(text, kind) if kind else text, err=True)
+    except (BrokenPipeError, BlockingIOError):  # a reader that went away, or is slow, is told apart
+        raise
+    except OSError:
+        stop_progress()
 
 
 def stop_progress() -> None:
-    """Point stderr at nothing: its reader went away, and what goes on is not to fail over that."""
+    """Point stderr at nothing: nobody reads it, and what goes on is not to fail over that."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
