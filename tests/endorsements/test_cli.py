@@ -265,6 +265,30 @@ def test_show_of_nothing_says_so_and_check_of_nothing_fails(capsys):
     assert (code, json.loads(out)["error"]["code"]) == (1, "endorsements.check.nothing")
 
 
+def test_an_entry_that_cannot_be_read_is_counted_and_keeps_no_watch_green(capsys, state):
+    for name in ("one", "two"):
+        kept(state, days=30, name=name)
+    entries = state / "state" / "endorsements" / "entries"
+    min(entries.iterdir()).write_bytes(b"{}")
+    for word, code in (("show", 0), ("check", 1)):
+        answered, out, _ = said(capsys, "endorsements", word)
+        assert (answered, "Not readable, and of no use: 1." in out) == (code, True)
+        answered, out, _ = said(capsys, "endorsements", word, "--json")
+        assert (answered, json.loads(out)["unreadable"]) == (code, 1)
+    for path in entries.iterdir():
+        path.write_bytes(b"")
+    answered, out, _ = said(capsys, "endorsements", "check")
+    assert (answered, "Not readable, and of no use: 2." in out, "hold" in out) == (1, True, False)
+
+
+@pytest.mark.parametrize("word", ["show", "check"])
+def test_what_is_at_hand_is_not_called_nothing_where_it_cannot_be_told(capsys, tmp_path, word):
+    (tmp_path / "state").write_bytes(b"a file")
+    code, out, err = said(capsys, "endorsements", word)
+    assert (code, out) == (1, "")
+    assert "[endorsements.cache.unusable]" in err
+
+
 @pytest.mark.parametrize(("days", "code"), [(30, 0), (7, 0), (6, 1), (-1, 1)])
 def test_check_says_what_ends_soon(capsys, state, days, code):
     kept(state, days=days)

@@ -222,6 +222,39 @@ def test_a_manifest_that_cannot_be_read_stands_in_the_list(here, capsys):
     assert listed[0] == {"name": "bad", "error": "reference.manifest.envelope"}
 
 
+def in_the_way(directory):
+    directory.write_bytes(b"a file")
+
+
+def elsewhere(directory):
+    directory.symlink_to("/usr")
+
+
+def for_others(directory):
+    directory.mkdir()
+    directory.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("make", "code"), [(in_the_way, "kind"), (elsewhere, "symlink"), (for_others, "mode")]
+)
+def test_manifests_that_cannot_be_looked_for_are_not_none(here, capsys, make, code):
+    (here / "state").mkdir(mode=0o700)
+    make(here / "state" / "references")
+    refused(capsys, f"store.directory.{code}", "reference", "list", code=1)
+
+
+def test_a_list_that_shows_a_part_of_the_manifests_says_so(here, capsys, monkeypatch):
+    monkeypatch.setattr("assay.cli.reference.MAX_KEPT", 1)
+    measured(capsys, "one.json")
+    signed(capsys, 1)
+    answered(capsys, "reference", "put", "web.json", "--trust", "key.pub")
+    (here / "state" / "references" / "more.json").write_bytes(b"")
+    found = answered(capsys, "reference", "list")
+    assert found.err == "Of 2 manifests the first 1 are listed.\n"
+    assert len(found.out.splitlines()) == 2
+
+
 def test_a_damaged_memory_stops_everything(here, capsys):
     measured(capsys, "one.json")
     signed(capsys, 1)

@@ -102,8 +102,9 @@ def with_cache(question: Question, files: Iterable[tuple[Path, bytes]], cache: P
     from assay.cli.gathering import run_errand
     from assay.endorsements.needs import Choices
     from assay.endorsements.surroundings import Surroundings
+    from assay.store.files import is_absent
 
-    if not cache.exists():
+    if is_absent(cache):
         return question
     errand = run_errand(
         _pieces(files),

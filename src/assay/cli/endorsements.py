@@ -15,7 +15,7 @@ from assay.cli.output import emit, emit_json, escape
 from assay.cli.writing import write_new
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from assay.cli.gathering import Errand
     from assay.endorsements.bundle import Bundle
@@ -140,19 +140,21 @@ def show(file: Path | None, *, as_json: bool) -> int:
     """List what is at hand, or what is in a bundle: about what, until when, on what it rests."""
     now = datetime.now(UTC)
     opened = None if file is None else _open(file)
-    found = opened.endorsements if opened is not None else _kept()
+    found, unreadable = (opened.endorsements, 0) if opened is not None else _kept()
     if as_json:
         emit_json(
             "assay/endorsements/v1",
             {
                 "created": None if opened is None else f"{opened.created:%Y-%m-%dT%H:%M:%SZ}",
                 "endorsements": [each.record() | {"stale": each.stale(now)} for each in found],
+                "unreadable": unreadable,
             },
         )
         return exit_codes.OK
     if opened is not None:
         emit(f"made {opened.created:%Y-%m-%d %H:%M} UTC")
     emit(_listed(found, now) if found else "There are no endorsements.")
+    _tell_of_unreadable(unreadable)
     return exit_codes.OK
 
 
@@ -180,8 +182,8 @@ def check(file: Path | None, *, within: str, max_age: str | None, as_json: bool)
     opened = None if file is None else _open(file)
     if opened is not None and oldest is not None:
         opened.check_age(now, at_most=oldest)
-    found = opened.endorsements if opened is not None else _kept()
-    if not found:  # a watch that was pointed at the wrong place must not stay green
+    found, unreadable = (opened.endorsements, 0) if opened is not None else _kept()
+    if not found and not unreadable:  # a watch that was pointed at the wrong place must not stay green
         raise EndorsementError(
             "endorsements.check.nothing",
             f"There are no endorsements in {str(file or _directory())!r}: nothing was checked.",
@@ -193,14 +195,24 @@ def check(file: Path | None, *, within: str, max_age: str | None, as_json: bool)
             "assay/endorsements-check/v1",
             {
                 "checked": len(found),
+                "unreadable": unreadable,
                 "ending": [each.record() | {"stale": each.stale(now)} for each in ending],
             },
         )
-    elif ending:
+        return exit_codes.REFUSED if ending or unreadable else exit_codes.OK
+    if ending:
         emit(_listed(ending, now))
-    else:
+    elif found:
         emit(f"All {len(found)} hold for longer than {within}.")
-    return exit_codes.REFUSED if ending else exit_codes.OK
+    _tell_of_unreadable(unreadable)
+    return exit_codes.REFUSED if ending or unreadable else exit_codes.OK
+
+
+def _tell_of_unreadable(count: int) -> None:
+    """Say how many entries count for nothing: what is not shown may be what somebody relies on."""
+    if count:
+        where = escape(str(_directory() / "entries"), limit=300)
+        emit(f"Not readable, and of no use: {count}. Fetch them again, or remove them from {where}.")
 
 
 def _errand(
@@ -248,12 +260,14 @@ def _directory() -> Path:
     return state_directory(os.environ) / "endorsements"
 
 
-def _kept() -> tuple[Endorsement, ...]:
+def _kept() -> tuple[Sequence[Endorsement], int]:
+    """Return what is at hand, and how many entries of it cannot be read."""
     from assay.endorsements.cache import Cache
     from assay.endorsements.surroundings import Surroundings
+    from assay.store.files import is_absent
 
     directory = _directory()
-    return tuple(Cache(directory, Surroundings.real()).entries()) if directory.exists() else ()
+    return ((), 0) if is_absent(directory) else Cache(directory, Surroundings.real()).contents()
 
 
 def _open(path: Path) -> Bundle:
@@ -263,7 +277,7 @@ def _open(path: Path) -> Bundle:
     return Bundle.decode(read_file(path, limit=MAX_BUNDLE_BYTES))
 
 
-def _listed(found: tuple[Endorsement, ...] | list[Endorsement], now: datetime) -> str:
+def _listed(found: Sequence[Endorsement], now: datetime) -> str:
     from assay.cli.gathering import row
     from assay.cli.output import table
 

@@ -91,10 +91,14 @@ def put(file: Path, trust: tuple[Path, ...]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def list_kept(*, as_json: bool) -> None:
     """List the manifests that are kept. Their signatures are checked when they are used, not here."""
+    from assay.store.files import list_directory
     from assay.store.paths import state_directory
 
-    directory = state_directory(os.environ) / DIRECTORY
-    kept = [_kept(path, datetime.now(UTC)) for path in sorted(directory.glob("*.json"))[:MAX_KEPT]]
+    listed = list_directory(state_directory(os.environ) / DIRECTORY)
+    found = [path for path in listed if path.suffix == ".json"]
+    kept = [_kept(path, datetime.now(UTC)) for path in found[:MAX_KEPT]]
+    if found[MAX_KEPT:]:
+        progress(f"Of {len(found)} manifests the first {MAX_KEPT} are listed.", "warn")
     if as_json:
         emit_json("assay/reference-manifests/v1", {"manifests": kept})
         return

@@ -98,13 +98,19 @@ class Cache:
 
     def entries(self) -> Iterator[Endorsement]:
         """Return everything that is kept and can be read, by kind and key."""
+        yield from self.contents()[0]
+
+    def contents(self) -> tuple[list[Endorsement], int]:
+        """Return everything that is kept and can be read, by kind and key, and how many entries cannot be."""
         found = []
-        for path in self._listed("entries"):
+        paths = [path for path in self._listed("entries") if path.suffix == ".json"]
+        for path in paths:
             data = private.read(path, limit=MAX_RECORD_BYTES)
-            if data is not None and path.suffix == ".json":
+            if data is not None:
                 with suppress(AssayError):
                     found.append(self._open(data))
-        yield from sorted(found, key=lambda entry: (entry.wanted.kind, entry.wanted.key))
+        found.sort(key=lambda entry: (entry.wanted.kind, entry.wanted.key))
+        return found, len(paths) - len(found)
 
     @contextmanager
     def flight(self, wanted: Wanted) -> Iterator[None]:

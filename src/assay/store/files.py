@@ -60,6 +60,32 @@ def prepare_directory(path: Path) -> None:
     _check_above(path)
 
 
+def is_absent(path: Path) -> bool:
+    """Return whether there is nothing of that name, not even a link; what cannot be told is not absent."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def list_directory(path: Path) -> list[Path]:
+    """Return what is in a private directory, by name; nothing where there is none.
+
+    Raises:
+        StoreError: As ``prepare_directory`` does for a directory that exists.
+    """
+    if is_absent(path):
+        return []
+    prepare_directory(path)
+    try:
+        return sorted(path.iterdir())
+    except OSError as error:
+        _unusable(path, error)
+
+
 def check_private(path: Path) -> None:
     """Check that the file ``path`` is a regular file, owned by us, with no rights for others.
 
