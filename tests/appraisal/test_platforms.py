@@ -16,7 +16,7 @@ PCRS = {
     "vtpm.pcr9": "its kernel and initrd",
     "vtpm.pcr11": "its unified kernel image",
 }
-NITRO = {f"pcr{index}": 48 for index in range(32)}
+NITRO = {f"pcr{index}": (48,) for index in range(32)}
 TD = ("mr_td", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mr_config_id", "mr_owner", "mr_owner_config", "mr_seam")
 TABLES = {
     "tdx": ("tdx", "dstack"),
@@ -94,12 +94,21 @@ CODE_KEYS = {
     "nras": "the CPU's evidence: a GPU proves no code",
 }
 SIZES = {
-    "tdx": dict.fromkeys(TD, 48),
-    "sgx": {"mr_enclave": 32, "mr_signer": 32, "config_id": 64},
-    "snp": {"measurement": 48, "host_data": 32, "id_key_digest": 48, "author_key_digest": 48},
+    "tdx": dict.fromkeys(TD, (48,)),
+    "sgx": {"mr_enclave": (32,), "mr_signer": (32,), "config_id": (64,)},
+    "snp": {"measurement": (48,), "host_data": (32,), "id_key_digest": (48,), "author_key_digest": (48,)},
     "nitro": NITRO,
     "nitro-tpm": NITRO,
-    "trust-authority": {"mrtd": 48, "mrenclave": 32, "mrsigner": 32},
+    **dict.fromkeys(
+        ("azure-snp", "azure-tdx", "gcp-tdx", "gcp-snp", "gcp-vtpm", "tpm"),
+        dict.fromkeys((f"pcr{index}" for index in range(24)), (32, 48, 64)),
+    ),
+    "maa": {"measurement": (32, 48)},
+    "trust-authority": {
+        **dict.fromkeys(("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3"), (48,)),
+        "mrenclave": (32,),
+        "mrsigner": (32,),
+    },
 }
 
 
@@ -118,5 +127,10 @@ def test_what_is_said_of_a_platform(name: str) -> None:
 
 
 def test_every_register_that_a_reference_value_can_be_given_for() -> None:
-    every = {register: size for sizes in SIZES.values() for register, size in sizes.items()}
+    every: dict[str, set[int]] = {}
+    for sizes in SIZES.values():
+        for register, size in sizes.items():
+            every.setdefault(register, set()).update(size)
     assert dict(reference_sizes()) == every
+    assert every["pcr4"] == {32, 48, 64}  # a TPM's bank may be any of them
+    assert every["pcr30"] == {48}

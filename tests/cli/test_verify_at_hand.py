@@ -262,6 +262,15 @@ def test_signed_values_are_compared_with_the_pieces_of_their_platform_alone(mach
     assert json.loads(out)["results"][0]["error"]["code"] == "reference.manifest.platform"
 
 
+@pytest.mark.parametrize(("size", "code"), [(32, 0), (48, 1), (64, 1), (31, 2), (33, 2)])
+def test_a_register_of_a_tpm_is_typed_in_the_size_of_any_bank(machine, size, code):
+    verify, pcr0 = machine
+    found, out, _ = verify(PCR0, "--reference", f"pcr0={pcr0.ljust(size, b'0')[:size].hex()}")
+    assert found == code
+    if code == exit_codes.USAGE:
+        assert json.loads(out)["error"]["code"] == "cli.verify.reference"
+
+
 def test_a_manifest_that_no_piece_is_compared_with_is_a_usage_error(machine, signed):
     verify, pcr0 = machine
     typed = ("--reference", f"mr_td={FIRMWARE.hex()}")

@@ -71,8 +71,8 @@ class PlatformAppraisal:
         names_code: Whether a policy says what code may run there; only such a policy can open a gate.
         code_keys: The policy keys that would, as words for a person: ``snp.measurement``.
         measured: Policy key (``snp.measurement``) to what it measures, for what a result leaves open.
-        reference_sizes: Register (the last part of its policy key) to its size in bytes, for those that
-            Reference Values can be given for.
+        reference_sizes: Register (the last part of its policy key) to the sizes in bytes that it may have,
+            for those that Reference Values can be given for.
         executables: What the trust vector says of what runs, once nothing about it failed.
         endorsed_since: When the newest endorsement behind the Claims was issued; None where the platform's
             evidence carries all of them itself.
@@ -87,7 +87,7 @@ class PlatformAppraisal:
     names_code: Callable[[Document], bool] = field(repr=False)
     code_keys: str
     measured: Mapping[str, str] = field(repr=False)
-    reference_sizes: Mapping[str, int] = field(repr=False)
+    reference_sizes: Mapping[str, tuple[int, ...]] = field(repr=False)
     executables: Callable[[AttestationResult], TrustClaim] = field(repr=False)
     endorsed_since: Callable[[Any], datetime | None] = field(repr=False)
     tcb: Callable[[Any], TcbClaims | None] = field(default=_no_tcb, repr=False)
@@ -107,8 +107,10 @@ def platform_of(name: str) -> PlatformAppraisal:
     return found[name]
 
 
-def reference_sizes() -> Mapping[str, int]:
-    """Return every register that a Reference Value can be given for, with its size in bytes."""
-    return MappingProxyType(
-        {name: size for known in _MODULES for name, size in platform_of(known).reference_sizes.items()}
-    )
+def reference_sizes() -> Mapping[str, frozenset[int]]:
+    """Return every register that a Reference Value can be given for, with its sizes in bytes anywhere."""
+    found: dict[str, frozenset[int]] = {}
+    for known in _MODULES:
+        for name, sizes in platform_of(known).reference_sizes.items():
+            found[name] = found.get(name, frozenset()) | set(sizes)
+    return MappingProxyType(found)

@@ -209,7 +209,7 @@ def references_of(words: tuple[str, ...]) -> dict[str, frozenset[bytes]]:
     for word in words:
         name, _, digits = word.partition("=")
         value = _unhex(digits)
-        if name not in sizes or value is None or len(value) != sizes[name]:
+        if value is None or len(value) not in sizes.get(name, ()):
             known = ", ".join(sizes)
             raise UsageError(
                 "cli.verify.reference",

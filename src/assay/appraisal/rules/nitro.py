@@ -120,7 +120,7 @@ def _names_boot(document: Document) -> bool:
     return table.pcr4 is not None and table.pcr7 is not None
 
 
-_SIZES: Final = {f"pcr{index}": PCR_BYTES for index in range(PCRS)}
+_SIZES: Final = {f"pcr{index}": (PCR_BYTES,) for index in range(PCRS)}
 
 
 def _own_chain(_claims: NitroClaims) -> None:

@@ -287,7 +287,7 @@ _PLATFORM: Final = PlatformAppraisal(
     names_code=_names_code,
     code_keys="snp.measurement",
     measured={"snp.measurement": "what it was launched with", "snp.host_data": "its configuration"},
-    reference_sizes=REGISTERS,
+    reference_sizes={name: (size,) for name, size in REGISTERS.items()},
     executables=_executables,
     endorsed_since=attrgetter("endorsed_from"),
 )

@@ -258,7 +258,7 @@ _PLATFORM: Final = PlatformAppraisal(
         "tdx.mr_owner": "its owner",
         "tdx.mr_owner_config": "its owner's configuration",
     },
-    reference_sizes=dict.fromkeys(REGISTERS, 48),
+    reference_sizes=dict.fromkeys(REGISTERS, (48,)),
     executables=_executables,
     endorsed_since=attrgetter("tcb.collateral_valid_from"),
     tcb=attrgetter("tcb"),

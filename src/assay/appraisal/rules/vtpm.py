@@ -13,7 +13,7 @@ from assay.appraisal.rules.registers import register_rule
 from assay.appraisal.rules.subject import Rule, Subject, Workshop, nested
 from assay.appraisal.rules.weaknesses import weakness_rule
 from assay.appraisal.tables.snp import Snp
-from assay.appraisal.tables.vtpm import PCRS, Azure, Google, Tpm, no_registers
+from assay.appraisal.tables.vtpm import PCR_SIZES, PCRS, Azure, Google, Tpm, no_registers
 from assay.appraisal.trust_vector import (
     EXECUTABLES_BOOT_APPROVED,
     EXECUTABLES_RUNTIME_APPROVED,
@@ -328,7 +328,7 @@ def _platform(
         names_code=names_code,
         code_keys=code_keys,
         measured={**(measured or {}), **_MEASURED},
-        reference_sizes={},
+        reference_sizes={f"pcr{index}": PCR_SIZES for index in range(PCRS)},
         executables=executables,
         endorsed_since=endorsed_since,
         tcb=tcb,
