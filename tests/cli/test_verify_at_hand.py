@@ -130,6 +130,9 @@ def test_a_young_bundle_is_taken_and_loose_files_have_no_age(capsys, tmp_path):
     _, out, _ = said(capsys, "simulate", "nitro", "--out", tmp_path / "made")
     words = [*shlex.split(out)[1:], "--endorsements-max-age", 7]
     assert said(capsys, *words, "--endorsements", bundle(tmp_path, timedelta(days=6)))[0] == exit_codes.OK
+    for days in (999_999_999, 1_000_000_000, 10**30):  # more than there are dates
+        young = [*words[:-1], days, "--endorsements", tmp_path / "bundle.tar"]
+        assert said(capsys, *young)[0] == exit_codes.OK
     code, _, err = said(capsys, *words)
     assert code == exit_codes.USAGE
     assert "[cli.verify.endorsements_max_age]" in err

@@ -82,8 +82,9 @@ def check_age(materials: Materials, days: int | None, now: datetime) -> None:
             "--endorsements-max-age is about bundles, and none was given: loose files bear no date.",
             action="Make one with: assay endorsements bundle OUT EVIDENCE.",
         )
+    at_most = timedelta(days=min(days, timedelta.max.days))  # no bundle is older than there are dates
     for bundle in materials.bundles:
-        bundle.check_age(now, at_most=timedelta(days=days))
+        bundle.check_age(now, at_most=at_most)
 
 
 def with_cache(question: Question, files: Iterable[tuple[Path, bytes]], cache: Path) -> Question:
