@@ -314,6 +314,7 @@ def test_files_that_cannot_be_read_are_usage_errors(capsys, tmp_path):
     ):
         answer, _, err = said(capsys, "verify", path, *UNCHECKED)
         assert (answer, code in err) == (2, True), path
+        assert ("do: " in err) == (code in ("cli.file.directory", "cli.file.special")), path
 
 
 def test_an_empty_file_is_called_empty(capsys, tmp_path):

@@ -39,9 +39,17 @@ def read_file(path: Path, *, limit: int) -> bytes:
     try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
-            raise UsageError("cli.file.directory", f"{shown} is a directory; a file is needed here.")
+            raise UsageError(
+                "cli.file.directory",
+                f"{shown} is a directory; a file is needed here.",
+                action="Name the file in it that is meant.",
+            )
         if not stat.S_ISREG(mode):
-            raise UsageError("cli.file.special", f"{shown} is no regular file.")
+            raise UsageError(
+                "cli.file.special",
+                f"{shown} is no regular file.",
+                action="Write what it gives into a file, and name that.",
+            )
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(limit + 1)
     except OSError as error:
