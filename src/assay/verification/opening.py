@@ -72,7 +72,7 @@ def open_bundle(data: bytes) -> Bundle:
 
 
 def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
-    from assay.verification import containers  # noqa: PLC0415 - where evidence does not lie open
+    from assay.verification import carriers, containers  # noqa: PLC0415 - where evidence does not lie open
 
     def again(inner: bytes) -> tuple[Opened, ...]:
         if depth == 0:
@@ -87,9 +87,9 @@ def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
         if platform is not None:
             return (Opened(found, platform, f"{len(found)} bytes{note}"),)
         for inside in (
-            containers.open_dstack(found),
-            containers.open_certificate(found),
-            containers.open_enclave(found),
+            carriers.open_dstack(found),
+            carriers.open_certificate(found),
+            carriers.open_enclave(found),
             containers.open_wrapper(found, again),
         ):
             if inside is not None:
