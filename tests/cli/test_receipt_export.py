@@ -143,6 +143,15 @@ def test_accepted_with_nothing_but_the_export_its_key_and_the_root(auditor):
         assert part in said
 
 
+def test_a_memory_that_cannot_be_looked_at_is_not_taken_for_none(auditor, tmp_path, monkeypatch):
+    """Without it a log that was rolled back would pass."""
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("ASSAY_STATE_DIR", str(tmp_path / "file" / "state"))
+    code, found = auditor.ask()
+    assert code != 0
+    assert found["error"]["code"].startswith("store.")
+
+
 def test_the_second_execution_and_a_tar(auditor, operator, tmp_path):
     assert operator.shell("audit", "export", "--tar", "--out", str(tmp_path / "x.tar")).returncode == 0
     auditor.export = tmp_path / "x.tar"
