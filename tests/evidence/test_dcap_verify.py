@@ -33,6 +33,16 @@ def failed(result) -> dict[str, str]:
 # --- What a result says
 
 
+@pytest.mark.parametrize("behind", [b"\n", b"\r\n\n", b"\n" * 9])
+@pytest.mark.parametrize("part", ["tcb_info", "qe_identity", "pck_crl"])
+def test_blank_lines_behind_an_issuer_chain_say_nothing(part, behind):
+    stage, name = scene("tdx", 4), f"{part}_issuer_chain"
+    stage.after_collateral = lambda given: replace(given, **{name: getattr(given, name) + behind})
+    assert judge(stage.finish()).authentic
+    stage.after_collateral = lambda given: replace(given, **{name: getattr(given, name) + behind + b"x"})
+    assert not judge(stage.finish()).authentic
+
+
 @pytest.mark.parametrize(("platform", "version"), KINDS)
 def test_claims_are_the_fields_of_the_body(platform, version):
     stage = scene(platform, version)

@@ -220,7 +220,7 @@ def _two(
 ) -> Certificate:
     """Verify that a chain is one certificate issued by the pinned root, and that root."""
     with _Decoding(ledger, spec, code):
-        der, root = certificates(text, count=2)
+        der, root = certificates(_ended_once(text), count=2)
         if root != trust.root.der:
             raise ledger.fail(spec, code, "The chain does not end in the root of the PCK chain.")
         key = (trust.root.anchor.fingerprint, hashlib.sha256(der).digest())
@@ -231,6 +231,12 @@ def _two(
         _demand(ledger, spec, code, issued(found, trust.root.certificate, role.title))
     trust.facts.certificates.put(key, found.window & trust.root.certificate.window, found)
     return found
+
+
+def _ended_once(text: bytes) -> bytes:
+    """Return the text of a file without the blank lines that editors and shells leave behind a chain."""
+    bare = text.rstrip(b"\r\n")
+    return bare + b"\n" if bare != text else text
 
 
 def read_crl(ledger: LedgerBuilder, der: bytes, spec: CheckSpec, code: str) -> RevocationList:
