@@ -248,3 +248,19 @@ def test_the_documented_table_is_the_table():
     page = (ROOT / "docs" / "reference" / "exit-codes.md").read_text()
     documented = re.findall(r"^\| `(.+?)` \| `(.+?)` \| (.+) \|$", page, re.MULTILINE)
     assert documented == [(row.verb, row.text, row.meaning) for row in exit_codes.TABLE]
+
+
+@pytest.mark.parametrize(("disposition", "code"), [(signal.SIG_DFL, -signal.SIGINT), (signal.SIG_IGN, 0)])
+def test_an_interrupt_while_the_command_line_is_imported_leaves_no_trace(tmp_path, disposition, code):
+    """The library that it begins with is replaced by one that is interrupted, and then goes on."""
+    (tmp_path / "click.py").write_text(
+        "import os, signal, sys\nos.kill(os.getpid(), signal.SIGINT)\nprint('went on')\nos._exit(0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "assay", "--version"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), *sys.path))},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, disposition),
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, b"")
