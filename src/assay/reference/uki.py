@@ -248,7 +248,7 @@ def _kernel(uki: Artefact, image: PeImage, algorithm: str) -> Iterator[list[byte
     section = image.section(".linux")
     if section is None or section.size > section.raw_size:
         return
-    inner = uki.part(section.offset, section.size, "linux")
+    inner = uki.part(section.offset, section.size, section.name)
     try:
         yield [authenticode(inner, algorithm)]
     except ReferenceValueError:  # a kernel without a stub of its own cannot be started by firmware
@@ -271,7 +271,7 @@ def _command_line(uki: Artefact, image: PeImage) -> str | None:
 
 def _pcr9(uki: Artefact, image: PeImage, command_line: str, algorithm: str) -> bytes:
     section = image.section(".initrd")
-    initrd = uki.part(section.offset, min(section.size, section.raw_size), "initrd") if section else None
+    initrd = uki.part(section.offset, min(section.size, section.raw_size), section.name) if section else None
     return pcr9(command_line.rstrip("\n"), initrd, algorithm)
 
 

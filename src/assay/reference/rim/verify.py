@@ -170,9 +170,9 @@ def verify_rim(
         anchor = root.anchor
         window = _path(ledger, chain, now)
         _signature(ledger, manifest, chain[0])
-        status = _revocation(ledger, chain, ocsp, now, hold)
-        if status is not None:
-            golden = _golden(manifest, anchor, window & status.window, status)
+        answers = _revocation(ledger, chain, ocsp, now, hold)
+        if answers is not None:
+            golden = _golden(manifest, anchor, window, answers)
     except CheckFailedError:
         golden = None
     result = RimResult(ledger.close(), manifest, anchor, golden)
@@ -257,8 +257,8 @@ def _revocation(
     replies: Sequence[OcspReply],
     now: datetime,
     hold: HoldPolicy,
-) -> OcspAnswer | None:
-    """Record ``REVOCATION``; return what all answers establish together, None where there are none."""
+) -> list[OcspAnswer] | None:
+    """Record ``REVOCATION``; return what each answer establishes, None where there are none."""
     spec = checks.REVOCATION
     if not replies:
         ledger.not_checked(spec, "rim.revocation.missing", "not checked: there are no OCSP answers")
@@ -267,7 +267,7 @@ def _revocation(
         decoded = [(OcspResponse.parse(reply.response), reply) for reply in replies]
     except DerError as error:
         raise ledger.fail(spec, "rim.revocation.layout", error.message) from None
-    found: OcspAnswer | None = None
+    found: list[OcspAnswer] = []
     for subject, issuer in pairwise(chain):
         about = next((pair for pair in decoded if concerns(pair[0], subject, issuer)), None)
         if about is None:
@@ -277,21 +277,16 @@ def _revocation(
         if isinstance(answer, OcspDefect):
             reason = f"{subject.common_name!a}: {answer.reason}"
             raise ledger.fail(spec, f"rim.revocation.{answer.step}", reason)
-        found = answer if found is None else _both(found, answer)
+        found.append(answer)
     ledger.passed(spec)
     return found
 
 
-def _both(one: OcspAnswer, other: OcspAnswer) -> OcspAnswer:
-    return OcspAnswer(
-        one.window & other.window,
-        one.fresh and other.fresh,
-        one.held or other.held,
-        one.responder_unasked or other.responder_unasked,
-    )
-
-
-def _golden(manifest: Manifest, anchor: Anchor, window: Window, status: OcspAnswer) -> GoldenMeasurements:
+def _golden(
+    manifest: Manifest, anchor: Anchor, window: Window, answers: Sequence[OcspAnswer]
+) -> GoldenMeasurements:
+    for answer in answers:
+        window &= answer.window
     return GoldenMeasurements(
         product=manifest.product,
         version=manifest.colloquial_version,
@@ -300,7 +295,7 @@ def _golden(manifest: Manifest, anchor: Anchor, window: Window, status: OcspAnsw
         listed=frozenset(manifest.values),
         anchor=anchor,
         window=window,
-        held=status.held,
+        held=any(answer.held for answer in answers),
         digest=hashlib.sha256(manifest.content).digest(),
-        responder_unasked=status.responder_unasked,
+        responder_unasked=any(answer.responder_unasked for answer in answers),
     )
