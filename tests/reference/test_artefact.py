@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from pathlib import Path
 
 import pytest
 
@@ -90,6 +91,20 @@ def test_only_regular_files_are_artefacts(tmp_path):
     assert code(lambda: opened(tmp_path / "fifo")) == "reference.artefact.kind"
     assert code(lambda: opened(tmp_path / "absent")) == "reference.artefact.unreadable"
     assert code(lambda: opened(tmp_path)) == "reference.artefact.kind"
+
+
+def test_no_descriptor_stays_open(tmp_path):
+    def held() -> int:
+        links = [link.resolve() for link in Path("/proc/self/fd").iterdir()]
+        return sum(link.is_relative_to(tmp_path) for link in links)
+
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    with open_artefact(path):
+        assert held() == 1
+    assert held() == 0
+    assert code(lambda: opened(tmp_path)) == "reference.artefact.kind"
+    assert held() == 0
 
 
 def test_a_file_beyond_the_bound_is_not_read(tmp_path):

@@ -98,6 +98,7 @@ def test_only_a_trusted_signature_counts():
     assert code(lambda: corim.verify(SIGNED, stranger, now=NOW)) == "reference.corim.signature"
     assert code(lambda: corim.verify(SIGNED, [], now=NOW)) == "reference.corim.signature"
     assert code(lambda: corim.verify(PLAIN, TRUSTED, now=NOW)) == "reference.corim.unsigned"
+    assert code(lambda: corim.verify(b"\xff", TRUSTED, now=NOW)) == "reference.corim.malformed"
     changed = SIGNED.replace(b"\1" * 48, b"\5" * 48)
     assert code(lambda: corim.verify(changed, TRUSTED, now=NOW)) == "reference.corim.signature"
 
@@ -194,6 +195,8 @@ def test_keys_become_names_of_registers():
     long = {0: Tag(600, b"x" * 100), 1: {2: [DIGEST]}}
     (name,) = read(made(long)).registers
     assert (len(name), name[:16]) == (64, "tag_600_58647878")
+    (name,) = read(made({0: "A" * 65, 1: {2: [DIGEST]}})).registers
+    assert (len(name), name[:48]) == (64, "a" * 47 + "_")
     clash = made({0: "a b", 1: {2: [DIGEST]}}, {0: "a-b", 1: {2: [DIGEST]}})
     assert code(lambda: read(clash)) == "reference.corim.key"
 
@@ -348,6 +351,8 @@ def test_what_there_is_no_room_to_say_is_counted():
     many = [{0: f"fw{at}", 1: {1: 3, 2: [DIGEST]}} for at in range(40)]
     *said, last = read(made(*many)).notes
     assert (len(said), last) == (31, "The CoRIM holds 9 things more that are not appraised.")
+    *said, last = read(made(*many[:33])).notes
+    assert (len(said), last) == (31, "The CoRIM holds 2 things more that are not appraised.")
     assert len(read(made(*many[:32])).notes) == 32
     assert read(made(*many[:32])).notes[-1] == "Of fw31: its svn is not appraised."
 
@@ -475,7 +480,8 @@ def test_one_environment_is_chosen():
         (made(triples={0: [1]}), "malformed"),
         (made(triples={0: [[ENVIRONMENT]]}), "malformed"),
         (made(triples={0: [[1, [{}]]]}), "malformed"),
-        (made({}, environment={}), "malformed"),
+        (made({0: "a", 1: {2: [DIGEST]}}, environment={}), "malformed"),
+        (made({0: "a", 1: {2: [DIGEST]}}, environment={0: {}}), "malformed"),
         (made({0: "a", 1: {2: [DIGEST]}}, environment={0: 1}), "malformed"),
         (made({0: "a", 1: {2: [DIGEST]}}, environment={0: {1: "V", 5: "x"}}), "malformed"),
         (made({0: "a", 1: {2: [DIGEST]}}, environment={0: {1: "V"}, 3: "x"}), "malformed"),
@@ -484,6 +490,7 @@ def test_one_environment_is_chosen():
         (made({0: "a", 1: {2: [1]}}), "malformed"),
         (made({0: "a", 1: {2: 1}}), "malformed"),
         (made({0: "a", 1: {2: {1: b"d" * 32}}}), "malformed"),
+        (made({0: "a", 1: {2: [{1: b"d" * 32, b"d" * 32: 1}]}}), "malformed"),
         (made({0: "a", 1: {2: [DIGEST] * 257}}), "too_many"),
         (made({0: "a", 1: {2: [True, b"d" * 32]}}), "malformed"),
         (made({0: "a", 1: {2: [[1, b"d" * 32, 1]]}}), "malformed"),
@@ -533,6 +540,13 @@ def test_modules_together_have_a_bound():
     module = Tag(506, encode_cbor({4: {0: [[ENVIRONMENT, [{0: 1, 1: {}}] * 2049]]}}))
     data = encode_cbor(Tag(501, {0: "id", 1: [module, module]}))
     assert code(lambda: corim.decode(data)) == "reference.corim.too_many"
+
+
+@pytest.mark.parametrize(("size", "algorithm"), [(32, 1), (48, 7), (64, 8)])
+def test_a_digest_is_written_under_the_algorithm_of_its_size(size, algorithm):
+    values = Measured("tdx", {"a": frozenset({b"x" * size})})
+    (written,) = corim.decode(corim.encode(values, tag_id="t", vendor="v", model="m")).references
+    assert written.digests == ((algorithm, b"x" * size),)
 
 
 def test_a_value_that_is_no_digest_cannot_be_written():

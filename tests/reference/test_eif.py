@@ -161,6 +161,7 @@ DEFECTS = {
     "trailing byte": (ImageDraft(tail=b"\0").encode(), "reference.eif.trailing"),
     "wrong crc": (ImageDraft(crc=7).encode(), "reference.eif.crc"),
     "command line first": (ImageDraft([PARTS[1], PARTS[0], *PARTS[2:]]).encode(), "reference.eif.order"),
+    "nothing but a kernel": (ImageDraft([PARTS[0]]).encode(), "reference.eif.order"),
     "two kernels": (ImageDraft([PARTS[0], *PARTS]).encode(), "reference.eif.order"),
     "kernel at the end": (ImageDraft([*PARTS, PARTS[0]]).encode(), "reference.eif.order"),
     "kernel behind the first ramdisk": (ImageDraft([*PARTS[:4], PARTS[0]]).encode(), "reference.eif.order"),

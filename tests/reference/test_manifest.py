@@ -346,6 +346,8 @@ def test_a_damaged_memory_is_not_an_empty_one(data):
 def test_measured_values_go_through_their_file():
     assert read_measured(write_measured(VALUES)) == VALUES
     assert code(lambda: read_measured(b'{"schema":"x"}')) == "reference.values.malformed"
+    other = write_measured(VALUES).replace(b"assay/measured/v1", b"assay/measured/v2")
+    assert code(lambda: read_measured(other)) == "reference.values.malformed"
     assert not is_envelope(write_measured(VALUES))
     assert is_envelope(SIGNED)
 

@@ -18,7 +18,7 @@ from assay.reference.snp import (
     measure,
     svsm_launch_digest,
 )
-from assay.reference.snp_vmsa import VCPU_TYPES, Hypervisor, signature, vcpu_signature, vmsa_page
+from assay.reference.snp_vmsa import Hypervisor, signature, vcpu_signature, vmsa_page
 from support.reference_firmware import SECTIONS, sev_firmware, sev_metadata
 
 MILAN = vcpu_signature("EPYC-Milan")
@@ -92,6 +92,13 @@ def test_amazon_marks_the_first_processor_only():
     assert (first[18], other[18]) == (0x9A, 0x9B)
 
 
+def test_a_processor_starts_where_the_image_says():
+    """The base of its code segment has the upper half of the address, its instruction pointer the lower."""
+    page = vmsa_page(Hypervisor.QEMU, 0x12345679, MILAN, 1)
+    assert int.from_bytes(page[24:32], "little") == 0x12340000
+    assert int.from_bytes(page[0x178:0x180], "little") == 0x5679
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -123,11 +130,24 @@ def test_signatures_of_processors():
     assert signature(0, 0, 0) == 0
     assert signature(0x19, 1, 1) == 0xA00F11
     assert signature(6, 0x2A, 7) == 0x206A7
-    assert {VCPU_TYPES[name] for name in ("EPYC-Turin", "EPYC-Turin-v1")} == {signature(26, 0, 0)}
     assert code(lambda: vcpu_signature("Skylake")) == "reference.snp.vcpu"
     for given in ((0x10F, 0, 0), (0, 0x100, 0), (0, 0, 16), (-1, 0, 0), (0, -1, 0), (0, 0, -1)):
         assert code(lambda given=given: signature(*given)) == "reference.snp.vcpu"
     assert signature(0x10E, 0xFF, 15) == 0xFF << 20 | 0xF << 16 | 0xF << 8 | 0xF << 4 | 0xF
+
+
+@pytest.mark.parametrize(
+    ("model", "versions", "expected"),
+    [
+        ("EPYC", ("", "-v1", "-v2", "-v3", "-v4", "-v5", "-IBPB"), 0x800F12),
+        ("EPYC-Rome", ("", "-v1", "-v2", "-v3", "-v4", "-v5"), 0x830F10),
+        ("EPYC-Milan", ("", "-v1", "-v2", "-v3"), 0xA00F11),
+        ("EPYC-Genoa", ("", "-v1", "-v2"), 0xA10F10),
+        ("EPYC-Turin", ("", "-v1"), 0xB00F00),
+    ],
+)
+def test_every_version_of_a_model_has_its_signature(model, versions, expected):
+    assert {vcpu_signature(model + version) for version in versions} == {expected}
 
 
 def test_a_kernel_needs_a_page_for_its_hashes():
