@@ -42,7 +42,7 @@ def certificate(subject: str, issuer: str, signer: str | None = None, serial: in
     )
 
 
-def crl(at: datetime, issuer: str = "root") -> bytes:
+def crl(at: datetime, issuer: str = "root", *, number: int = 1) -> bytes:
     return (
         x509.CertificateRevocationListBuilder()
         .issuer_name(name(issuer))
@@ -51,7 +51,7 @@ def crl(at: datetime, issuer: str = "root") -> bytes:
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(KEYS[issuer].public_key()), critical=False
         )
-        .add_extension(x509.CRLNumber(1), critical=False)
+        .add_extension(x509.CRLNumber(number), critical=False)
         .sign(KEYS[issuer], hashes.SHA384())
         .public_bytes(serialization.Encoding.DER)
     )
@@ -178,6 +178,15 @@ def test_the_newest_list_of_an_issuer_is_taken():
     (root,) = found.certificates
     assert found.crl_of(root) == new
     assert Materials.of({"root": der(ROOT), "c": foreign}).crl_of(root) is None
+
+
+@pytest.mark.parametrize("order", [(7, 8), (8, 7)])
+def test_of_two_lists_of_one_moment_the_one_of_the_higher_number_is_taken(order):
+    files = {str(at): crl(NOW, number=number) for at, number in enumerate(order)}
+    found = Materials.of({**files, "root": der(ROOT)})
+    (root,) = found.certificates
+    assert found.crl_of(root) == files[str(order.index(8))]
+    assert found.lists_of([b"root"], NOW) == (files[str(order.index(8))],)
 
 
 def test_a_list_is_found_by_a_word_in_the_name_of_its_issuer():

@@ -785,15 +785,16 @@ def test_what_stands_beside_the_pieces_of_a_bundle_is_named():
 
 def test_what_pieces_leave_out_is_counted_together_and_alike_names_stand_there_once():
     long = {f"{'x' * 64}{at}": 1 for at in range(2)}
-    first = {"quote": TEXT, "same": 1} | {f"a{at:03}": 1 for at in range(80)}
-    second = {"quote": TEXT, "same": 1} | long
+    same = "s" * 64  # as long as a name may be without being shortened
+    first = {"quote": TEXT, same: 1} | {f"a{at:03}": 1 for at in range(80)}
+    second = {"quote": TEXT, same: 1} | long
     records = {
         str(at): Record(1, json.dumps(each).encode()) for at, each in enumerate((first, second, first))
     }
     bundle = open_bundle(encode_cbor(Collection(records)))
     assert [part.unnamed for part in bundle.parts] == [18, 0, 18]
     named = [f"a{at:03}" for at in range(63)]
-    assert bundle.unverified == (*named, "same", "x" * 64 + "...", "x" * 64 + "...", "36 more")
+    assert bundle.unverified == (*named, same, "x" * 64 + "...", "x" * 64 + "...", "36 more")
 
 
 @given(st.binary(max_size=300))

@@ -136,7 +136,7 @@ class Materials:
             if not any(name in crl.issuer for name in names):
                 continue
             best = found.setdefault((crl.issuer, crl.authority), pair)[1]
-            if (now in crl.window, crl.window.start) > (now in best.window, best.window.start):
+            if (now in crl.window, _age(crl)) > (now in best.window, _age(best)):
                 found[crl.issuer, crl.authority] = pair
         return tuple(der for der, _ in found.values())
 
@@ -159,7 +159,7 @@ class Materials:
                     fitting.append((data, found))
             except DerError:
                 continue
-        return max(fitting, key=lambda pair: pair[1].window.start)[0] if fitting else None
+        return max(fitting, key=lambda pair: _age(pair[1]))[0] if fitting else None
 
     def key_set(self, issuer: str, now: datetime) -> bytes | None:
         """Return the JSON Web Key Set of an issuer of tokens.
@@ -177,6 +177,11 @@ class Materials:
                 return next(iter(found.parts.values()))
         loose = [data for name, data in sorted(self.files.items()) if _is_key_set(data)]
         return loose[0] if len(loose) == 1 and not self.bundles else None
+
+
+def _age(crl: GeneralRevocationList) -> tuple[datetime, int]:
+    """Return what is greater of an issuer's later list; two of one moment are told apart by their numbers."""
+    return crl.window.start, crl.number
 
 
 def _is_key_set(data: bytes) -> bool:

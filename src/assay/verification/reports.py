@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -156,13 +157,11 @@ def _body(text: Any) -> bytes:
     if not body.startswith(_GZIP):
         return body
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
+    with suppress(zlib.error):
         body = unpacker.decompress(body, _MAX_BODY_BYTES)
-    except zlib.error:
-        raise EvidenceError("verification.report.member", "Member body of the report is no gzip.") from None
     if not unpacker.eof or unpacker.unused_data:
         raise EvidenceError(
-            "verification.report.member", "Member body of the report is cut short, or holds more than 1 MiB."
+            "verification.report.member", "Member body of the report is no gzip of at most 1 MiB."
         )
     return body
 
