@@ -10,9 +10,12 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from assay.errors import EvidenceError
 from assay.evidence.eventlog.algorithms import Algorithm
@@ -21,6 +24,8 @@ from assay.evidence.google_vm import SNP_CHECKS, TDX_CHECKS, VTPM_CHECKS, checks
 from assay.evidence.ledger import CheckSpec, Outcome
 from assay.evidence.tpm.public import Attributes
 from assay.evidence.tpm.signature import Scheme
+from assay.evidence.x509.certificate import OID_AUTHORITY_KEY_IDENTIFIER
+from assay.evidence.x509.general import GeneralCertificate
 from assay.simulator.amd import der
 from assay.simulator.google_vm import GoogleVmScene, protobuf
 from assay.simulator.google_vm.scene import INSTANCE, INSTANCE_OID, instance_extension
@@ -216,6 +221,19 @@ def certificate_that_expired(stage):
 @proves(checks.AK_CHAIN, "google_vm.ak.chain.validity")
 def authority_of_tomorrow(stage):
     stage.authority.not_before = NOW + timedelta(days=1)
+
+
+@proves(checks.AK_CHAIN, "google_vm.ak.chain.malformed")
+def certificate_that_names_its_issuers_key_in_another_form(stage):
+    """A set in place of a sequence; signed all the same."""
+    draft = stage.certificate
+    found = GeneralCertificate.parse(draft.sign())
+    named = found.extensions[OID_AUTHORITY_KEY_IDENTIFIER][1]
+    signed = found.signed.replace(named, b"\x31" + named[1:])
+    signature = draft.issuer_key.sign(signed, padding.PKCS1v15(), hashes.SHA256())
+    algorithm = bytes.fromhex("300d06092a864886f70d01010b0500")
+    made = der.element(der.SEQUENCE, signed, algorithm, der.bits(signature))
+    stage.certificate = SimpleNamespace(sign=lambda: made)
 
 
 def instance(stage, value):

@@ -204,6 +204,7 @@ def test_without_logs_the_pcrs_stand_unexplained():
     result = judge(scenario, evidence=evidence)
     assert result.bound
     assert result.claims.log is None
+    assert result.unsigned == ()
     assert {result.ledger[spec.id].outcome for spec in checks.LOG.all} == {Outcome.NOT_APPLICABLE}
 
 

@@ -276,6 +276,13 @@ def test_limits_have_limits(skew, age):
     assert caught.value.code == "evidence.call.limits"
 
 
+def test_limits_that_were_used_are_still_the_same():
+    stage = scene(SERVICES[0])
+    stage.limits = TokenLimits(timedelta(seconds=60), timedelta(seconds=600))
+    assert stage.finish().authentic
+    assert stage.limits == TokenLimits(timedelta(seconds=60), timedelta(seconds=600))
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_each_limit_is_the_last_second(service):
     """Issued a skew ahead, or as old as allowed: accepted. One second more: refused. Expiry has no grace."""

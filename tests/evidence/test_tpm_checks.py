@@ -28,10 +28,11 @@ from assay.evidence.facts import FactCache
 from assay.evidence.ledger import Outcome
 from assay.evidence.roots import TPM, Roots
 from assay.evidence.tpm import checks
+from assay.evidence.tpm.container import Section, TpmEvidence
 from assay.evidence.tpm.public import Attributes
 from assay.evidence.tpm.signature import Scheme
 from assay.evidence.tpm.verify import TpmEndorsements, verify_tpm
-from assay.evidence.verification import Expected, Unchecked
+from assay.evidence.verification import Expected, Unchecked, UnsignedRegion
 from assay.simulator.tpm.device import AK_ATTRIBUTES, SoftwareTpm, bitmap, public_area, sized, spki
 from assay.simulator.tpm.logs import FirmwareLog, KernelLog, LauncherLog, LoggedEvent, file_data
 from assay.simulator.tpm.machine import EvidenceDraft, Machine, certificate
@@ -761,6 +762,33 @@ def test_a_key_that_nobody_vouches_for_leaves_the_evidence_unproven():
     assert [need.kind for need in result.needs] == ["ak"]
     assert result.anchor is None
     assert not result.authentic
+
+
+def test_what_nothing_proves_of_the_logs_is_named_where_it_stands_in_the_container():
+    found = draft()
+    data = found.encode()
+    places = TpmEvidence.parse(data).places
+    log, canonical, ima = (places[one] for one in (Section.EVENT_LOG, Section.CANONICAL_LOG, Section.IMA_LOG))
+    regions = [one for one in judge(data, given=found.public).unsigned if one.start >= log]
+    assert regions[0] == UnsignedRegion(log, log + 73, "header of the event log")
+    assert all(one.start < one.end for one in regions)
+    captions = {data[one.start : one.end] for one in regions if one.name == "caption of an event"}
+    assert captions & {event.payload for event in found.firmware.events}
+    behind = [one for one in regions if one.start >= canonical]
+    assert behind
+    assert all(one.name == "digest of another bank" and one.end < ima for one in behind)
+
+
+def test_a_key_of_a_certificate_has_attributes_that_nobody_states():
+    for certified in (True, False):
+        found = draft(certified=certified)
+        for facts in (FactCache(),) * 2:
+            result = judge(found.encode(), given=b"" if certified else found.public, facts=facts)
+            outcomes = {check.id: check.outcome for check in result.ledger}
+            expected = Outcome.NOT_APPLICABLE if certified else Outcome.PASSED
+            assert outcomes["tpm.quote.key_attributes"] is expected
+            assert outcomes["tpm.quote.signature"] is outcomes["tpm.quote.nonce"] is Outcome.PASSED
+            assert result.claims.ak_revocation_checked is False
 
 
 def test_an_unchecked_nonce_leaves_the_evidence_unbound():

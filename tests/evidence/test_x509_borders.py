@@ -418,7 +418,9 @@ def test_bits_of_a_key_usage(content, bits):
     assert usage_bits(der.element(3, bytes.fromhex(content))) == bits
 
 
-@pytest.mark.parametrize("content", ["", "00", "0000000000", "0880", "0781", "0107", "07ff81", "ff80"])
+@pytest.mark.parametrize(
+    "content", ["", "00", "0000000000", "0800", "0880", "0781", "0107", "07ff81", "ff80"]
+)
 def test_what_is_no_key_usage(content):
     with pytest.raises(DerError):
         usage_bits(der.element(3, bytes.fromhex(content)))

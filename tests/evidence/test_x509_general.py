@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 from hypothesis import given
@@ -26,6 +26,7 @@ from assay.evidence.x509.path import (
     verify_path,
 )
 from assay.evidence.x509.signature import SignatureAlgorithm, load_key, verify_signature
+from assay.evidence.x509.spki import usual_rsa
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -205,6 +206,21 @@ def test_rsa_keys_of_usual_and_of_other_sizes_are_read_alike(bits):
         altered[place] = byte
         with pytest.raises(DerError):
             key_kind(bytes(altered))
+
+
+@pytest.mark.parametrize("bits", [2048, 2056, 3072, 4096])
+def test_a_modulus_of_a_usual_size_is_written_as_the_library_writes_its_key(bits):
+    modulus = rsa_key(bits).public_key().public_numbers().n.to_bytes(bits // 8, "big")
+    assert usual_rsa(modulus) == (None if bits == 2056 else spki(rsa_key(bits)))
+    for first in (0x01, 0x7F):
+        assert usual_rsa(bytes([first]) + modulus[1:]) is None
+    assert usual_rsa(b"") is None
+
+
+def test_a_key_of_another_kind_is_none():
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))
+    with pytest.raises(DerError, match="neither RSA nor of a NIST curve"):
+        load_key(spki(key))
 
 
 def test_a_point_that_is_not_on_its_curve():
@@ -458,6 +474,11 @@ def test_names_can_be_judged_by_a_function():
     assert judged(leaf={"common": "x"}, positions=positions) == PathDefect(
         DefectKind.NAME, "leaf", "The leaf is called otherwise."
     )
+
+
+def test_what_else_an_authority_may_do_with_its_key_is_its_own_business():
+    enciphers = x509.KeyUsage(False, False, False, False, True, True, False, True, False)
+    assert isinstance(judged(middle={"key_usage": enciphers}), Window)
 
 
 def test_the_number_of_certificates_is_compared_first():

@@ -12,10 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from assay.evidence.decoding.der import DerError
 from assay.evidence.facts import ALWAYS, Window
 from assay.evidence.ledger import CheckSpec, Outcome
 from assay.evidence.x509.crl import MAX_CRL_BYTES
 from assay.evidence.x509.general import GeneralCertificate
+from assay.evidence.x509.revocation import GeneralRevocationList
 from assay.evidence.x509.revoked import judge_lists
 
 SPEC = CheckSpec("test.revoked", "no certificate is revoked", "a test")
@@ -180,3 +182,11 @@ def test_of_two_issuers_of_one_name_the_one_whose_key_signed_is_meant():
     assert judged(crl("root", BETWEEN), found=twins).check.code == "test.revoked.listed"
     assert judged(crl("root", LEAF, stated="old"), found=twins).check.code == "test.revoked.listed"
     assert judged(crl("root", LEAF), crl("root", BETWEEN, stated="old"), found=twins).complete
+
+
+def test_a_list_states_its_algorithm_twice():
+    der = crl("root")
+    stated = bytes.fromhex("300a06082a8648ce3d0403")
+    at = der.index(stated) + len(stated)
+    with pytest.raises(DerError, match="two signature algorithms of a CRL differ"):
+        GeneralRevocationList.parse(der[:at] + bytes([der[at] ^ 1]) + der[at + 1 :])
