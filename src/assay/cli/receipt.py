@@ -155,29 +155,19 @@ def _with_export(
     from assay.cli.audit import log_key
     from assay.leases.exported import prove_exported
     from assay.store import state_directory
+    from assay.store.files import is_absent
 
     remembered = state_directory(os.environ) / memory.NAME
     found = prove_exported(
         export,
         data,
         vkey=log_key(vkey, None, export),
-        memory=None if _is_absent(remembered) else remembered,  # an auditor's computer keeps no state
+        memory=None if is_absent(remembered) else remembered,  # an auditor's computer keeps no state
         roots=roots_of(roots, Own()),
         policy=policy,
         references=references,
     )
     return found.proof, found.log.checkpoint.origin, found.not_proven
-
-
-def _is_absent(path: Path) -> bool:
-    """Tell whether nothing is there. What cannot be looked at may be: whoever reads it says what is wrong."""
-    try:
-        path.lstat()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _json(proof: Proof, origin: str, not_proven: tuple[str, ...]) -> dict[str, Any]:
