@@ -22,7 +22,8 @@ from assay.evidence.roots import TPM, Roots
 from assay.evidence.tpm.attest import Attest
 from assay.evidence.tpm.container import TpmEvidence
 from assay.evidence.tpm.public import AttestationKey
-from assay.evidence.tpm.quote import QuoteSpecs, verify_quote
+from assay.evidence.tpm.quote import verify_quote
+from assay.evidence.tpm.quote_checks import QuoteSpecs
 from assay.evidence.tpm.signature import TpmSignature
 from assay.evidence.tpm.verify import TpmEndorsements, verify_tpm
 from assay.evidence.verification import Expected

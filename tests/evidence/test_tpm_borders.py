@@ -20,7 +20,7 @@ from assay.evidence.tpm.attest import Attest, AttestError, BankSelection
 from assay.evidence.tpm.claims import TpmQuoteClaims
 from assay.evidence.tpm.container import TpmEvidence
 from assay.evidence.tpm.public import AttestationKey
-from assay.evidence.tpm.quote import QuoteSpecs
+from assay.evidence.tpm.quote_checks import QuoteSpecs
 from assay.evidence.tpm.signature import Scheme, TpmSignature, rsassa, rsassa_signature
 from assay.evidence.verification import Expected, Need, Unchecked, UnsignedRegion
 from assay.simulator.tpm.device import AK_ATTRIBUTES, public_area, sized

@@ -9,7 +9,8 @@ import pytest
 
 from assay.evidence.eventlog import Algorithm
 from assay.evidence.facts import FactCache
-from assay.evidence.tpm.quote import STRONG, QuoteSpecs, verify_quote
+from assay.evidence.tpm.quote import STRONG, verify_quote
+from assay.evidence.tpm.quote_checks import QuoteSpecs
 from assay.evidence.verification import Expected
 from assay.simulator.tpm.device import bitmap, spki
 from support.tpm_scenes import NONCE, ak, machine

@@ -30,7 +30,8 @@ from assay.evidence.roots import AZURE_VTPM, Roots
 from assay.evidence.snp import SnpEndorsements, verify_snp
 from assay.evidence.tpm.attest import Attest
 from assay.evidence.tpm.public import AttestationKey
-from assay.evidence.tpm.quote import QuoteSpecs, verify_quote
+from assay.evidence.tpm.quote import verify_quote
+from assay.evidence.tpm.quote_checks import QuoteSpecs
 from assay.evidence.tpm.signature import TpmSignature, rsassa_signature
 from assay.evidence.verification import Expected
 from assay.evidence.x509.general import GeneralCertificate

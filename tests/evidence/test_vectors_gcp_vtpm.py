@@ -26,7 +26,8 @@ from assay.evidence.ledger import Outcome
 from assay.evidence.roots import GOOGLE_VTPM, Roots
 from assay.evidence.tpm.attest import Attest
 from assay.evidence.tpm.public import AttestationKey
-from assay.evidence.tpm.quote import QuoteSpecs, verify_quote
+from assay.evidence.tpm.quote import verify_quote
+from assay.evidence.tpm.quote_checks import QuoteSpecs
 from assay.evidence.verification import Unchecked
 from assay.evidence.x509.general import GeneralCertificate
 from support import vectors

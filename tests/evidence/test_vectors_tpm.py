@@ -29,7 +29,9 @@ from assay.evidence.ledger import Outcome
 from assay.evidence.roots import Roots
 from assay.evidence.tpm.attest import Attest
 from assay.evidence.tpm.container import TpmEvidence
-from assay.evidence.tpm.quote import STRONG, QuoteSpecs, selection_defect, verify_quote
+from assay.evidence.tpm.quote import STRONG, verify_quote
+from assay.evidence.tpm.quote_checks import QuoteSpecs
+from assay.evidence.tpm.registers import selection_defect
 from assay.evidence.tpm.signature import TpmSignature
 from assay.evidence.tpm.verify import TpmEndorsements, verify_tpm
 from assay.evidence.verification import Unchecked

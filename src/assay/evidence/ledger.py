@@ -49,6 +49,10 @@ class CheckSpec:
         self.source = source
         self.passed = Check(self, Outcome.PASSED)
 
+    def failed(self, code: str, reason: str) -> Check:
+        """Return the outcome of a check that was made and failed."""
+        return Check(self, Outcome.FAILED, code, reason)
+
     def __repr__(self) -> str:
         return f"CheckSpec({self.id!r})"
 
@@ -218,7 +222,7 @@ class LedgerBuilder:
 
     def failed(self, spec: CheckSpec, code: str, reason: str) -> None:
         """Record a failure and carry on with the checks that do not rest on it."""
-        self.record(Check(spec, Outcome.FAILED, code, reason))
+        self.record(spec.failed(code, reason))
 
     def fail(self, spec: CheckSpec, code: str, reason: str) -> CheckFailedError:
         """Record a failure that ends the verification: ``raise ledger.fail(...)``."""

@@ -140,18 +140,14 @@ def certified(
     except DerError as error:
         reason = f"The attestation key's certificate cannot be read: {error.message}"
         open_ = _unreached("azure.ak.layout", checks.AK_KEY, checks.AK_CHAIN, checks.AK_REVOKED)
-        return (_failed(checks.AK_CERTIFICATE, "azure.ak.layout", reason), *open_), None
+        return (checks.AK_CERTIFICATE.failed("azure.ak.layout", reason), *open_), None
     key = checks.AK_KEY.passed
     if leaf.spki != spki:
-        key = _failed(checks.AK_KEY, "azure.ak.key", "The certificate is for another key than HCLAkPub.")
+        key = checks.AK_KEY.failed("azure.ak.key", "The certificate is for another key than HCLAkPub.")
     chain, revoked, claims = _chain(leaf, others, known, crls, roots, now, facts)
     if key.outcome is Outcome.FAILED:
         claims = None
     return (checks.AK_CERTIFICATE.passed, key, chain, revoked), claims
-
-
-def _failed(spec: CheckSpec, code: str, reason: str) -> Check:
-    return Check(spec, Outcome.FAILED, code, reason)
 
 
 def _unreached(stopper: str, *specs: CheckSpec) -> tuple[Check, ...]:
@@ -192,7 +188,7 @@ _NO_LISTS: Final = Check(checks.AK_REVOKED, Outcome.NOT_APPLICABLE, "", _NO_ISSU
 
 def _broken(code: str, reason: str) -> tuple[Check, Check, None]:
     (revoked,) = _unreached("azure.ak.chain", checks.AK_REVOKED)
-    return _failed(checks.AK_CHAIN, code, reason), revoked, None
+    return checks.AK_CHAIN.failed(code, reason), revoked, None
 
 
 def _remembered(

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from assay.evidence.facts import FactCache, Window
     from assay.evidence.google_vm.container import StatedInstance
-    from assay.evidence.ledger import CheckSpec
     from assay.evidence.roots import Root, Roots
 
 OID_INSTANCE: Final = bytes.fromhex("2b06010401d679020115")
@@ -211,17 +210,13 @@ def certified(
             others = [GeneralCertificate.parse(der) for der in given]
             more = [GeneralCertificate.parse(der) for der in known]
         except DerError as error:
-            return (_failed(checks.AK_LAYOUT, checks.AK_LAYOUT.id, error.message),), None
+            return (checks.AK_LAYOUT.failed(checks.AK_LAYOUT.id, error.message),), None
         outcomes, found, window = _fresh(leaf, others, more, crls, roots, now)
         if found is None or window is None:
             return (checks.AK_LAYOUT.passed, *outcomes), None
         shelf.put(key, window, found)
     chain, instance, revoked = found.checks
     return (checks.AK_LAYOUT.passed, chain, instance, _agree(found.claims.instance, stated), revoked), found
-
-
-def _failed(spec: CheckSpec, code: str, reason: str) -> Check:
-    return Check(spec, Outcome.FAILED, code, reason)
 
 
 _UNSTATED: Final = Check(checks.AK_STATED, Outcome.NOT_APPLICABLE, "", "the container states no instance")
@@ -238,7 +233,7 @@ def _agree(instance: Instance, stated: StatedInstance | None) -> Check:
         and stated.instance_name == instance.instance_name
         and stated.instance_id == instance.instance_id
     )
-    return spec.passed if same else _failed(spec, spec.id, "The container states another instance.")
+    return spec.passed if same else spec.failed(spec.id, "The container states another instance.")
 
 
 def _fresh(
@@ -257,11 +252,11 @@ def _fresh(
     whole = (leaf, *between, root.general)
     window = verify_path(whole, (_LEAF, *(_BETWEEN,) * len(between), _ROOT), now)
     if isinstance(window, PathDefect):
-        return (_failed(spec, f"{spec.id}.{window.kind}", window.reason),), None, None
+        return (spec.failed(f"{spec.id}.{window.kind}", window.reason),), None, None
     try:
         instance = read_instance(leaf.extensions.get(OID_INSTANCE, (False, b""))[1])
     except DerError as error:
-        found = _failed(checks.AK_INSTANCE, checks.AK_INSTANCE.id, error.message)
+        found = checks.AK_INSTANCE.failed(checks.AK_INSTANCE.id, error.message)
         return (spec.passed, found), None, None
     revocation = judge_lists(checks.AK_REVOKED, whole, crls, now)
     outcomes = (spec.passed, checks.AK_INSTANCE.passed, revocation.check)
@@ -283,13 +278,13 @@ def _placed(
     try:
         between, root = _order(leaf, [*given, *known], roots)
     except DerError as error:
-        return _failed(spec, f"{spec.id}.malformed", error.message)
+        return spec.failed(f"{spec.id}.malformed", error.message)
     if root is None:
         why = "The attestation key's certificate leads to no root of trust that was given."
-        return _failed(spec, f"{spec.id}.root", why)
+        return spec.failed(f"{spec.id}.root", why)
     # The client that fetches a chain stops at the certificate that names no issuer's address: the root.
     if any(one not in between and one.der != root.der for one in given):
-        return _failed(spec, f"{spec.id}.unused", "A certificate that came along has no place in the chain.")
+        return spec.failed(f"{spec.id}.unused", "A certificate that came along has no place in the chain.")
     return between, root
 
 

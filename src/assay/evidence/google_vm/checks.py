@@ -12,7 +12,7 @@ from assay.evidence.dcap import checks as dcap
 from assay.evidence.eventlog.boot_checks import LogSpecs
 from assay.evidence.ledger import CheckSpec
 from assay.evidence.snp import checks as snp
-from assay.evidence.tpm.quote import QuoteSpecs
+from assay.evidence.tpm.quote_checks import QuoteSpecs
 
 CONTAINER = CheckSpec(
     "google_vm.container.layout",

@@ -28,7 +28,8 @@ from assay.evidence.google_vm.regions import unsigned_regions
 from assay.evidence.google_vm.tee import TeeOutcome, judge_snp, judge_td
 from assay.evidence.ledger import Check, Outcome, ledger_of
 from assay.evidence.tpm.public import AttestationKey
-from assay.evidence.tpm.quote import STRONG, QuoteSpecs, verify_quote
+from assay.evidence.tpm.quote import STRONG, verify_quote
+from assay.evidence.tpm.quote_checks import QuoteSpecs
 from assay.evidence.verification import EvidenceResult, Expected, Need, Unchecked, UnsignedRegion
 
 if TYPE_CHECKING:

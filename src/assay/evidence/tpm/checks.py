@@ -9,7 +9,7 @@ from __future__ import annotations
 from assay.evidence.eventlog.boot_checks import LogSpecs
 from assay.evidence.ima.verify import ImaSpecs
 from assay.evidence.ledger import CheckSpec
-from assay.evidence.tpm.quote import QuoteSpecs
+from assay.evidence.tpm.quote_checks import QuoteSpecs
 
 LAYOUT = CheckSpec(
     "tpm.evidence.layout",
