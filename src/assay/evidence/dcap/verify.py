@@ -265,8 +265,8 @@ def _fresh(
     closed = ledger.close()
     anchor = pck.root.anchor if pck is not None else None
     needs = _needs(quote, platform, closed, binding, now)
-    before = closed.checks[:-2]
-    complete = all(check.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE) for check in before)
+    before, last = closed.checks[:-2], closed.checks[-2:]
+    complete = all(check in last for check in closed.unmet())
     if not (complete and signed):
         return _result(quote, platform, closed, anchor, digest, needs, None)
     assert pck is not None
@@ -360,7 +360,7 @@ def _needs(
     found = []
     stale = [
         check.reason
-        for check in ledger
+        for check in ledger.unmet()
         if check.code == "dcap.collateral.missing"
         or (check.outcome is Outcome.FAILED and check.spec in _TIME_CHECKS)
     ]

@@ -234,13 +234,13 @@ def key_usage(extension: bytes) -> int:
         DerError: It is not a minimal bit string of one byte (decipherOnly, the ninth bit, is used nowhere
             here).
     """
-    reader = DerReader(extension)
-    content = reader.value(BIT_STRING)
-    reader.finish()
+    if len(extension) != 4 or extension[0] != BIT_STRING or extension[1] != 2:
+        raise DerError("A key usage is not a bit string of one byte.")
+    unused, bits = extension[2:]
     # The lowest bit that counts is set, and the unused ones below it are not.
-    if len(content) != 2 or content[1] & ((2 << content[0]) - 1) != 1 << content[0]:
+    if bits & ((2 << unused) - 1) != 1 << unused:
         raise DerError("A key usage is not a minimal bit string.")
-    return content[1]
+    return bits
 
 
 def authority_key(extension: bytes) -> bytes:
