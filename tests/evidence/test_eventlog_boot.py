@@ -185,6 +185,7 @@ def test_an_untouched_pcr_0_shows_its_locality():
         (0, bytes(32), True),
         (0, bytes(31) + b"\x03", True),
         (0, bytes(31) + b"\x02", False),
+        (0, bytes(30) + b"\x01\x03", False),
         (1, bytes(32), True),
         (1, bytes(31) + b"\x03", False),
         (16, b"\xff" * 32, False),

@@ -486,6 +486,7 @@ def test_the_locality_is_that_of_pcr_0_alone(locality):
 
 
 def test_sources_of_checks_are_sections_of_the_specifications():
+    assert SPECS.layout.id == "test.log.layout"
     assert {spec.id.rpartition(".")[2]: re.findall(r"\w[\w.]*\.\d+", spec.source) for spec in SPECS.all} == {
         "layout": ["1.06", "10.2"],
         "cel": ["1.0", "5.1", "5.2"],

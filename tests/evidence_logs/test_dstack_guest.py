@@ -324,6 +324,11 @@ def test_a_committed_document_proves_what_it_names(left_out, proven):
     assert judged(made).claims.proven == proven
 
 
+@pytest.mark.parametrize("make", [google, nitro_tpm])
+def test_events_in_registers_prove_what_they_name(make):
+    assert judged(make()).claims.proven == {"app_id", "compose_hash", "key_provider"}
+
+
 def test_the_check_of_the_platforms_own_evidence():
     ledger = judged(unauthentic()).ledger
     assert [check.id for check in ledger.failed()] == ["dstack.guest.evidence"]

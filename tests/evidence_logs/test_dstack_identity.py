@@ -194,6 +194,15 @@ def test_a_development_image_is_called_so_and_not_believed():
     assert image.is_dev_reason.startswith("The host calls it 'dstack-dev-0.5.9\\x1b'")
 
 
+def test_metadata_that_the_image_covers_outweighs_what_the_host_calls_it():
+    metadata = b'{"is_dev":false}'
+    listed = checksums(measurement_tdx_cbor=measurement(), metadata_json=metadata)
+    config = json.loads(image_config(listed=listed)) | {"image": "dstack-dev-0.5.9"}
+    image = judge(lite_guest(vm_config=json.dumps(config).encode(), image_metadata=metadata)).claims.image
+    assert (image.stated_name, image.is_dev) == ("dstack-dev-0.5.9", False)
+    assert image.is_dev_reason.startswith("The image's metadata says it")
+
+
 def test_an_image_of_another_name_is_not_called_one_for_development():
     image = judge(Guest(others={"vm_config": b'{"image":"dstack-0.5.9"}'})).claims.image
     assert (image.stated_name, image.is_dev) == ("dstack-0.5.9", None)

@@ -160,6 +160,13 @@ def test_there_are_exactly_three_acpi_events(events):
     assert code(os_image.acpi_digests, events) == "dstack.os_image.acpi_events"
 
 
+def test_acpi_events_stand_among_others_of_their_type():
+    events = acpi_events()
+    digests = tuple(event.digest for event in events)
+    other = replace(events[0], name="boot-menu", digest=bytes(48))
+    assert os_image.acpi_digests([other, *events, other]) == digests
+
+
 def test_kernels_that_do_not_depend_on_the_memory():
     sizes = {0x80000000: True, 0x80000001: False, 0xAFFFFFFF: False, 0xB0000000: True, 1 << 40: True}
     assert {size: os_image.fixed_kernel(size) for size in sizes} == sizes
