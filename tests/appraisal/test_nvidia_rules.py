@@ -62,6 +62,14 @@ def test_a_responder_that_nobody_asked_about_is_no_reason_to_refuse_and_is_not_p
         assert sum("was not revoked itself" in sentence for sentence in result.not_proven) == said
 
 
+def test_answers_without_a_nonce_are_no_reason_to_refuse_and_are_not_proven_to_be_new():
+    asked = replace(GPU, revocation=replace(GPU.revocation, fresh=False))
+    for devices, said in ((GPU,), 0), ((GPU, asked), 1), ((used(fresh=False),), 1):
+        result = judged(policy(), *devices)
+        assert result.accepted
+        assert sum("without a nonce" in sentence for sentence in result.not_proven) == said
+
+
 def test_manifests_are_of_the_vendor_as_the_device_is():
     assert failures(judged(policy(), used(simulated=True))) == ["policy.nvidia.manifests.simulated"]
     assert failures(judged(policy(), replace(GPU, references=()))) == ["policy.nvidia.manifests.missing"]
@@ -96,6 +104,7 @@ def test_manifests_are_of_the_vendor_as_the_device_is():
             [GPU, replace(SWITCH, revocation=replace(GPU.revocation, fresh=False))],
             "fresh_revocation.mismatch",
         ),
+        ("fresh_revocation = true", [used(fresh=False)], "fresh_revocation.mismatch"),
     ],
 )
 def test_requirements(body, devices, code):

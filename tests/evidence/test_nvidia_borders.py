@@ -1111,5 +1111,32 @@ def test_what_holds_of_responders_that_nobody_asked_about(plain, device, manifes
     assert [used.responder_unasked for used in found.references] == manifests
 
 
+@pytest.mark.parametrize(
+    ("plain", "device", "manifests"),
+    [
+        (None, True, [True, True]),
+        ("device", False, [True, True]),
+        ("driver", True, [False, True]),
+        ("firmware", True, [True, False]),
+    ],
+)
+def test_what_holds_of_answers_that_were_asked_for_without_a_nonce(plain, device, manifests):
+    """One such answer is enough to say so, where it is about."""
+    stage = scene()
+    answered = {
+        "device": stage.device_answers(),
+        "driver": stage.manifest_answers(stage.drivers[0]),
+        "firmware": stage.manifest_answers(stage.firmware[0]),
+    }
+    if plain is not None:
+        answered[plain][-1].nonce = answered[plain][-1].asked = None
+    result = judge(stage.finish())
+    assert result.authentic, result.ledger.unmet()
+    (found,) = result.claims.devices
+    assert found.revocation.fresh is device
+    assert [used.fresh for used in found.references] == manifests
+
+
 def test_golden_values_are_told_apart_by_who_vouches_for_them():
     assert golden().name() != golden(responder_unasked=True).name()
+    assert golden().name() != golden(fresh=True).name()

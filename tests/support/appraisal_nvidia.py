@@ -28,6 +28,7 @@ USED = ReferenceUse(
     held=False,
     window=Window(NOW, NOW),
     compared=60,
+    fresh=True,
 )
 GPU = DeviceClaims(
     architecture=Architecture.HOPPER,

@@ -58,7 +58,7 @@ def _own(shop: Workshop) -> Iterator[Rule]:
         yield flag_rule(
             shop,
             "nvidia.fresh_revocation",
-            lambda claims: all(device.revocation.fresh for device in claims.devices),
+            _all_fresh,
             wanted=table.fresh_revocation,
         )
 
@@ -111,6 +111,13 @@ def _shown(text: str) -> str:
 
 def _any(claims: NvidiaClaims, name: str) -> bool:
     return any(getattr(used, name) for device in claims.devices for used in device.references)
+
+
+def _all_fresh(claims: NvidiaClaims) -> bool:
+    """Return whether every answer, about devices and about manifests' signers, carried its nonce."""
+    return all(
+        device.revocation.fresh and all(used.fresh for used in device.references) for device in claims.devices
+    )
 
 
 def _gpus(claims: NvidiaClaims) -> Iterable[Any]:
@@ -211,7 +218,12 @@ def _executables(_result: AttestationResult) -> TrustClaim:
     return TrustClaim(NO_CLAIM, "A device's report says nothing about the code that uses it.")
 
 
-def _responders(claims: NvidiaClaims) -> Iterable[str]:
+def _revocation(claims: NvidiaClaims) -> Iterable[str]:
+    if not _all_fresh(claims):
+        yield (
+            "That the answers about revoked certificates are new: one, of a device or of a manifest, was"
+            " asked for without a nonce, and its own dates alone say how old it is."
+        )
     manifests = _any(claims, "responder_unasked")
     if manifests or any(device.revocation.responder_unasked for device in claims.devices):
         yield (
@@ -240,7 +252,7 @@ PLATFORMS: Final = {
         reference_sizes={},
         executables=_executables,
         endorsed_since=_status_since,
-        unproven=_responders,
+        unproven=_revocation,
     ),
     "nras": PlatformAppraisal(
         name="nras",

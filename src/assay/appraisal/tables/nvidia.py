@@ -40,5 +40,9 @@ class Nvidia:
         int | None, Key(Integer(0, MOST_DEVICES), "How many switches there must be; only for own reports.")
     ] = None
     fresh_revocation: Annotated[
-        bool | None, Key(Flag(), "true demands that revocation answers carried the nonce of their question.")
+        bool | None,
+        Key(
+            Flag(),
+            "true demands that revocation answers, of manifests too, carried the nonce of their question.",
+        ),
     ] = None

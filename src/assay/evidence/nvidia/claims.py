@@ -57,6 +57,7 @@ class ReferenceUse:
         window: When it can be relied on.
         compared: How many of its values were compared.
         responder_unasked: As of ``Revocation``, of the answers about its signers.
+        fresh: As of ``Revocation``, of the same answers.
     """
 
     component: str
@@ -68,6 +69,7 @@ class ReferenceUse:
     window: Window
     compared: int
     responder_unasked: bool = False
+    fresh: bool = False
 
 
 @record

@@ -190,6 +190,7 @@ def _use(subject: Subject, component: Component, golden: GoldenMeasurements) -> 
         window=golden.window,
         compared=len(golden.active) - skipped,
         responder_unasked=golden.responder_unasked,
+        fresh=golden.fresh,
     )
 
 

@@ -41,6 +41,7 @@ class GoldenMeasurements:
         digest: SHA-256 of the manifest's bytes that are signed, 32 bytes: names the values.
         responder_unasked: Whether an answer about a certificate was signed by a delegate that may itself be
             revoked.
+        fresh: Whether every answer about its certificates carried the nonce of its question.
     """
 
     product: str
@@ -53,11 +54,12 @@ class GoldenMeasurements:
     held: bool
     digest: bytes
     responder_unasked: bool = False
+    fresh: bool = False
 
     def name(self) -> bytes:
         """Return what tells it from every other, 32 bytes: its digest, and what is known beside its bytes."""
         known = (
-            f"{self.anchor.simulated} {self.held} {self.responder_unasked} {self.window.start}"
+            f"{self.anchor.simulated} {self.held} {self.responder_unasked} {self.fresh} {self.window.start}"
             f" {self.window.end} {len(self.active)}"
         )
         return hashlib.sha256(self.digest + self.anchor.fingerprint + known.encode()).digest()

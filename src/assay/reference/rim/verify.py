@@ -298,4 +298,5 @@ def _golden(
         held=any(answer.held for answer in answers),
         digest=hashlib.sha256(manifest.content).digest(),
         responder_unasked=any(answer.responder_unasked for answer in answers),
+        fresh=all(answer.fresh for answer in answers),
     )
