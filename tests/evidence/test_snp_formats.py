@@ -24,6 +24,7 @@ from assay.evidence.snp.report import REPORT_BYTES, ReportError, SnpReport
 from assay.evidence.snp.table import (
     ARK,
     ASK,
+    ASVK,
     CRL,
     MAX_ENTRIES,
     MAX_TABLE_BYTES,
@@ -175,6 +176,13 @@ def test_tables_of_der_and_of_pem():
     assert SnpEndorsements.from_table(encode_table({VLEK: vek})) == SnpEndorsements(vek=vek)
     both = encode_table({VLEK: vek, VCEK: vek})
     assert refused(EndorsementsError, SnpEndorsements.from_table, both) == "snp.endorsements.ambiguous"
+    other, asvk, _ = ders("vlek")
+    both = encode_table({VLEK: other, VCEK: pem(vek), ASK: ask, ASVK: pem(asvk)})
+    assert SnpEndorsements.from_table(both, kind="vcek") == SnpEndorsements(vek, ask)
+    assert SnpEndorsements.from_table(both, kind="vlek") == SnpEndorsements(other, asvk)
+    for strange in (encode_table({VCEK: b"0", ASK: ask, ASVK: asvk}), encode_table({ASK: ask, ASVK: b"0"})):
+        assert SnpEndorsements.from_table(strange, kind="vlek").authority == ask
+    assert SnpEndorsements.from_table(encode_table({VCEK: vek, ASK: b"0", ASVK: ask})).authority == b"0"
     chain = encode_table({ASK: pem(ask, ark)})
     assert refused(EndorsementsError, SnpEndorsements.from_table, chain) == "snp.endorsements.count"
 

@@ -24,7 +24,7 @@ from assay.evidence.snp import (
     checks,
 )
 from assay.evidence.snp.products import UNSUPPORTED, product_of_cpuid, product_of_name
-from assay.evidence.snp.table import ARK, ASK, CRL, VCEK, VLEK, encode_table
+from assay.evidence.snp.table import ARK, ASK, ASVK, CRL, VCEK, VLEK, encode_table
 from assay.evidence.verification import Expected, Unchecked
 from assay.simulator.amd.installation import CSP_ID, TCB
 from support.snp_scenes import AMD, DAY, NOW, REPORT_DATA, STRANGER, changed, judge, roots_of, scene
@@ -355,6 +355,26 @@ def test_a_table_brings_everything(kind):
     assert result.bound
     assert [(r.start, r.end) for r in result.unsigned] == [(1184, 1184 + len(table))]
     assert result.signed_digest == judge(evidence).signed_digest
+
+
+@pytest.mark.parametrize("kind", ["vcek", "vlek"])
+def test_a_table_of_a_host_with_both_keys_serves_the_one_that_signed(kind):
+    """The report says which; the ASVK stands beside the ASK, under no GUID, as tools write it."""
+    vcek, vlek = (scene(kind=each).finish().endorsements for each in ("vcek", "vlek"))
+    chain = {ARK: vcek.root, ASK: vcek.authority, ASVK: vlek.authority, CRL: vcek.crl}
+    everything = {**chain, VCEK: vcek.vek, VLEK: vlek.vek}
+    evidence = scene(kind=kind).finish()
+    result = judge(evidence, endorsements=None, report=evidence.report + encode_table(everything))
+    assert result.bound, result.ledger.unmet()
+    assert result.claims.signing_key == kind
+
+
+def test_a_table_with_the_key_of_the_other_kind_alone_is_refused_for_that():
+    vlek = scene(kind="vlek").finish().endorsements
+    evidence = scene().finish()
+    table = encode_table({ARK: vlek.root, ASVK: vlek.authority, VLEK: vlek.vek, CRL: vlek.crl})
+    result = judge(evidence, endorsements=None, report=evidence.report + table)
+    assert "snp.vek.kind" in [check.code for check in result.ledger.failed()]
 
 
 def test_what_was_given_goes_before_the_table():

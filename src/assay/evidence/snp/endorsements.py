@@ -20,9 +20,12 @@ from assay.evidence.x509.general import GeneralCertificate
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from assay.evidence.snp.vek import Kind
+
 MAX_THIM_BYTES: Final = 65536
 MAX_CERTIFICATES: Final = 4  # VEK, ASK, ASVK, ARK
 _BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
+_KEYS: Final[dict[Kind, bytes]] = {"vcek": table.VCEK, "vlek": table.VLEK}
 
 
 class EndorsementsError(EvidenceError):
@@ -105,23 +108,29 @@ class SnpEndorsements:
         return cls.from_certificates(_ders(text), crl=crl)
 
     @classmethod
-    def from_table(cls, data: bytes) -> SnpEndorsements:
+    def from_table(cls, data: bytes, *, kind: Kind | None = None) -> SnpEndorsements:
         """Read a certificate table whose contents are DER or PEM.
+
+        Args:
+            data: The table.
+            kind: The key whose certificate is meant, where there are two: hosts that use both list both. None
+                where nothing says so.
 
         Raises:
             TableError: It is malformed.
-            EndorsementsError: As ``from_certificates``, or it holds both a VCEK and a VLEK.
+            EndorsementsError: As ``from_certificates``, or it holds both a VCEK and a VLEK and none is meant.
             PemError: A content is PEM, but not strict PEM.
         """
         contents = table.parse_table(data)
-        if table.VCEK in contents and table.VLEK in contents:
+        keys = {name: contents[guid] for name, guid in _KEYS.items() if guid in contents}
+        if len(keys) > 1 and kind is None:
             raise EndorsementsError(
                 "snp.endorsements.ambiguous", "A certificate table holds both a VCEK and a VLEK."
             )
-        vek = contents.get(table.VCEK) or contents.get(table.VLEK)
+        vek = _one(keys[kind] if len(keys) > 1 and kind else next(iter(keys.values()), None))
         return cls(
-            vek=_one(vek),
-            authority=_one(contents.get(table.ASK)),
+            vek=vek,
+            authority=_issuer(vek, [_one(contents.get(guid)) for guid in (table.ASK, table.ASVK)]),
             root=_one(contents.get(table.ARK)),
             crl=contents.get(table.CRL),
         )
@@ -160,6 +169,18 @@ def _ders(text: bytes) -> tuple[bytes, ...]:
             "snp.endorsements.count", f"A text is not 1 to {MAX_CERTIFICATES} PEM certificates."
         )
     return tuple(certificates(_BEGIN + block.rstrip(b"\r\n") + b"\n", count=1)[0] for block in blocks)
+
+
+def _issuer(vek: bytes | None, offered: Iterable[bytes | None]) -> bytes | None:
+    """Return the authority that a certificate names, or the first that is offered; None without any."""
+    found = [der for der in offered if der is not None]
+    if vek is None or len(found) < 2:
+        return found[0] if found else None
+    try:
+        wanted = GeneralCertificate.parse(vek).issuer
+        return next((der for der in found if GeneralCertificate.parse(der).subject == wanted), found[0])
+    except DerError:
+        return found[0]
 
 
 def _one(content: bytes | None) -> bytes | None:

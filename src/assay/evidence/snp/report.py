@@ -21,7 +21,7 @@ Offsets and sizes in bytes; source: SEV Secure Nested Paging Firmware ABI (56860
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from assay.errors import EvidenceError
 from assay.evidence.records import record
@@ -29,6 +29,7 @@ from assay.evidence.snp import checks
 
 if TYPE_CHECKING:
     from assay.evidence.ledger import CheckSpec
+    from assay.evidence.snp.vek import Kind
 
 REPORT_BYTES: Final = 1184
 SIGNED_BYTES: Final = 672
@@ -44,7 +45,8 @@ _ECDSA_P384_SHA384: Final = 1
 _HOST: Final = 0xFFFFFFFF
 _POLICY_ONE: Final = 1 << 17
 _POLICY_V2: Final = (1 << 26) - 1
-_KEYS: Final = {0: "vcek", 1: "vlek"}
+_FLAGS_AT: Final = 0x48
+_KEYS: Final[dict[int, Kind]] = {0: "vcek", 1: "vlek"}
 _ZERO: Final = b"\0"
 _P384_ORDER: Final = int(
     "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973", 16
@@ -90,7 +92,7 @@ class SnpReport:
     platform_info: int
     author_key: bool
     mask_chip_key: bool
-    signing_key: Literal["vcek", "vlek"]
+    signing_key: Kind
     report_data: bytes
     measurement: bytes
     host_data: bytes
@@ -230,7 +232,7 @@ class SnpReport:
             platform_info=platform_info,
             author_key=bool(flags & 1),
             mask_chip_key=bool(flags & 2),
-            signing_key=key,  # type: ignore[arg-type]  # one of the two literals
+            signing_key=key,
             report_data=report_data,
             measurement=measurement,
             host_data=host_data,
@@ -250,6 +252,11 @@ class SnpReport:
             r=first,
             s=second,
         )
+
+
+def stated_key(data: bytes) -> Kind | None:
+    """Return which kind of key a report says that it is signed by, of a report that is not read yet."""
+    return _KEYS.get(data[_FLAGS_AT] >> 2 & 7)
 
 
 def _demand_policy(policy: int, version: int) -> None:

@@ -21,6 +21,7 @@ _ENTRY: Final = 24
 VCEK: Final = bytes.fromhex("63da758de6644564adc5f4b93be8accd")
 VLEK: Final = bytes.fromhex("a8074bc2a25a483eaae639c045a0b8a1")
 ASK: Final = bytes.fromhex("4ab7b379bbac4fe4a02f05aef327c782")  # the ASVK stands here as well
+ASVK: Final = bytes(16)  # beside an ASK: GHCB has no GUID for it, and tools write none
 ARK: Final = bytes.fromhex("c0b406a4a803495297433fb6014cd0ae")
 CRL: Final = bytes.fromhex("92f81bc358114d3d97ffd19f88dc67ea")
 

@@ -25,7 +25,7 @@ from assay.evidence.snp.claims import FirmwareVersion, GuestPolicy, PlatformInfo
 from assay.evidence.snp.decoded import DecodedReport, issuer_need, vek_need
 from assay.evidence.snp.endorsements import SnpEndorsements
 from assay.evidence.snp.products import FORGEABLE, UNSUPPORTED, Product, product_of_cpuid
-from assay.evidence.snp.report import REPORT_BYTES, ReportError, SnpReport
+from assay.evidence.snp.report import REPORT_BYTES, ReportError, SnpReport, stated_key
 from assay.evidence.snp.vek import VekExtensions
 from assay.evidence.verification import EvidenceResult, Expected, Need, Unchecked, UnsignedRegion
 from assay.evidence.x509.general import GeneralCertificate
@@ -122,7 +122,8 @@ def _read(evidence: bytes, given: SnpEndorsements) -> tuple[SnpReport, SnpEndors
     if len(evidence) <= REPORT_BYTES:
         return SnpReport.parse(evidence), given
     try:
-        found = given.or_else(SnpEndorsements.from_table(evidence[REPORT_BYTES:]))
+        table = SnpEndorsements.from_table(evidence[REPORT_BYTES:], kind=stated_key(evidence))
+        found = given.or_else(table)
     except EvidenceError as error:
         raise ReportError(
             checks.SNP_REPORT_LAYOUT,
