@@ -236,7 +236,8 @@ CLAIMS_STRATEGY = st.fixed_dictionaries(
         "tcb_evaluation_number": st.integers(0, 30),
         "advisories": st.sampled_from([(), ("INTEL-SA-00001",), ("A" * 64,)]),
         "td_attributes": st.lists(st.integers(0, 63), max_size=4).map(lambda bits: attributes(*set(bits))),
-        "xfam": st.binary(min_size=8, max_size=8),
+        # What every TD has; nothing admits evidence of one without.
+        "xfam": st.integers(0, 2**64 - 1).map(lambda bits: (bits | 3).to_bytes(8, "little")),
         "mr_service_td": st.sampled_from([None, bytes(48), register(7)]),
         "debug": st.booleans(),
         "mr_td": st.binary(min_size=48, max_size=48),

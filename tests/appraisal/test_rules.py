@@ -129,7 +129,7 @@ TDX_TABLE: list[tuple[dict[str, Any], str]] = [
     ({"mr_owner": register(9)}, "policy.tdx.mr_owner.mismatch"),
     ({"mr_owner_config": register(9)}, "policy.tdx.mr_owner_config.mismatch"),
     ({"mr_seam": register(9)}, "policy.tdx.mr_seam.mismatch"),
-    ({"xfam": (0x602E6).to_bytes(8, "little")}, "policy.attributes.xfam.mismatch"),
+    ({"xfam": (0x602E3).to_bytes(8, "little")}, "policy.attributes.xfam.mismatch"),
     (
         {"collateral_valid_from": NOW - timedelta(hours=201)},
         "policy.freshness.collateral_max_age_hours.too_old",
@@ -185,6 +185,14 @@ def test_whole_td_attributes_can_be_pinned() -> None:
 @pytest.mark.parametrize("bits", [(28, 16), (28, 27), (28, 62)])
 def test_harmless_bits_pass(bits: tuple[int, ...]) -> None:
     assert judged(tdx(td_attributes=BIT(*bits)), policy()).accepted
+
+
+@pytest.mark.parametrize("bit", [0, 1])
+def test_xfam_without_what_every_td_has_is_refused_whatever_is_admitted(bit: int) -> None:
+    for features in (0x602E7, 0x602E7 | 1 << 40):
+        lacking = (features & ~(1 << bit)).to_bytes(8, "little")
+        result = judged(tdx(xfam=lacking), policy(accept='["unknown-attributes"]'))
+        assert failures(result) == ["policy.attributes.unknown.cleared"]
 
 
 def test_unknown_xfam_bits_are_refused() -> None:

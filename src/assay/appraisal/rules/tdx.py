@@ -1,7 +1,8 @@
 """Rules about a trust domain: how it was launched, and what was measured into it.
 
 Bits of TDATTRIBUTES: Intel TDX module base architecture specification, "ATTRIBUTES"; the low eight (TUD) make
-a TD untrusted whichever of them is set. XFAM: the same, "XFAM"; 0x6DBE7 holds every bit that a TD may set.
+a TD untrusted whichever of them is set. XFAM: the same, "XFAM"; 0x6DBE7 holds every bit that a TD may set, and
+each sets the lowest two: a module launches no TD without them.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ UNDER_DEBUG: Final = 0xFF
 BITS: Final = {"sept_ve_disable": 28, "migratable": 29, "pks": 30, "kl": 31, "perfmon": 63}
 KNOWN_ATTRIBUTES: Final = UNDER_DEBUG | sum(1 << bit for bit in (16, 27, 28, 29, 30, 31, 62, 63))
 KNOWN_XFAM: Final = 0x6DBE7
+FIXED_XFAM: Final = 0x3
 
 
 def _rtmr(index: int) -> Callable[[TdxClaims], bytes]:
@@ -181,7 +183,7 @@ def _unknown_bits(shop: Workshop) -> Rule:
     path = "attributes.unknown"
     word = "unknown-attributes"
     admitted = word in shop.accepted
-    spec = shop.spec(path, "no attribute is set that this Assay does not know")
+    spec = shop.spec(path, "no attribute is set that this Assay does not know, or lacking that every TD has")
     passed = spec.passed
     unknown_attributes = ~KNOWN_ATTRIBUTES
     unknown_xfam = ~KNOWN_XFAM
@@ -189,7 +191,15 @@ def _unknown_bits(shop: Workshop) -> Rule:
     def judge(subject: Subject) -> Check:
         claims = subject.claims
         attributes = int.from_bytes(claims.td_attributes, "little") & unknown_attributes
-        xfam = int.from_bytes(claims.xfam, "little") & unknown_xfam
+        features = int.from_bytes(claims.xfam, "little")
+        if features & FIXED_XFAM != FIXED_XFAM:
+            return failed(
+                spec,
+                path,
+                "cleared",
+                f"XFAM is {features:#x}: it lacks bits that every TD has ({FIXED_XFAM:#x}). Nothing admits it.",
+            )
+        xfam = features & unknown_xfam
         if not attributes and not xfam:
             return passed
         if admitted:
