@@ -61,8 +61,22 @@ def test_the_directory_is_ours_alone(tmp_path):
 
 
 def test_the_directory_is_made_with_those_above_it(tmp_path):
+    """The state directory is one of them; the store refuses it when others may enter."""
     opened(tmp_path / "a" / "b" / "c").put(endorsement())
-    assert (tmp_path / "a" / "b" / "c").stat().st_mode & 0o777 == 0o700
+    made = (tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c")
+    assert [path.stat().st_mode & 0o777 for path in made] == [0o700] * 3
+
+
+@pytest.mark.parametrize(("mode", "refused"), [(0o777, True), (0o1777, False), (0o775, False)])
+def test_a_directory_that_anybody_may_replace_is_refused(tmp_path, mode, refused):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(mode)
+    if refused:
+        with pytest.raises(EndorsementError, match=r"Anybody may write.*\[endorsements\.cache\.exposed\]"):
+            opened(shared / "c")
+    else:
+        opened(shared / "c")
 
 
 def test_what_belongs_to_somebody_else_is_not_ours(tmp_path, monkeypatch):

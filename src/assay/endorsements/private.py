@@ -17,15 +17,18 @@ _OTHERS = 0o077
 
 
 def prepare_directory(path: Path) -> None:
-    """Make a directory as 0700, or check that the one there is ours alone.
+    """Make a directory and those above it as 0700, or check that the one there is ours alone.
 
     Raises:
-        EndorsementError: ``endorsements.cache.exposed`` when it is a link, another's, or open to others;
-            ``endorsements.cache.unusable``.
+        EndorsementError: ``endorsements.cache.exposed`` when it is a link, another's, or open to others, or
+            when anybody may rename a directory above it; ``endorsements.cache.unusable``.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in (*reversed(path.parents), path):
+            with suppress(FileExistsError):
+                each.mkdir(mode=0o700)
         found = path.lstat()
+        above = [(parent, parent.stat().st_mode) for parent in path.parents]
     except OSError as error:
         _unusable(path, error)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & _OTHERS:
@@ -34,6 +37,13 @@ def prepare_directory(path: Path) -> None:
             f"{str(path)!r} is not a directory that belongs to you alone (mode 0700, no link).",
             action=f"Check what is in it, then: chmod 700 {str(path)!r}",
         )
+    for parent, mode in above:
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise EndorsementError(
+                "endorsements.cache.exposed",
+                f"Anybody may write to {str(parent)!r} and so replace {str(path)!r}.",
+                action=f"Remove that right, or set the sticky bit: chmod o-w {str(parent)!r}",
+            )
 
 
 def read(path: Path, *, limit: int) -> bytes | None:
