@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import resource
 import socket
 import socketserver
 import ssl
@@ -594,6 +595,26 @@ def test_turns_are_kept_in_a_directory_of_ours_alone(tmp_path):
     file.unlink()
     file.symlink_to(tmp_path / "elsewhere")
     fails("endorsements.cache.unusable", one.take, "a.example", pace=9.0, patience=0)
+
+
+@contextlib.contextmanager
+def no_room():
+    """Let no file grow, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_leaves_turns_to_this_process(tmp_path):
+    one = Turns(World().surroundings(), tmp_path / "hosts")
+    with no_room():
+        assert one.take("a.example", pace=9.0, patience=0) == 0.0
+        assert one.take("a.example", pace=9.0, patience=60) == 9.0
+    assert one.take("a.example", pace=9.0, patience=60) == 18.0
+    assert Turns(World().surroundings(), tmp_path / "hosts").take("a.example", pace=0.0, patience=60) == 27.0
 
 
 def test_authorities_must_be_certificates():

@@ -1,7 +1,7 @@
 """Whose turn it is to ask a host: no faster than its pace, never before it said, in all processes together.
 
 One small file for each host holds the time of the next turn, by the clock of the machine, in a directory that
-all processes share. Without a directory the turns are those of one process.
+all processes share. Without a directory, and while the disk is full, the turns are those of one process.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -85,8 +85,9 @@ class Turns:
     @contextmanager
     def _open(self, host: str) -> Iterator[_Book]:
         with self._lock:
+            turn = self._next.get(host, 0.0)
             if self.directory is None:
-                book = _Book(None, self._next.get(host, 0.0))
+                book = _Book(None, turn)
                 yield book
                 self._next[host] = book.turn
                 return
@@ -100,28 +101,37 @@ class Turns:
                 ) from error
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)  # held for two system calls, by whoever holds it
-                yield _Book(descriptor, 0.0)
+                book = _Book(descriptor, turn)
+                yield book
+                self._next[host] = book.turn
             finally:
                 os.close(descriptor)
 
 
 @dataclass(slots=True)
 class _Book:
-    """The time of one host's next turn, seconds since 1970; in a file of digits, or here."""
+    """The time of one host's next turn, seconds since 1970.
+
+    Attributes:
+        descriptor: Of a file of digits that holds it; None when there is none.
+        turn: What no file holds; zero when one does.
+    """
 
     descriptor: int | None
     turn: float
 
     def read(self, now: float) -> float:
-        found = self.turn
+        found = [self.turn]
         if self.descriptor is not None:
             text = os.pread(self.descriptor, _DIGITS, 0)
-            found = int(text) / 1000 if text.isdigit() and len(text) < _DIGITS else 0.0
-        return found if found <= now + LONGEST_SECONDS else 0.0
+            found.append(int(text) / 1000 if text.isdigit() and len(text) < _DIGITS else 0.0)
+        return max(turn if turn <= now + LONGEST_SECONDS else 0.0 for turn in found)
 
     def write(self, turn: float) -> None:
         self.turn = turn
         if self.descriptor is not None:
             text = str(int(turn * 1000)).encode("ascii")
-            os.pwrite(self.descriptor, text, 0)
-            os.ftruncate(self.descriptor, len(text))
+            with suppress(OSError):  # a full disk takes away what other processes know, not the turn
+                os.pwrite(self.descriptor, text, 0)
+                os.ftruncate(self.descriptor, len(text))
+                self.turn = 0.0
