@@ -193,7 +193,7 @@ class OddSource(Source):
 
     kinds = frozenset({"odd"})
 
-    def __init__(self, judge, *, newness=lambda made: made.window.start, rests_on=lambda: ()):
+    def __init__(self, judge, *, newness=lambda made: (made.window.start,), rests_on=lambda: ()):
         self.judging, self.newness_of, self.resting = judge, newness, rests_on
 
     def fetch(self, wanted, access):

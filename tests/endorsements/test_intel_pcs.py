@@ -329,6 +329,30 @@ def test_an_old_number_issued_anew_is_still_the_older_one(service, cache):
     assert (found.endorsement, found.error.code) == (held, "endorsements.answer.older")
 
 
+@pytest.mark.parametrize("back", ["pck_crl", "root_crl", "qe_identity", "tcb_info"])
+def test_a_newer_document_does_not_bring_an_older_one_along(service, cache, back):
+    """Each is signed by itself: whoever answers could join today's documents with a list of before."""
+    held = fetcher(cache, service).get(WANTED).endorsement
+    draft = INTEL.collateral_draft(NOW + timedelta(days=1), platform="tdx")
+    past = INTEL.collateral_draft(NOW - timedelta(days=1), platform="tdx")
+    setattr(draft, back, getattr(past, back))
+    publish(service, draft.sign())
+    found = fetcher(cache, service, world=TOMORROW).get(WANTED)
+    assert (found.endorsement, found.error and found.error.code) == (held, "endorsements.answer.older")
+
+
+def test_a_higher_number_issued_before_a_lower_one_is_the_newer_one(service, cache):
+    assert fetcher(cache, service).get(WANTED).usable
+    draft = INTEL.collateral_draft(NOW - timedelta(days=1), platform="tdx")
+    today = INTEL.collateral_draft(NOW, platform="tdx")
+    draft.pck_crl, draft.root_crl = today.pck_crl, today.root_crl
+    draft.tcb_info["tcbEvaluationDataNumber"] += 1
+    draft.qe_identity["tcbEvaluationDataNumber"] += 1
+    publish(service, draft.sign())
+    found = fetcher(cache, service, world=TOMORROW).get(WANTED)
+    assert (found.origin, found.error) == (Origin.NETWORK, None)
+
+
 def test_the_same_answer_again_is_kept_as_the_latest(service, cache):
     held = fetcher(cache, service).get(WANTED).endorsement
     found = fetcher(cache, service, world=TOMORROW).get(WANTED)

@@ -188,7 +188,8 @@ class Fetcher:
         if held.stale(self.access.surroundings.now()) or held.anchor != made.anchor:
             return False
         try:
-            return source.newness(made) < source.newness(held)
+            pairs = zip(source.newness(made), source.newness(held), strict=True)
+            return any(its < ours for its, ours in pairs)
         except AssayError:
             return False
 

@@ -33,6 +33,7 @@ from assay.evidence.facts import FactCache, Window
 from assay.evidence.ledger import CheckFailedError, LedgerBuilder
 from assay.evidence.roots import INTEL
 from assay.evidence.x509.certificate import raw_signature, verifies
+from assay.evidence.x509.crl import RevocationList
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,11 +140,14 @@ class CollateralSource(SignedSource):
         return Judged(endorsed.window, Basis.SIGNATURE, root.anchor.fingerprint.hex())
 
     def newness(self, made: Endorsement) -> tuple[Any, ...]:
-        """Return the evaluation numbers, then the days of issue: old numbers are issued anew for a year."""
+        """Return what dates each document: old evaluation numbers are issued anew for a year."""
         found = Collateral.from_bundle_json(part(made.parts, COLLATERAL_PART))
-        info, identity = parse_tcb_info(found.tcb_info), parse_qe_identity(found.qe_identity)
-        numbers = (info.evaluation_number, identity.evaluation_number)
-        return (*numbers, info.window.start, identity.window.start, made.window.start)
+        numbered = (parse_tcb_info(found.tcb_info), parse_qe_identity(found.qe_identity))
+        lists = (RevocationList.parse(found.pck_crl), RevocationList.parse(found.root_ca_crl))
+        return (
+            *((each.evaluation_number, each.window.start) for each in numbered),
+            *(each.window.start for each in lists),
+        )
 
 
 class NumbersSource(SignedSource):

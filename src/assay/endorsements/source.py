@@ -111,7 +111,10 @@ class Source(ABC):
         """Return the anchors under which this caller accepts what was verified before."""
 
     def newness(self, made: Endorsement) -> tuple[Any, ...]:
-        """Return what a publisher's later answers have more of; verified endorsements of one thing alone.
+        """Return what no later answer of a publisher has less of, document by document in a fixed order.
+
+        Args:
+            made: A verified endorsement.
 
         Raises:
             AssayError: The parts cannot be read.
