@@ -341,6 +341,16 @@ def test_a_newer_document_does_not_bring_an_older_one_along(service, cache, back
     assert (found.endorsement, found.error and found.error.code) == (held, "endorsements.answer.older")
 
 
+def test_a_clock_that_went_back_does_not_let_an_older_answer_in(service, cache):
+    held = fetcher(cache, service).get(WANTED).endorsement
+    before = NOW - timedelta(days=3)
+    publish(service, INTEL.collateral(before, platform="tdx"))
+    found = fetcher(cache, service, world=World(before)).get(WANTED)
+    assert (found.endorsement, found.usable, found.error.code) == (held, False, "endorsements.answer.older")
+    assert "holds only from 2026-11-21 on: set the clock" in found.error.message
+    assert list(cache.entries()) == [held]
+
+
 def test_a_higher_number_issued_before_a_lower_one_is_the_newer_one(service, cache):
     assert fetcher(cache, service).get(WANTED).usable
     draft = INTEL.collateral_draft(NOW - timedelta(days=1), platform="tdx")

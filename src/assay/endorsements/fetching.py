@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from assay.endorsements.record import Endorsement, whole_seconds
+from assay.endorsements.record import Basis, Endorsement, whole_seconds
 from assay.endorsements.source import older, stale
 from assay.errors import AssayError, EndorsementError
 from assay.evidence.facts import Window
@@ -17,6 +17,7 @@ from assay.evidence.facts import Window
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from assay.endorsements.cache import Cache
     from assay.endorsements.record import Wanted
@@ -121,7 +122,7 @@ class Fetcher:
         if held is None or not self._older(made, held, source):
             return self._stored(made)
         self._answered.add(made.wanted)
-        return self._from_cache(made.wanted, held, _kept(held))
+        return self._from_cache(made.wanted, held, _kept(held, self.access.surroundings.now()))
 
     def _stored(self, made: Endorsement) -> Found:
         """Keep what was fetched; a full disk takes away the copy, not the endorsement."""
@@ -180,12 +181,16 @@ class Fetcher:
         return found if accepted else None
 
     def _older(self, made: Endorsement, held: Endorsement, source: Source) -> bool:
-        """Tell whether an answer is older than what is at hand, which still holds and has the same root.
+        """Tell whether an answer is older than what is at hand, which has not ended and has the same root.
 
         Whoever can answer for a publisher could otherwise take away what it published since: patches that
         count, keys that were revoked.
         """
-        if held.stale(self.access.surroundings.now()) or held.anchor != made.anchor:
+        now = self.access.surroundings.now()
+        # What a publisher signed is not of the future: it is this clock that went back. A key set bears the
+        # time of our own clock when it was fetched.
+        early = now < held.window.start and held.basis is Basis.SIGNATURE
+        if (held.stale(now) and not early) or held.anchor != made.anchor:
             return False
         try:
             pairs = zip(source.newness(made), source.newness(held), strict=True)
@@ -205,10 +210,11 @@ class Fetcher:
         return Found(wanted, held, Origin.CACHE, stale=stale_now, error=error)
 
 
-def _kept(held: Endorsement) -> EndorsementError:
-    return older(
-        f"The answer is older than what was fetched on {held.fetched:%Y-%m-%d}, which holds and was kept."
-    )
+def _kept(held: Endorsement, now: datetime) -> EndorsementError:
+    what = f"The answer is older than what was fetched on {held.fetched:%Y-%m-%d}, which"
+    if held.stale(now):
+        return older(f"{what} was kept and holds only from {held.window.start:%Y-%m-%d} on: set the clock.")
+    return older(f"{what} holds and was kept.")
 
 
 def _not_at_hand(wanted: Wanted) -> EndorsementError:

@@ -173,7 +173,7 @@ def stale(message: str) -> EndorsementError:
 
 
 def older(message: str) -> EndorsementError:
-    """Return the error for an answer that is older than what is at hand and still holds."""
+    """Return the error for an answer that is older than what is at hand and has not ended."""
     return EndorsementError("endorsements.answer.older", message)
 
 
