@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from assay.endorsements.cache import Cache
+from assay.endorsements.fetching import Origin
 from assay.endorsements.jwks import publisher
 from assay.endorsements.needs import Choices, by_kind, can_be_fetched, wanted_of
 from assay.endorsements.nvidia import encode_chain
@@ -19,7 +20,7 @@ from assay.evidence.roots import Roots
 from assay.evidence.verification import Need
 from support import vectors
 from support.endorsement_intel import fetcher
-from support.endorsement_services import FakeService, Reply, World
+from support.endorsement_services import NOW, FakeService, Reply, World
 from support.endorsement_tokens import DISCOVERY, GOOGLE, ISSUERS, KEYS, NAMES, discovery, tokens
 
 
@@ -65,6 +66,24 @@ def test_keys_that_another_host_vouched_for_are_not_used(service, cache):
     assert ask(cache, service, issuer, offline=True).usable
     # The same cache, but the published address: what the replaced one said counts for nothing there.
     refused(fetcher(cache, offline=True).get(Wanted.of("jwks", issuer=issuer)), "offline.missing")
+
+
+def test_keys_that_another_discovery_document_led_to_are_not_used(service, cache):
+    """It chooses the path, and Google's host has keys of every service account."""
+    service.routes[KEYS] = Reply(200, tokens().key_set("confidential-space"))
+    assert ask(cache, service, GOOGLE).usable
+    elsewhere = fetcher(cache, service, names=("google-keys",), offline=True)
+    refused(elsewhere.get(Wanted.of("jwks", issuer=GOOGLE)), "offline.missing")
+
+
+def test_keys_fetched_while_the_clock_was_ahead_are_replaced_once_it_is_right(service, cache):
+    """Nothing in a key set says when it was published: its time is that of our clock."""
+    issuer, path = ISSUERS["nras"]
+    service.routes[path] = Reply(200, tokens().key_set("nras"))
+    ahead = ask(cache, service, issuer, world=World(NOW + timedelta(days=400)))
+    found = ask(cache, service, issuer)
+    assert (found.usable, found.origin, found.error) == (True, Origin.NETWORK, None)
+    assert found.endorsement.fetched < ahead.endorsement.fetched
 
 
 def test_the_public_authorities_have_no_name(service, cache):

@@ -38,8 +38,9 @@ class ConfidentialSpace:
         return issuer == ISSUER
 
     def host(self, issuer: str, access: Access) -> str:  # noqa: ARG002 - the interface
-        """Return the host of Google's published keys."""
-        return access.services.place("google-keys", "/").authority
+        """Return the host of Google's published keys, and before it another one that says where on it."""
+        hosts = [access.services.place(name, "/").authority for name in ("confidential-space", "google-keys")]
+        return ",".join(dict.fromkeys(hosts))
 
     def place(self, issuer: str, access: Access) -> tuple[Place, tuple[str, ...]]:
         """Ask for the discovery document and return where it says that the keys are: on one host only."""

@@ -37,7 +37,7 @@ class Publisher(Protocol):
         """Return whether this publisher is that issuer."""
 
     def host(self, issuer: str, access: Access) -> str:
-        """Return the host that must prove itself by TLS to publish the keys."""
+        """Return the host that must prove itself by TLS to publish the keys; several joined by commas."""
 
     def place(self, issuer: str, access: Access) -> tuple[Place, tuple[str, ...]]:
         """Return where the keys are, and the addresses that were asked to find out.

@@ -123,7 +123,7 @@ class Endorsement:
         sources: The addresses that they came from.
         basis: What proves them.
         anchor: SHA-256 of the root certificate in which their signatures end, hexadecimal; for ``tls`` the
-            host that answered.
+            host that answered, or several joined by commas.
 
     Raises:
         EndorsementError: ``endorsements.record.malformed`` when a part or the whole is out of bounds.
