@@ -150,7 +150,7 @@ def answer(devices, head=("JWT", "a.b.c")) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "devices", [{"GPU-0": "a"}, {f"GPU-{n}": "a" for n in range(32)}, {"n" * 64: "a"}, {" ~": ""}]
+    "devices", [{"GPU-0": "a"}, {f"GPU-{n}": "a" for n in range(32)}, {"n" * 64: "a"}, {"n": ""}, {" ~": ""}]
 )
 def test_the_limits_of_an_answer(devices):
     found = parse_bundle(answer(devices))

@@ -282,6 +282,18 @@ def test_it_holds_nothing_but_its_fields() -> None:
     assert vars(Point)["__slots__"] == ("x", "y", "tags")
 
 
+def test_what_a_subclass_holds_besides_can_be_deleted() -> None:
+    class Marked(Point):
+        pass
+
+    marked: Any = Marked(1)
+    marked.mark = "x"
+    del marked.mark
+    assert not hasattr(marked, "mark")
+    with pytest.raises(dataclasses.FrozenInstanceError, match="cannot delete field 'x'"):
+        del marked.x
+
+
 def test_a_state_of_another_shape_is_refused() -> None:
     point: Any = Point(1)
     assert point.__getstate__() == [1, 2, ()]
