@@ -617,8 +617,18 @@ def test_a_full_disk_leaves_turns_to_this_process(tmp_path):
     assert Turns(World().surroundings(), tmp_path / "hosts").take("a.example", pace=0.0, patience=60) == 27.0
 
 
-def test_authorities_must_be_certificates():
-    fails("endorsements.http.authorities", tls_context, b"no PEM")
+@pytest.mark.parametrize("text", [b"no PEM", b"", b"\n", b"\xff"])
+def test_authorities_must_be_certificates(text):
+    fails("endorsements.http.authorities", tls_context, text)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_keys_of_sessions_are_not_written_where_the_environment_says(service, monkeypatch, tmp_path, own):
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    assert tls_context(authority_pem() if own else None).keylog_filename is None
+    service.routes["/x"] = Reply(200, b"body")
+    assert client().get(place(service), max_bytes=LIMIT).body == b"body"
+    assert not (tmp_path / "keys").exists() or b"SECRET" not in (tmp_path / "keys").read_bytes()
     fails("endorsements.http.authorities", tls_context, b"\xff")
 
 

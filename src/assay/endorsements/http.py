@@ -79,13 +79,15 @@ def tls_context(ca_pem: bytes | None = None) -> ssl.SSLContext:
         if ca_pem is None:
             context = ssl.create_default_context(cafile=certifi.where())
         else:
-            context = ssl.create_default_context(cadata=ca_pem.decode("ascii"))
+            # For no text at all the system's authorities would be taken.
+            context = ssl.create_default_context(cadata=ca_pem.decode("ascii") or "none")
     except (ssl.SSLError, ValueError):
         raise EndorsementError(
             "endorsements.http.authorities",
             "The file of certificate authorities holds no certificates in PEM.",
         ) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.keylog_filename = None  # type: ignore[assignment] # typeshed knows the getter's type alone
     return context
 
 
