@@ -133,8 +133,6 @@ def test_retry_after_can_be_a_date(service, text, wait):
         "soon",
         "-5",
         "1e3",
-        "1" + "0" * 9,
-        "9" * 40,
         "\N{ARABIC-INDIC DIGIT THREE}".encode().decode("latin-1"),
         "Sat, 99 Nov 2026 12:00:09 GMT",
     ],
@@ -154,10 +152,13 @@ def test_a_wait_that_would_take_all_of_the_time_is_not_begun(service):
     assert world.waits == []
 
 
-@pytest.mark.parametrize("seconds", [91, 600, 3600, 10**9 - 1])
-def test_a_longer_retry_after_than_the_time_for_all_is_an_error(service, seconds):
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("91", 91), ("3600", 3600), ("9" * 9, 10**9 - 1), ("9" * 10, 10**9), ("9" * 4000, 10**9)],
+)
+def test_a_longer_retry_after_than_the_time_for_all_is_an_error(service, text, seconds):
     world = World()
-    service.routes["/x"] = Reply(429, headers={"Retry-After": str(seconds)})
+    service.routes["/x"] = Reply(429, headers={"Retry-After": text})
     one = client(world)
     error = fails("endorsements.http.rate_limited", one.get, place(service), max_bytes=LIMIT)
     assert error.detail == {"host": f"localhost:{service.port}", "status": 429, "retry_after": seconds}

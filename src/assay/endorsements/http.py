@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PASSING: Final = frozenset({500, 502, 503, 504})
+_FOR_EVER: Final = 1e9
 _AGENT: Final = "assay"
 _CUT_OFF: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
@@ -264,8 +265,8 @@ class Client:
         """Return the seconds that ``Retry-After`` (RFC 9110, section 10.2.3) asks for."""
         if text is None:
             return None
-        if text.isascii() and text.isdecimal() and len(text) <= 9:
-            return float(text)
+        if text.isascii() and text.isdecimal():
+            return min(float(text), _FOR_EVER)
         try:
             moment = parsedate_to_datetime(text)
             return max(0.0, (moment - self.surroundings.now()).total_seconds())
