@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import os
 from pathlib import Path
 
@@ -91,6 +93,28 @@ def test_only_regular_files_are_artefacts(tmp_path):
     assert code(lambda: opened(tmp_path / "fifo")) == "reference.artefact.kind"
     assert code(lambda: opened(tmp_path / "absent")) == "reference.artefact.unreadable"
     assert code(lambda: opened(tmp_path)) == "reference.artefact.kind"
+
+
+def test_a_file_that_holds_more_than_its_size_says_is_no_artefact():
+    """It would be measured as empty."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        pytest.skip("there is no /proc here")
+    assert status.stat().st_size == 0
+    assert code(lambda: opened(status)) == "reference.artefact.kind"
+    assert code(lambda: opened(Path("/proc/self/mem"))) == "reference.artefact.unreadable"
+
+
+class Broken(io.BytesIO):
+    """A file on a disk that fails."""
+
+    def read(self, *_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_disk_that_fails_is_named():
+    artefact = Artefact("image", Broken(b"abc"), 3)
+    assert code(lambda: artefact.digest("sha256")) == "reference.artefact.unreadable"
 
 
 def test_no_descriptor_stays_open(tmp_path):

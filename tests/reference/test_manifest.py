@@ -244,7 +244,7 @@ def test_eight_signatures_are_as_many_as_are_read():
         (lambda d: d["values"]["artefacts"][0].update(name="n" * 256), "values.malformed"),
         (lambda d: d["values"]["artefacts"][0].pop("name"), "values.malformed"),
         (lambda d: d["values"].update(artefacts=[1]), "values.malformed"),
-        (lambda d: d["values"].update(artefacts=d["values"]["artefacts"] * 65), "values.too_many"),
+        (lambda d: d["values"].update(artefacts=d["values"]["artefacts"] * 321), "values.too_many"),
         (lambda d: d["values"].update(parameters={"a": "t" * 65537}), "values.malformed"),
         (lambda d: d["values"].update(parameters={"n" * 65537: ""}), "values.malformed"),
         (lambda d: d["values"].update(more=1), "values.malformed"),
@@ -361,7 +361,7 @@ FILE = ArtefactDigest("a", "n" * 255, 0, b"\3" * 32)
         {"registers": {f"r{at}": frozenset({b"\0"}) for at in range(64)}},
         {"registers": {"a": frozenset(at.to_bytes(2, "big") for at in range(256))}},
         {"registers": {"a" * 64: frozenset({bytes(64)})}},
-        {"artefacts": (FILE,) * 64},
+        {"artefacts": (FILE,) * 320},
         {"parameters": {f"p{at}": "t" * (1 << 13) for at in range(64)}},
         {"parameters": {"n" * 65536: "t" * 65536}},
         {"notes": ("n",) * 32},
@@ -373,6 +373,18 @@ def test_values_at_a_bound_go_through_their_file(changes):
     assert read_measured(write_measured(values)) == values
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"artefacts": (FILE,) * 321}, "too_many"),
+        ({"notes": ("\udcff",)}, "malformed"),
+        ({"parameters": {f"p{at}": "t" * (1 << 14) for at in range(64)}}, "malformed"),
+    ],
+)
+def test_what_could_not_be_read_is_not_written(changes, expected):
+    assert code(lambda: write_measured(replace(VALUES, **changes))) == f"reference.values.{expected}"
+
+
 def test_a_file_of_values_has_a_bound():
     largest = write_measured(VALUES).ljust(1 << 20)
     assert read_measured(largest) == VALUES
@@ -380,9 +392,9 @@ def test_a_file_of_values_has_a_bound():
 
 
 def test_values_of_too_many_artefacts_are_not_put_together():
-    files = [ArtefactDigest("a", str(at), 0, b"\3" * 32) for at in range(65)]
+    files = [ArtefactDigest("a", str(at), 0, b"\3" * 32) for at in range(321)]
     found = [Measured("snp", VALUES.registers, (file,)) for file in files]
-    assert union(found[:64]).artefacts == tuple(files[:64])
+    assert union(found[:320]).artefacts == tuple(files[:320])
     assert code(lambda: union(found)) == "reference.values.too_many"
     assert code(lambda: union([])) == "reference.values.platforms"
 

@@ -133,6 +133,13 @@ def test_without_a_command_line_nothing_is_said_of_pcr9():
     assert found.registers.keys() == {"pcr4", "pcr11"}
 
 
+def test_phases_are_words():
+    image = Artefact.of(uki())
+    for phases in (("a\udcff",), ("two words",), ("a:b",), ("",), ("x" * 65,), ("x",) * 65):
+        assert code(lambda phases=phases: measure(image, phases=phases)) == "reference.uki.phase"
+    assert measure(image, phases=("x" * 64,) * 64).registers["pcr11"]
+
+
 def test_images_that_cannot_be_measured():
     assert code(lambda: measure(Artefact.of(KERNEL))) == "reference.uki.not_unified"
     assert code(lambda: measure(Artefact.of(uki()), algorithm="sha1")) == "reference.uki.algorithm"
@@ -158,7 +165,7 @@ def test_a_kernel_that_firmware_starts_by_itself():
     assert (found.platform, found.parameters) == ("tpm", {"bank": "sha256", "cmdline": "quiet"})
     alone = measure_boot(kernel, initrd=None, command_line="x" * 65536, algorithm="sha384")
     assert {len(value) for values in alone.registers.values() for value in values} == {48}
-    for line in ("a\0b", "x" * 65537):
+    for line in ("a\0b", "x" * 65537, "a\udcff"):
         assert code(lambda line=line: measure_boot(kernel, initrd=None, command_line=line)) == (
             "reference.uki.command_line"
         )

@@ -66,12 +66,16 @@ class Artefact:
         """Return exactly ``size`` bytes at ``offset``.
 
         Raises:
-            ReferenceValueError: ``reference.artefact.truncated`` when they are not all there.
+            ReferenceValueError: ``reference.artefact.truncated`` when they are not all there,
+                ``reference.artefact.unreadable``.
         """
         if offset < 0 or size < 0 or offset + size > self.size:
             self._truncated()
-        self._file.seek(self._start + offset)
-        data = self._file.read(size)
+        try:
+            self._file.seek(self._start + offset)
+            data = self._file.read(size)
+        except OSError as error:
+            _unreadable(self.name, error)
         if len(data) != size:
             self._truncated()
         return data
@@ -144,24 +148,40 @@ def open_artefact(path: Path) -> Iterator[Artefact]:
 
     Raises:
         ReferenceValueError: ``reference.artefact.unreadable``, ``reference.artefact.kind`` for anything but a
-            regular file, ``reference.artefact.size`` over 64 GiB.
+            regular file that ends where its size says, ``reference.artefact.size`` over 64 GiB.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise ReferenceValueError(
-            "reference.artefact.unreadable", f"{str(path)!a} cannot be read: {error.strerror}."
-        ) from error
+        _unreadable(str(path), error)
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise ReferenceValueError("reference.artefact.kind", f"{str(path)!a} is not a regular file.")
         if found.st_size > LARGEST_ARTEFACT:
             raise ReferenceValueError("reference.artefact.size", f"{str(path)!a} is larger than 64 GiB.")
+        if _more(path, descriptor, found.st_size):  # as files of /proc, which would be measured as empty
+            raise ReferenceValueError("reference.artefact.kind", f"{str(path)!a} does not state its size.")
+        # A name that is no text could be in no manifest.
+        name = os.fsencode(path.name).decode("utf-8", "replace")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            yield Artefact(path.name, file, found.st_size, _state(descriptor))
+            yield Artefact(name, file, found.st_size, _state(descriptor))
     finally:
         os.close(descriptor)
+
+
+def _more(path: Path, descriptor: int, size: int) -> bool:
+    """Return whether there is more in a file than its size says."""
+    try:
+        return bool(os.pread(descriptor, 1, size))
+    except OSError as error:
+        _unreadable(str(path), error)
+
+
+def _unreadable(name: str, error: OSError) -> NoReturn:
+    raise ReferenceValueError(
+        "reference.artefact.unreadable", f"{name!a} cannot be read: {error.strerror}."
+    ) from error
 
 
 def _state(descriptor: int) -> tuple[int, ...]:

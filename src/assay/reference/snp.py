@@ -79,7 +79,10 @@ class DirectBoot:
         Raises:
             ReferenceValueError: ``reference.snp.cmdline``; as ``Artefact.digest``.
         """
-        line = cmdline.encode() + b"\0"
+        try:
+            line = cmdline.encode() + b"\0"
+        except UnicodeEncodeError:
+            _refuse("cmdline", "A command line is text in UTF-8.")
         if len(line) > LARGEST_CMDLINE or 0 in line[:-1]:
             _refuse("cmdline", f"A command line has no zero byte and less than {LARGEST_CMDLINE} bytes.")
         nothing = hashlib.sha256(b"").digest()

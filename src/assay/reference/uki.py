@@ -14,6 +14,7 @@ systemd-measure(1); TCG, "PC Client Platform Firmware Profile" 1.06, section 3.3
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Final
 
 from assay.errors import ReferenceValueError
@@ -45,10 +46,12 @@ SECTIONS: Final = (
 """Sections that PCR 11 covers, in the order in which they are measured. ``.pcrsig`` signs it and is not."""
 PHASES: Final = ("enter-initrd", "leave-initrd", "sysinit", "ready")
 """The phases of a boot in the order in which they are reached."""
+MAX_PHASES: Final = 64
 LARGEST_COMMAND_LINE: Final = 64 * 1024
 ALGORITHMS: Final = ("sha256", "sha384")
 _CALLING = b"Calling EFI Application from Boot Option"
 _SEPARATOR = bytes(4)
+_PHASE = re.compile(r"[!-9;-~]{1,64}")  # all but the colon, which stands between them
 
 
 class Register:
@@ -154,8 +157,11 @@ def measure(
     Raises:
         ReferenceValueError: ``reference.artefact.*``, ``reference.pe.*``, ``reference.uki.*``.
     """
-    if algorithm not in ALGORITHMS:
-        raise ReferenceValueError("reference.uki.algorithm", f"A bank is one of {', '.join(ALGORITHMS)}.")
+    _demand_bank(algorithm)
+    if len(phases) > MAX_PHASES or not all(map(_PHASE.fullmatch, phases)):
+        raise ReferenceValueError(
+            "reference.uki.phase", f"A phase is a word of at most 64 letters; there are at most {MAX_PHASES}."
+        )
     image = _unified(uki)
     before = [authenticode(each, algorithm) for each in started_before]
     before.append(uki.digest(algorithm, image.hashed()))
@@ -197,12 +203,12 @@ def measure_boot(
         ReferenceValueError: ``reference.artefact.*``, ``reference.pe.*``, ``reference.uki.algorithm``,
             ``reference.uki.command_line``.
     """
-    if algorithm not in ALGORITHMS:
-        raise ReferenceValueError("reference.uki.algorithm", f"A bank is one of {', '.join(ALGORITHMS)}.")
-    if "\0" in command_line or len(command_line) > LARGEST_COMMAND_LINE:
+    _demand_bank(algorithm)
+    unpaired = any("\ud800" <= character <= "\udfff" for character in command_line)
+    if unpaired or "\0" in command_line or len(command_line) > LARGEST_COMMAND_LINE:
         raise ReferenceValueError(
             "reference.uki.command_line",
-            f"A command line has no zero character and at most {LARGEST_COMMAND_LINE}.",
+            f"A command line is text without a zero character, of at most {LARGEST_COMMAND_LINE}.",
         )
     started = [authenticode(each, algorithm) for each in (*started_before, kernel)]
     registers = {
@@ -230,6 +236,11 @@ _NOTES = (
     "PCR 11 is that of stubs of systemd 254 and newer; older ones do not measure every section.",
     "PCR 9 holds for an image that is given neither addons, nor credentials, nor another command line.",
 )
+
+
+def _demand_bank(algorithm: str) -> None:
+    if algorithm not in ALGORITHMS:
+        raise ReferenceValueError("reference.uki.algorithm", f"A bank is one of {', '.join(ALGORITHMS)}.")
 
 
 def _unified(uki: Artefact) -> PeImage:

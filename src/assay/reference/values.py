@@ -23,7 +23,8 @@ LARGEST_DOCUMENT: Final = 1 << 20
 MAX_REGISTERS: Final = 64
 MAX_VALUES: Final = 256
 LONGEST_VALUE: Final = 64
-MAX_ARTEFACTS: Final = 64
+MAX_ARTEFACTS: Final = 320
+"""An image of 256 layers, its manifest and its configuration, and what is put together with it."""
 MAX_PARAMETERS: Final = 64
 MAX_NOTES: Final = 32
 LONGEST_TEXT: Final = 64 * 1024
@@ -32,6 +33,7 @@ VALID_UNTIL: Final = "valid_until"
 _PLATFORM = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _REGISTER = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _HEX = re.compile(r"(?:[0-9a-f]{2})+")
+_UNPAIRED = re.compile(r"[\ud800-\udfff]")  # in no canonical form, and so never signed
 _MEMBERS = {"platform", "registers", "artefacts", "parameters", "notes"}
 
 
@@ -93,8 +95,14 @@ class Measured:
 
 
 def write_measured(measured: Measured) -> bytes:
-    """Return a file that holds measured values: JSON, unsigned."""
-    return json.dumps({"schema": SCHEMA, **measured.to_json()}, indent=1).encode() + b"\n"
+    """Return a file that holds measured values: JSON, unsigned.
+
+    Raises:
+        ReferenceValueError: as ``read_measured``: what could not be read is not written.
+    """
+    data = json.dumps({"schema": SCHEMA, **measured.to_json()}, indent=1).encode() + b"\n"
+    read_measured(data)
+    return data
 
 
 def read_measured(data: bytes) -> Measured:
@@ -233,7 +241,7 @@ def _list(value: Any, most: int) -> list[Any]:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT or _UNPAIRED.search(value):
         _refuse("malformed", "A text of Reference Values is none, or is too long.")
     return value
 
