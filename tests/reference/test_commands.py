@@ -105,9 +105,35 @@ def test_how_an_snp_guest_cannot_be_measured(here, capsys):
     refused(capsys, "cli.measure.vcpu", *SNP[:-2], code=2)
     refused(capsys, "cli.measure.vcpu", *SNP, "--vcpu-signature", "1", code=2)
     refused(capsys, "cli.measure.number", *SNP, "--guest-features", "x", code=2)
-    refused(capsys, "reference.snp.vcpu", *SNP[:-1], "Z80")
+    refused(capsys, "reference.snp.vcpu", *SNP[:-1], "Z80", code=2)
+    refused(capsys, "reference.snp.features", *SNP, "--guest-features", "0", code=2)
+    refused(capsys, "reference.snp.cmdline", *SNP, "--kernel", "kernel", "--append", "a\udcff")
     answered(capsys, *SNP[:-2], "--hypervisor", "ec2")
     refused(capsys, "reference.artefact.unreadable", *SNP, "--kernel", "absent", code=2)
+
+
+@pytest.mark.parametrize("verb", ["dstack", "container"])
+def test_a_file_that_cannot_be_read_in_a_directory_is_one_too(here, capsys, verb):
+    """2 as for a file that is named itself; 1 is for what was read and is wrong."""
+    refused(capsys, "reference.artefact.unreadable", "measure", verb, ".", code=2)
+    for name in ("index.json", "sha256sum.txt"):
+        os.mkfifo(here / name)
+    refused(capsys, "reference.artefact.kind", "measure", verb, ".", code=2)
+    for name in ("index.json", "sha256sum.txt"):
+        (here / name).unlink()
+        (here / name).write_bytes(b"no such form\n")
+    document = {"dstack": "reference.artefact.unreadable", "container": "reference.oci.layout"}
+    refused(capsys, document[verb], "measure", verb, ".", code=2 if verb == "dstack" else 1)
+
+
+def test_a_file_whose_name_is_no_text_can_be_signed(here, capsys):
+    name = os.fsdecode(b"\xff.fd")
+    (here / name).write_bytes(TDVF)
+    answered(capsys, "measure", "tdx", "--firmware", name, "--out", "v.json")
+    (file,) = read_measured((here / "v.json").read_bytes()).artefacts
+    assert file.name == "\N{REPLACEMENT CHARACTER}.fd"
+    words = ("--name", "x", "--version", "1", "--days", "1", "--key", "key.pem", "--out", "v.signed")
+    answered(capsys, "reference", "sign", "v.json", *words)
 
 
 def test_a_tdx_firmware_is_measured(here, capsys):

@@ -168,8 +168,8 @@ def show(file: Path | None, *, as_json: bool) -> int:
 def check(file: Path | None, *, within: str, max_age: str | None, as_json: bool) -> int:
     """Say what has expired or soon will, at hand or in a bundle.
 
-    Exit codes: 0 everything holds for longer, 1 something has expired, expires soon, or is too old, or there
-    is nothing to check; 2 usage.
+    Exit codes: 0 everything holds for longer, 1 something has expired, expires soon, is too old or cannot be
+    read, or there is nothing to check; 2 usage.
     """
     from assay.errors import EndorsementError, UsageError
     from assay.settings.values import parse_duration

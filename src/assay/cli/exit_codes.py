@@ -78,7 +78,15 @@ TABLE: Final = (
     ExitCode(OK, "endorsements fetch", "nothing is missing that somebody publishes; the same for bundle"),
     ExitCode(REFUSED, "endorsements fetch", "something is missing; bundle then writes nothing"),
     ExitCode(OK, "endorsements check", "everything holds for longer than was asked"),
-    ExitCode(REFUSED, "endorsements check", "something has expired, soon will, or a bundle is too old"),
+    ExitCode(
+        REFUSED,
+        "endorsements check",
+        "something has expired, soon will, or cannot be read, a bundle is too old, or there is nothing",
+    ),
+    ExitCode(REFUSED, "measure", "what was named is no image of its kind, or contradicts itself"),
+    ExitCode(
+        USAGE, "measure", "the command line is wrong, or a file cannot be read, be it inside a directory"
+    ),
     ExitCode(OK, "doctor", "everything that is needed works"),
     ExitCode(REFUSED, "doctor", "something that is needed does not work"),
 )

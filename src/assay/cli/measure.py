@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from assay.cli.writing import write_new
 from assay.errors import ReferenceValueError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from assay.reference.artefact import Artefact
     from assay.reference.values import Measured
@@ -25,7 +25,7 @@ DIRECTORY = click.Path(path_type=Path, file_okay=False)
 _DIGEST_BYTES = 48
 _LARGEST_ROOT = 16 * 1024
 _PLATFORM = "assay.measure.platform"
-"""After this long a person is told that the command is at work."""
+_NOT_READ = frozenset({"reference.artefact.unreadable", "reference.artefact.kind"})
 
 
 def _keep_platform(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
@@ -97,8 +97,9 @@ def snp(
             "Under QEMU the measurement depends on the model of the CPU.",
             action="Add either --vcpu-type or --vcpu-signature.",
         )
-    vcpu = signature_of(vcpu_type) if vcpu_type else _number(vcpu_signature or "0")
-    machine = Machine(vcpus, vcpu, _number(guest_features), Hypervisor(hypervisor))
+    with _typed_wrongly():
+        vcpu = signature_of(vcpu_type) if vcpu_type else _number(vcpu_signature or "0")
+        machine = Machine(vcpus, vcpu, _number(guest_features), Hypervisor(hypervisor))
     with ExitStack() as stack:
         found = measure_snp(
             _open(stack, firmware),
@@ -149,7 +150,9 @@ def dstack(
 
     loader, rsdp, tables = (_digest(text) for text in acpi) if acpi else (b"", b"", b"")
     digests = (loader, rsdp, tables) if acpi else None
-    _show(measure_dstack(directory, memory_bytes=memory, acpi=digests), out, as_json=as_json)
+    with _typed_wrongly(_NOT_READ):
+        found = measure_dstack(directory, memory_bytes=memory, acpi=digests)
+    _show(found, out, as_json=as_json)
 
 
 @measure.command()
@@ -224,7 +227,9 @@ def container(layout: Path, name: str | None, system: str, out: Path | None, *, 
     """Digest of a container image in an OCI image layout, every blob of it checked."""
     from assay.reference.container import measure_layout
 
-    _show(measure_layout(layout, name=name, system=system), out, as_json=as_json)
+    with _typed_wrongly(_NOT_READ):
+        found = measure_layout(layout, name=name, system=system)
+    _show(found, out, as_json=as_json)
 
 
 @measure.command()
@@ -296,9 +301,18 @@ def azure(
 def _open(stack: ExitStack, path: Path) -> Artefact:
     from assay.reference.artefact import open_artefact
 
-    try:
+    with _typed_wrongly():
         return stack.enter_context(open_artefact(path))
+
+
+@contextmanager
+def _typed_wrongly(codes: frozenset[str] | None = None) -> Iterator[None]:
+    """Say that the command line is wrong, by the codes for which it is; by any without them."""
+    try:
+        yield
     except ReferenceValueError as error:
+        if codes is not None and error.code not in codes:
+            raise
         raise UsageError(error.code, error.message, action=error.action) from None
 
 
