@@ -1,8 +1,8 @@
 """Rules about a trust domain: how it was launched, and what was measured into it.
 
 Bits of TDATTRIBUTES: Intel TDX module base architecture specification, "ATTRIBUTES"; the low eight (TUD) make
-a TD untrusted whichever of them is set. XFAM: the same, "XFAM"; 0x6DBE7 holds every bit that a TD may set, and
-each sets the lowest two: a module launches no TD without them.
+a TD untrusted whichever of them is set. XFAM: the same, "XFAM"; 0x6DBE7 holds every bit that a TD may set;
+every TD sets those of 0x3.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def _unknown_bits(shop: Workshop) -> Rule:
                 spec,
                 path,
                 "cleared",
-                f"XFAM is {features:#x}: it lacks bits that every TD has ({FIXED_XFAM:#x}). Nothing admits it.",
+                f"XFAM is {features:#x}: bits are missing that every TD has ({FIXED_XFAM:#x}).",
             )
         xfam = features & unknown_xfam
         if not attributes and not xfam:
