@@ -51,6 +51,7 @@ GOOD: list[tuple[Kind, Any, Any]] = [
     (Version(), "0.0.0", "0.0.0"),
     (Version(), "1.55.21", "1.55.21"),
     (Version(), "255.255.255", "255.255.255"),
+    (Version("1.55"), "1.55", "1.55"),
 ]
 VERSION = 'x must be a version of three numbers up to 255, such as "1.55.21", not '
 BAD: list[tuple[Kind, Any, str, str]] = [

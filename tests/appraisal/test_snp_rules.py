@@ -99,6 +99,8 @@ def test_weaknesses(changed, body, code, word):
             'min_firmware = "1.55.21"',
             "min_firmware.too_small",
         ),
+        ({"policy": GuestPolicy(BASE | 1 << 8 | 54)}, 'min_abi = "1.55"', "min_abi.too_small"),
+        ({"policy": GuestPolicy(BASE | 255)}, 'min_abi = "1.55"', "min_abi.too_small"),
         ({"policy": GuestPolicy(1 << 17)}, "guest_policy.smt = true", "guest_policy.smt.mismatch"),
         ({"platform": PlatformInfo(0)}, "platform_info.smt = true", "platform_info.smt.mismatch"),
         (
@@ -115,7 +117,7 @@ def test_weaknesses(changed, body, code, word):
 )
 def test_requirements(changed, body, code):
     tables = GENOA + "[snp.min_tcb.turin]\nbl = 1\n"
-    good = snp(launch_mitigations=7, current_mitigations=15)
+    good = snp(launch_mitigations=7, current_mitigations=15, policy=GuestPolicy(BASE | 1 << 8 | 55))
     assert judged(good, policy(body, tcb=tables)).accepted
     found = judged(replace(good, **changed), policy(body, tcb=tables))
     assert codes(found) == [f"policy.snp.{code}"]
@@ -222,6 +224,19 @@ def test_versions_that_are_refused(text):
         policy(f"min_firmware = {text}")
     assert error.value.code in ("policy.value", "policy.type")
     assert "snp.min_firmware" in error.value.message
+
+
+@pytest.mark.parametrize("text", ['"1"', '"1.55.0"', '"1.256"', '"01.55"', "1.55"])
+def test_versions_of_the_abi_that_are_refused(text):
+    with pytest.raises(PolicyError) as error:
+        policy(f"min_abi = {text}")
+    assert error.value.code in ("policy.value", "policy.type")
+    assert "snp.min_abi" in error.value.message
+
+
+def test_an_abi_of_a_later_major_version_is_enough():
+    later = snp(policy=GuestPolicy(BASE | 2 << 8))
+    assert judged(later, policy('min_abi = "1.55"')).accepted
 
 
 def test_simulated_chips_are_refused():

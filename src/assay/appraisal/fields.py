@@ -21,7 +21,8 @@ MAX_LIST: Final = 4096
 
 _SHOWN: Final = 40
 _LARGEST: Final = 255
-_VERSION: Final = r"(0|[1-9][0-9]{0,2})(\.(0|[1-9][0-9]{0,2})){2}"
+_NUMBER: Final = r"(0|[1-9][0-9]{0,2})"
+_COUNTS: Final = {1: "two", 2: "three"}
 
 
 def _shown(value: object) -> str:
@@ -247,21 +248,31 @@ class Hex(Kind):
 
 @record
 class Version(Kind):
-    """A version of three numbers, each 0 to 255, without leading zeros: ``1.55.21``."""
+    """A version of two or three numbers, each 0 to 255, without leading zeros: ``1.55.21``."""
+
+    example: str = "1.55.21"
+
+    @property
+    def _pattern(self) -> str:
+        return f"{_NUMBER}(\\.{_NUMBER}){{{self.example.count('.')}}}"
+
+    @property
+    def _form(self) -> str:
+        return f"version of {_COUNTS[self.example.count('.')]} numbers"
 
     def _decode(self, value: object, path: str) -> str:
         if not isinstance(value, str):
             raise wrong_type(path, value, "a string")
-        written = re.fullmatch(_VERSION, value, re.ASCII)
+        written = re.fullmatch(self._pattern, value, re.ASCII)
         if written is None or any(int(part) > _LARGEST for part in value.split(".")):
-            raise wrong_value(path, value, 'a version of three numbers up to 255, such as "1.55.21"')
+            raise wrong_value(path, value, f'a {self._form} up to 255, such as "{self.example}"')
         return value
 
     def __str__(self) -> str:
-        return "version of three numbers, such as `1.55.21`"
+        return f"{self._form}, such as `{self.example}`"
 
     def _schema(self) -> dict[str, Any]:
-        return {"type": "string", "pattern": f"^{_VERSION}$"}
+        return {"type": "string", "pattern": f"^{self._pattern}$"}
 
 
 @record

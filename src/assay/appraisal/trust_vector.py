@@ -43,6 +43,7 @@ _CONFIGURATION_KEYS: Final = (
     "attributes.",
     "snp.vmpl.",
     "snp.guest_policy.",
+    "snp.min_abi.",
     "azure.secure_boot.",
     "azure.tpm_enabled.",
     "azure.console_enabled.",

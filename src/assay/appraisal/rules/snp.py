@@ -42,10 +42,7 @@ def rules(shop: Workshop) -> Iterator[Rule]:
     yield from _weaknesses(shop)
     yield _vmpl(shop, snp.vmpl)
     yield _tcb(shop, "min_tcb", "reported_tcb", snp.min_tcb)
-    if snp.min_launch_tcb is not None:
-        yield _tcb(shop, "min_launch_tcb", "launch_tcb", snp.min_launch_tcb)
-    if snp.min_firmware is not None:
-        yield _firmware(shop, snp.min_firmware)
+    yield from _versions(shop, snp)
     for name in REGISTERS:
         allowed = getattr(snp, name)
         if allowed is not None:
@@ -62,6 +59,15 @@ def rules(shop: Workshop) -> Iterator[Rule]:
         if wanted is not None:
             yield _mitigations(shop, name, wanted)
     yield from dstack.stated(shop)
+
+
+def _versions(shop: Workshop, snp: Snp) -> Iterator[Rule]:
+    if snp.min_launch_tcb is not None:
+        yield _tcb(shop, "min_launch_tcb", "launch_tcb", snp.min_launch_tcb)
+    if snp.min_firmware is not None:
+        yield _firmware(shop, snp.min_firmware)
+    if snp.min_abi is not None:
+        yield _abi(shop, snp.min_abi)
 
 
 def _forgeable(shop: Workshop) -> Rule:
@@ -219,6 +225,24 @@ def _firmware(shop: Workshop, text: str) -> Rule:
         if tuple(getattr(found, part) for part in _FIRMWARE_PARTS) >= least:
             return passed
         return failed(spec, path, "too_small", f"The SNP firmware is {found}; {text} is required.")
+
+    return Rule(spec, judge)
+
+
+def _abi(shop: Workshop, text: str) -> Rule:
+    path = "snp.min_abi"
+    major, minor = (int(part) for part in text.split("."))
+    spec = shop.spec(path, f"no firmware with an ABI below {text} runs the guest, by its launch policy")
+    passed = spec.passed
+
+    def judge(subject: Subject) -> Check:
+        found = subject.claims.policy
+        if (found.abi_major, found.abi_minor) >= (major, minor):
+            return passed
+        stated = f"{found.abi_major}.{found.abi_minor}"
+        return failed(
+            spec, path, "too_small", f"The guest's launch policy demands ABI {stated}; {text} is required."
+        )
 
     return Rule(spec, judge)
 

@@ -115,6 +115,10 @@ class Snp:
     min_firmware: Annotated[
         str | None, Key(Version(), "Smallest version of the SNP firmware that is committed.")
     ] = None
+    min_abi: Annotated[
+        str | None,
+        Key(Version("1.55"), "Smallest ABI version that the guest was launched to demand of its firmware."),
+    ] = None
     guest_policy: Annotated[
         GuestPolicyBits | None, Key(Table(GuestPolicyBits), "Bits of the guest's launch policy.")
     ] = None
