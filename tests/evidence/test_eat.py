@@ -109,7 +109,9 @@ def test_labels_are_those_of_the_registries():
     assert found[263] == 2
     assert found[265] == WHOLE.profile
     assert found[266]["inner"] == {263: 0, 270: "firmware"}
-    assert found[266]["elsewhere"] == ["DIGEST", ["SHA-256", b"d" * 32]]
+    # Sections 7.3.2 and 7.3.3: CBOR tells a digest by its array and a token of JSON by its text.
+    assert found[266]["elsewhere"] == ["SHA-256", b"d" * 32]
+    assert found[266]["token"] == '["JWT","a.b.c"]'
     assert found[267] == 7
     assert found[268] == b"s" * 32
     assert found[270] == "agent"

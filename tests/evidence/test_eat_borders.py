@@ -42,7 +42,24 @@ def test_the_claim_that_is_wrong_is_named(name, label):
 
 
 @pytest.mark.parametrize(
-    "value", [[], {"": {}}, {"x" * 257: {}}, {"a": 1}, {"a": ["DIGEST", ["SHA-256", "no bytes"]]}], ids=repr
+    "value",
+    [
+        [],
+        {"": {}},
+        {"x" * 257: {}},
+        {"a": 1},
+        {"a": ["SHA-256", "no bytes"]},
+        {"a": [True, b"d"]},
+        {"a": [-16, b"d", b"d"]},
+        {"a": ["DIGEST", [-16, b"d"]]},  # the selector of JSON, which CBOR has as text
+        {"a": ["JWT", "a.b.c"]},
+        {"a": "a.b.c"},
+        {"a": '["JWT"]'},
+        {"a": '["JWT","a.b.c"'},
+        {"a": '{"JWT":"a.b.c"}'},
+        {"a": '["CBOR","no base64url"]'},
+    ],
+    ids=repr,
 )
 def test_submodules_that_are_wrong_are_named(value):
     assert refusal(266, value).startswith("Claim submods is not")
@@ -134,11 +151,12 @@ def test_an_object_identifier_of_the_longest_size():
 
 
 def test_submodules_in_every_form():
-    value = {"a": {263: 1}, "b": b"\xd2\x84", "c": ["JWT", "a.b.c"], "d": ["DIGEST", [-16, b"d"]]}
+    value = {"a": {263: 1}, "b": b"\xd2\x84", "c": '["JWT","a.b.c"]', "d": [-16, b"d"], "e": '["X","ZA"]'}
     inner = of(266, value).submods
     assert inner["b"] == Nested("CBOR", b"\xd2\x84")
     assert inner["c"] == Nested("JWT", b"a.b.c")
     assert inner["d"] == Digest(-16, b"d")
+    assert inner["e"] == Nested("X", b"d")
     assert Eat(submods=inner).to_cbor() == cbor.encode({266: value})
     written = json.loads(Eat(submods=inner).to_json())["submods"]
     assert written == {
@@ -146,7 +164,9 @@ def test_submodules_in_every_form():
         "b": ["CBOR", "0oQ"],
         "c": ["JWT", "a.b.c"],
         "d": ["DIGEST", [-16, "ZA"]],
+        "e": ["X", "ZA"],
     }
+    assert Eat.from_json(json.dumps({"submods": written}).encode()).submods == inner
 
 
 # --- Wrappers

@@ -214,17 +214,36 @@ def _submodules(value: Any, wire: values.Wire, depth: int) -> Mapping[str, Eat |
 
 
 def _submodule(item: Any, wire: values.Wire, depth: int) -> Eat | Nested | Digest:
+    if type(item) is dict:
+        return _read(item, wire, depth)
+    if wire.json:
+        return _selected(item)
     match item:
-        case dict():
-            return _read(item, wire, depth)
-        case bytes() if not wire.json:
+        case bytes():
             return Nested("CBOR", item)
-        case ["DIGEST", [str(algorithm) | int(algorithm), value]] if type(algorithm) is not bool:
+        case str():
+            return _selected(_json(item))
+        case [algorithm, value] if type(algorithm) in (str, int):
             return Digest(algorithm, wire.bytes(value, "submods"))
+    raise values.wrong("submods")
+
+
+def _json(text: str) -> Any:
+    try:
+        return strictjson.parse(text.encode(), max_bytes=MAX_EAT_BYTES)
+    except JsonError:
+        raise values.wrong("submods") from None
+
+
+def _selected(item: Any) -> Nested | Digest:
+    """Read what JSON has for CBOR's types and tags (section 7.3.3): an array of a word and a value."""
+    match item:
+        case ["DIGEST", [algorithm, value]] if type(algorithm) in (str, int):
+            return Digest(algorithm, values.JSON.bytes(value, "submods"))
         case ["JWT", str(token)] if token.isascii():
             return Nested("JWT", token.encode("ascii"))
-        case [str(kind), str(token)] if wire.json:
-            return Nested(kind, wire.bytes(token, "submods"))
+        case [str(kind), str(token)]:
+            return Nested(kind, values.JSON.bytes(token, "submods"))
     raise values.wrong("submods")
 
 
@@ -244,7 +263,9 @@ def _out_submodule(item: Eat | Nested | Digest, wire: values.Wire) -> Any:
     if isinstance(item, Eat):
         return _write(item, wire)
     if isinstance(item, Digest):
-        return ["DIGEST", [item.algorithm, wire.out_bytes(item.value)]]
-    if item.kind == "JWT":
-        return ["JWT", item.token.decode("ascii")]
-    return [item.kind, wire.out_bytes(item.token)] if wire.json else item.token
+        stated = [item.algorithm, wire.out_bytes(item.value)]
+        return ["DIGEST", stated] if wire.json else stated
+    if item.kind == "CBOR" and not wire.json:
+        return item.token
+    token = item.token.decode("ascii") if item.kind == "JWT" else values.JSON.out_bytes(item.token)
+    return [item.kind, token] if wire.json else json.dumps([item.kind, token], separators=(",", ":"))
