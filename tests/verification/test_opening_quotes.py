@@ -8,6 +8,7 @@ import json
 import pytest
 
 from assay.errors import EvidenceError
+from assay.evidence.decoding import cbor
 from assay.verification.firmware_log import CcelData
 from assay.verification.opening import open_bundle, open_evidence
 
@@ -120,6 +121,16 @@ def test_the_json_around_a_quote_is_opened(answer: dict[str, object], quote: byt
     assert opened.platform == ("tdx" if quote is TDX else "sgx")
     assert opened.presented is None
     assert opened.form == f"{len(quote)} bytes, from JSON"
+
+
+def test_the_cbor_around_a_quote_is_opened() -> None:
+    answer = {"provider": "tdx_guest", "outblob": TDX, "auxblob": b"more", "privlevel": None}
+    opened = open_evidence(cbor.encode(answer))
+    assert (opened.platform, opened.evidence) == ("tdx", TDX)
+    assert opened.unverified == ("auxblob",)
+    with pytest.raises(EvidenceError) as caught:
+        open_evidence(cbor.encode(answer | {"outblob": SGX}))
+    assert caught.value.code == "verification.evidence.unrecognised"
 
 
 def test_it_is_said_that_something_beside_a_quote_is_not_read() -> None:

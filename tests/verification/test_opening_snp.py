@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from assay.errors import EvidenceError
+from assay.evidence.decoding import cbor
 from assay.evidence.decoding.pem import certificates
 from assay.evidence.facts import FactCache
 from assay.evidence.roots import Roots
@@ -55,6 +56,40 @@ def test_a_report_of_another_version_is_refused_for_its_version(version):
     assert {check.code for check in result.ledger.failed()} == {"snp.report.version"}
 
 
+def packed(**members) -> bytes:
+    return cbor.encode({"provider": "sev_guest\n", "generation": 1, **members})
+
+
+def test_a_report_and_its_table_in_cbor():
+    evidence, table = extended()
+    opened = open_evidence(packed(outblob=evidence.report, auxblob=table))
+    assert (opened.platform, opened.evidence) == ("snp", evidence.report + table)
+    assert opened.unverified == ("generation",)
+    for aux in ({}, {"auxblob": b""}, {"auxblob": None}):
+        assert open_evidence(packed(outblob=evidence.report, **aux)).evidence == evidence.report
+    record = cbor.encode(["application/octet-stream", packed(outblob=evidence.report), 4])
+    assert open_evidence(record).evidence == evidence.report
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"provider": "tdx_guest"},
+        {"provider": b"sev_guest"},
+        {"outblob": "text"},
+        {"outblob": None},
+        {"auxblob": "text"},
+        {"outblob": b"\x00" * 1184},
+    ],
+    ids=repr,
+)
+def test_cbor_that_carries_no_report(members):
+    evidence, table = extended()
+    with pytest.raises(EvidenceError) as caught:
+        open_evidence(packed(**{"outblob": evidence.report, "auxblob": table, **members}))
+    assert caught.value.code == "verification.evidence.unrecognised"
+
+
 def test_what_is_no_carrier_is_not_one():
     evidence, table = extended()
     for data in (
@@ -67,7 +102,12 @@ def test_what_is_no_carrier_is_not_one():
 
 
 @pytest.mark.parametrize(
-    "name", ["veraison-services/sevsnp-tsm-report.json", "lit-sev-snp-utils/snp_report_msg_resp.bin"]
+    "name",
+    [
+        "veraison-services/sevsnp-tsm-report.json",
+        "veraison-services/sevsnp-tsm-report.cbor",
+        "lit-sev-snp-utils/snp_report_msg_resp.bin",
+    ],
 )
 def test_real_answers(name):
     opened = open_evidence(vectors.read(f"snp/{name}"))

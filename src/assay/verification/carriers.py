@@ -6,6 +6,7 @@
                   claims), with Gramine's own (1.2.840.113741.1337.6: a quote), or with a Nitro document in
                   hexadecimal as a DNS name
     enclave       a quote behind Open Enclave's header, as ``oe_get_report`` gives it
+    tsm           a map in CBOR of what configfs-tsm gave: provider, report, and the table of certificates
 
 Each ``open_*`` returns pieces of evidence, or None when the bytes do not look like its thing; what looks like
 it and is malformed is refused by its own parser. A carrier proves nothing about what it holds.
@@ -19,11 +20,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from assay.errors import EvidenceError
-from assay.verification.opened import Opened
+from assay.verification.opened import Opened, noted, unrecognised
 from assay.verification.recognition import recognise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from assay.evidence.dstack import Attestation
 
@@ -46,6 +47,8 @@ _HEX: Final = re.compile(rb"(?:[0-9a-f]{2}){512,}")
 _PLATFORMS: Final = {"sev-snp": "snp", "nitro-enclave": "nitro", "aws-nitro-tpm": "nitro-tpm"}
 _KEY_APART: Final = "from a certificate, whose key is not compared with it"
 _TEES: Final = ("tdx", "sgx")
+_PROVIDERS: Final = {"sev_guest": "snp", "tdx_guest": "tdx"}
+_CBOR_MAPS: Final = range(0xA2, 0xB8)
 
 
 # --- dstack
@@ -230,3 +233,37 @@ def open_enclave(data: bytes) -> tuple[Opened, ...] | None:
     if platform not in _TEES:
         return None
     return (Opened(quote, platform, f"{len(quote)} bytes, from a report of Open Enclave"),)
+
+
+# --- configfs-tsm
+
+
+def open_tsm(data: bytes, again: Callable[[bytes], tuple[Opened, ...]]) -> tuple[Opened, ...] | None:
+    """Open the CBOR form of a configfs-tsm report; its JSON is opened where that of the provider is.
+
+    Args:
+        data: The map.
+        again: Opens the report in it.
+
+    Raises:
+        EvidenceError: ``verification.evidence.unrecognised`` when it is not what its provider gives.
+    """
+    if not data or data[0] not in _CBOR_MAPS or b"outblob" not in data:
+        return None
+    from assay.evidence.decoding.cbor import CborError, decode  # noqa: PLC0415 - this form alone
+
+    try:
+        found = decode(data, max_bytes=len(data))
+    except CborError:
+        return None
+    provider, report, table = (found.get(name) for name in ("provider", "outblob", "auxblob"))
+    platform = _PROVIDERS.get(provider.strip()) if type(provider) is str else None
+    whole = [each for each in (report, table) if each is not None]
+    if platform is None or report is None or {type(each) for each in whole} != {bytes}:
+        raise unrecognised("The answer of configfs-tsm has no report of a provider that is known here.")
+    parts = again(b"".join(whole) if platform == "snp" else report)
+    if [part.platform for part in parts] != [platform]:
+        raise unrecognised("The answer of configfs-tsm holds another report than its provider gives.")
+    read = {"provider", "outblob", *(["auxblob"] if platform == "snp" else [])}
+    left = [str(name) for name, value in found.items() if name not in read and value not in (None, b"")]
+    return noted(tuple([replace(part, form=f"{part.form}, from a guest's answer") for part in parts]), left)

@@ -52,8 +52,8 @@ def open_bundle(data: bytes) -> Bundle:
 
     Args:
         data: Evidence of any format, its hexadecimal text, base64 or array of numbers, a dstack guest's
-            answer (GetQuote, Info, attestation), an SNP guest device's, the JSON of a configfs-tsm report, or
-            one of ``containers``.
+            answer (GetQuote, Info, attestation), an SNP guest device's, the JSON or CBOR of a configfs-tsm
+            report, or one of ``containers``.
 
     Raises:
         EvidenceError: ``verification.evidence.oversized``, ``verification.evidence.unrecognised``,
@@ -90,6 +90,7 @@ def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
             carriers.open_dstack(found),
             carriers.open_certificate(found),
             carriers.open_enclave(found),
+            carriers.open_tsm(found, again),
             containers.open_wrapper(found, again),
         ):
             if inside is not None:
