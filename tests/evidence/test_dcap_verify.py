@@ -566,6 +566,19 @@ def test_messages_name_the_part():
     stage = scene()
     stage.quote.inner_type = 3
     assert "inner" in judge(stage.finish()).ledger["dcap.quote.certification"].reason
+
+
+@pytest.mark.parametrize(("kind", "said"), [(1, "PPID"), (2, "PPID"), (3, "PPID"), (4, "alone"), (7, "")])
+def test_other_certification_data_than_a_chain_is_named_and_what_to_do(kind, said):
+    stage = scene("sgx", 3)
+    stage.quote.inner_type = kind
+    check = judge(stage.finish()).ledger["dcap.quote.certification"]
+    assert check.code == "dcap.quote.certification_type"
+    assert said in check.reason
+    assert ("provisioning service" in check.reason) is bool(said)
+
+
+def test_the_outer_certification_data_is_named():
     stage = scene()
     stage.quote.outer_type = 5
     assert "outer" in judge(stage.finish()).ledger["dcap.quote.certification"].reason

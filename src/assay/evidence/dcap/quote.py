@@ -49,6 +49,8 @@ _ECDSA_P256 = 2
 _NO_SVNS = bytes(4)
 _TEE_SGX, _TEE_TDX = 0, 0x81
 _TYPE_PCK_CHAIN, _TYPE_QE_REPORT = 5, 6
+# What a quoting enclave writes that does not hold the platform's PCK chain.
+_WITHOUT_CHAIN = {**dict.fromkeys((1, 2, 3), "the PPID"), 4: "the PCK certificate alone"}
 _KEY_AND_SIGNATURE = 128
 _BODIES: dict[int, tuple[Platform, int]] = {
     1: ("sgx", SGX_REPORT_BYTES),
@@ -298,8 +300,15 @@ def _misfit(what: str) -> QuoteError:
 
 
 def _certification(where: str, found: int, needed: int) -> QuoteError:
+    held = _WITHOUT_CHAIN.get(found) if needed == _TYPE_PCK_CHAIN else None
+    advice = (
+        f" It holds {held}: set up a provisioning service (PCCS) where quotes are made, so that they carry"
+        " the PCK chain."
+        if held
+        else ""
+    )
     return QuoteError(
         checks.QUOTE_CERTIFICATION,
         "dcap.quote.certification_type",
-        f"The {where} certification data has type {found}, not {needed}.",
+        f"The {where} certification data has type {found}, not {needed}.{advice}",
     )
