@@ -104,7 +104,7 @@ def test_how_long_the_text_of_a_certificate_may_be():
 
 
 @pytest.mark.parametrize(
-    ("platform", "form", "versions"), [("azure-snp", "v2", {1, 2}), ("azure-tdx", "v1", {1})]
+    ("platform", "form", "versions"), [("azure-snp", "v2", {1, 2}), ("azure-tdx", "v1", {1, 2})]
 )
 def test_the_versions_of_a_container(platform, form, versions):
     found = members(platform, form)

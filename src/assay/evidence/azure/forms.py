@@ -6,7 +6,7 @@ member, so that two readers cannot find different parts in the same bytes.
     Trustee SNP 0     {quote: {signature, message, pcrs: numbers}, report: numbers, vcek: PEM, or three}
     Trustee SNP 1, 2  {version, tpm_quote: {signature, message, pcrs: hex}, hcl_report, vcek: base64url}
     Trustee TDX 0     {tpm_quote: numbers, hcl_report: numbers, td_quote: numbers}
-    Trustee TDX 1     {version, tpm_quote: hex, hcl_report, td_quote: base64url}
+    Trustee TDX 1, 2  {version, tpm_quote: hex, hcl_report, td_quote: base64url}
     bundle            {tdx_quote_base64, hcl_report_base64, tpm_attestation: {ak_certificate_pem,
                       ak_intermediate_certificates_pem, quote: numbers, event_log, instance_info}}
 
@@ -42,6 +42,7 @@ _MAX_SIGNATURE: Final = 1024
 _MAX_TD_QUOTE: Final = 1 << 17
 _MAX_VCEK: Final = 4096
 _PCR_BYTES: Final = 32
+_VERSIONS: Final = (1, 2)  # from 2 on the attester has new user data put into the HCL report
 _CHAIN: Final = 3  # VCEK, ASK, ARK
 _END: Final = "-----END CERTIFICATE-----\n"
 _U64: Final = Struct("<Q")
@@ -151,7 +152,7 @@ def _snp_numbers(found: dict[str, Any]) -> AzureEvidence:
 
 
 def _snp_text(found: dict[str, Any]) -> AzureEvidence:
-    _version(found, 2)
+    _version(found)
     return AzureEvidence(
         _base64url(found["hcl_report"], MAX_HCL_BYTES),
         _quote(found["tpm_quote"], _hex),
@@ -168,7 +169,7 @@ def _tdx_numbers(found: dict[str, Any]) -> AzureEvidence:
 
 
 def _tdx_text(found: dict[str, Any]) -> AzureEvidence:
-    _version(found, 1)
+    _version(found)
     return AzureEvidence(
         _base64url(found["hcl_report"], MAX_HCL_BYTES),
         _quote(found["tpm_quote"], _hex),
@@ -216,8 +217,8 @@ def _reader(members: frozenset[str]) -> Callable[[dict[str, Any]], AzureEvidence
     raise mistyped("Its members are those of no known form.")
 
 
-def _version(found: dict[str, Any], newest: int) -> None:
-    if not 1 <= member(found, "version", int) <= newest:
+def _version(found: dict[str, Any]) -> None:
+    if member(found, "version", int) not in _VERSIONS:
         raise mistyped("Its version is not known.")
 
 
