@@ -276,6 +276,32 @@ def test_json_that_carries_no_report():
     assert refused(JsonError, unwrap, b"{") == "json.malformed"
 
 
+def in_base64(chain=..., **changes) -> bytes:
+    given = {"vcek": b64encode(b"vek").decode(), "ask": b64encode(b"ask").decode(), "ark": None}
+    members = {
+        "attestation_report": b64encode(REPORT).decode(),
+        "cert_chain": given if chain is ... else chain,
+    }
+    return json.dumps(members | changes).encode()
+
+
+def test_report_and_certificates_in_base64():
+    assert unwrap(in_base64()) == REPORT + encode_table({VCEK: b"vek", ASK: b"ask"})
+    assert unwrap(in_base64(None)) == unwrap(in_base64({})) == REPORT
+    borrowed = REPORT[:0x48] + b"\x04" + REPORT[0x49:]  # signed by a key that a provider has
+    found = unwrap(in_base64(attestation_report=b64encode(borrowed).decode()))
+    assert found == borrowed + encode_table({VLEK: b"vek", ASK: b"ask"})
+    for size in (0, 1183, 1185):
+        short = b64encode(bytes(size)).decode()
+        assert refused(CarrierError, unwrap, in_base64(attestation_report=short)) == "snp.carrier.malformed"
+    for text in ("*", "A"):
+        assert refused(CarrierError, unwrap, in_base64(attestation_report=text)) == "snp.carrier.malformed"
+    for chain in ({"vcek": 7}, {"vcek": "*"}, {"ask": ["AAAA"]}):
+        assert refused(CarrierError, unwrap, in_base64(chain)) == "snp.carrier.malformed"
+    for data in (in_base64([]), in_base64("AAAA"), in_base64({"vlek": "AAAA"}), in_base64(more=1)):
+        assert refused(JsonError, unwrap, data) == "json.type"
+
+
 # --- Reports and certificates ------------------------------------------------------------------------------
 
 

@@ -1,4 +1,8 @@
-"""Where reports travel: the guest device's answer, configfs-tsm's files as JSON, fields in JSON (``fields``).
+"""Where reports travel: the guest device's answer, and JSON of several kinds.
+
+    configfs-tsm   its files: {provider, outblob, auxblob}, base64
+    fields         each field of the report by itself, which ``fields`` puts together
+    base64         {attestation_report, cert_chain: {vcek, ask, ark}}: a report, and certificates in DER
 
 ``unwrap`` takes the report, and the certificate table where there is one, out of each. Nothing of the
 wrapping is trusted, and none of it is kept.
@@ -7,13 +11,13 @@ wrapping is trusted, and none of it is kept.
 from __future__ import annotations
 
 import binascii
-from typing import Final
+from typing import Any, Final
 
 from assay.errors import EvidenceError
-from assay.evidence.decoding.strictjson import member, parse_object
+from assay.evidence.decoding.strictjson import member, mistyped, parse_object
 from assay.evidence.snp.fields import report_of
 from assay.evidence.snp.report import REPORT_BYTES
-from assay.evidence.snp.table import MAX_TABLE_BYTES
+from assay.evidence.snp.table import ARK, ASK, MAX_TABLE_BYTES, VCEK, VLEK, encode_table
 
 MAX_JSON_BYTES: Final = 2 * (REPORT_BYTES + MAX_TABLE_BYTES)
 _HEADER: Final = 32
@@ -21,7 +25,10 @@ _RESPONSE: Final = bytes(4) + REPORT_BYTES.to_bytes(4, "little") + bytes(_HEADER
 _MAX_RESPONSE: Final = 4096
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _PROVIDER: Final = "sev_guest"
-_FIELDS: Final = "attestation_report"
+_REPORT: Final = "attestation_report"
+_CHAIN: Final = "cert_chain"
+_CHAIN_MEMBERS: Final = {"vcek", "ask", "ark"}
+_KEY_INFO: Final = 0x48
 
 
 class CarrierError(EvidenceError):
@@ -37,7 +44,8 @@ def unwrap(data: bytes) -> bytes:
     Args:
         data: MSG_REPORT_RSP (ABI: status and size, 24 zeros, report, zeros up to 4,096 bytes); the JSON form
             of a configfs-tsm report, ``outblob`` and ``auxblob`` in base64 or its URL-safe form; a report in
-            fields, as Trustee's clients send it; or a report itself, which is returned as it is.
+            fields, as Trustee's clients send it, or as base64 with its certificates; or a report itself,
+            which is returned as it is.
 
     Raises:
         CarrierError: It has the beginning of one of them, and is not it.
@@ -53,7 +61,9 @@ def unwrap(data: bytes) -> bytes:
     if not data.startswith(b"{"):
         return data
     members = parse_object(data, max_bytes=MAX_JSON_BYTES)
-    if _FIELDS in members:
+    if type(members.get(_REPORT)) is str:
+        return _report_and_chain(members)
+    if _REPORT in members:
         return report_of(members)
     if member(members, "provider", str).strip() != _PROVIDER:
         raise CarrierError("snp.carrier.provider", f"The report is not from the provider {_PROVIDER}.")
@@ -61,13 +71,32 @@ def unwrap(data: bytes) -> bytes:
     return _blob(members.get("outblob")) + (_blob(aux) if aux else b"")
 
 
+def _report_and_chain(members: dict[str, Any]) -> bytes:
+    """Return a report, and its certificates as the table that an extended report has."""
+    if not members.keys() <= {_REPORT, _CHAIN}:
+        raise mistyped("A report in JSON has other members than it should.")
+    report = _blob(members[_REPORT])
+    if len(report) != REPORT_BYTES:
+        raise CarrierError("snp.carrier.malformed", f"A report in JSON is not {REPORT_BYTES} bytes.")
+    chain = members.get(_CHAIN)
+    if chain is None:
+        return report
+    if type(chain) is not dict or not chain.keys() <= _CHAIN_MEMBERS:
+        raise mistyped("The certificates of a report in JSON have other members than they should.")
+    # The member is called so for either kind of key; the report says which of them signed it.
+    signer = VLEK if report[_KEY_INFO] >> 2 & 7 == 1 else VCEK
+    given = {signer: chain.get("vcek"), ASK: chain.get("ask"), ARK: chain.get("ark")}
+    contents = {guid: _blob(text) for guid, text in given.items() if text is not None}
+    return report + (encode_table(contents) if contents else b"")
+
+
 def _blob(value: object) -> bytes:
     if not isinstance(value, str):
-        raise CarrierError("snp.carrier.malformed", "A part of a configfs-tsm report is not base64.")
+        raise CarrierError("snp.carrier.malformed", "A part of a report in JSON is not base64.")
     text = value.encode("ascii", "replace").translate(_URL_SAFE)
     try:
         return binascii.a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)
     except binascii.Error as error:
         raise CarrierError(
-            "snp.carrier.malformed", f"A part of a configfs-tsm report is not base64: {error}."
+            "snp.carrier.malformed", f"A part of a report in JSON is not base64: {error}."
         ) from None
