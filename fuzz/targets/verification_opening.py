@@ -26,6 +26,8 @@ REPORT = {
     "signing_address": "0x00",
     "request_nonce": "00",
 }
+BROKERED = {"primary_evidence": {"quote": b64encode(QUOTE).decode()}, "additional_evidence": '{"nvidia":{}}'}
+WRITTEN = b64encode(json.dumps(BROKERED).encode()).decode()
 ENCLAVE = MAKERS["nitro-enclave"]().found
 SEEDS: list[bytes] = [
     QUOTE,
@@ -53,6 +55,23 @@ SEEDS: list[bytes] = [
     ).encode(),
     json.dumps({"SnpReport": b64encode(QUOTE).decode(), "VcekCertChain": ""}).encode(),
     json.dumps({"report": b64encode(b'{"evidence":"BAAC","endorsements":""}').decode()}).encode(),
+    json.dumps({"attestation": {"evidence": "BAAC", "endorsements": ""}, "wrappingKey": ""}).encode(),
+    json.dumps({"quotes": [{"raw": b64encode(QUOTE).decode(), "endorsements": "", "node_id": ""}]}).encode(),
+    json.dumps({"attestation_document": "d28444a1013822"}).encode(),
+    json.dumps({"attestation_report": b64encode(QUOTE).decode(), "cert_chain": {"vcek": "AA=="}}).encode(),
+    json.dumps({"runtime-data": {}, "tee-evidence": BROKERED}).encode(),
+    json.dumps(
+        {
+            "verification_requests": [
+                {"tee": "tdx", "evidence": b64encode(json.dumps(BROKERED).encode()).decode()}
+            ]
+        }
+    ).encode(),
+    json.dumps(
+        {"tdx": {"quote": QUOTE.hex()}, "nvgpu": {"gpu_nonce": "", "arch": "", "evidence_list": []}}
+    ).encode(),
+    json.dumps({"token": "eyJ.e30.AA"}).encode(),
+    b64encode(b'{"quote":"04000200"}'),
     json.dumps(list(QUOTE[:64])).encode(),
     b"\xef\xbb\xbf" + QUOTE[:64].hex().encode(),
     bytes.fromhex("0100000002000000") + len(QUOTE).to_bytes(8, "little") + QUOTE,

@@ -8,10 +8,11 @@
                   log in ``cc_eventlog``) and of Intel Trust Authority's client (there also inside of ``tdx``
                   or ``sgx``), as text or a list of numbers; ``outblob`` of configfs-tsm; or a dstack guest's
                   answer that lost its event log
-    vouched       JSON with ``evidence`` and ``endorsements`` in base64, as confidential containers on Azure
-                  get it from their host: a report, and what vouches for it; the same as ``SnpReport`` and
-                  ``VcekCertChain``, and that in base64 once more as the ``report`` of a request to Azure
-                  Attestation
+    document      JSON with a Nitro document in hexadecimal or base64, as services of enclaves answer and as
+                  requests to AWS's key service hold it
+    vouched       what ``hosts`` opens: a report and what vouches for it; also in base64 once more as the
+                  ``report`` of a request to Azure Attestation
+    request       what ``services`` opens: requests to attestation services, and their answers
     report        what ``reports`` opens: the attestation reports of inference services
     envelope      what ``envelopes`` opens: evidence with the name of a platform on it
 
@@ -42,7 +43,8 @@ _CBOR_RECORD: Final = (0x82, 0x83, 0xDA)
 _CBOR_MAPS: Final = range(0xA1, 0xC0)
 _COLLECTION: Final = "__cmwc_t"
 _TEES: Final = ("tdx", "sgx")
-_VOUCHED: Final = (("evidence", "endorsements"), ("SnpReport", "VcekCertChain"))
+_NITRO: Final = ("nitro", "nitro-tpm")
+_DOCUMENTS: Final = ("attestation", "attestation_doc", "attestation_document", "AttestationDocument")
 _TDX_PROVIDER: Final = "tdx_guest"
 
 
@@ -149,7 +151,7 @@ def open_json(found: Any, data: bytes, again: Again) -> tuple[Opened, ...] | Non
 
 def _json_object(found: dict[str, Any], data: bytes, again: Again) -> tuple[Opened, ...] | None:
     if type(found.get("cmw")) is str:
-        inner = again(_base64(found["cmw"]))
+        inner = again(from_base64(found["cmw"]))
         form = "in a token of ratsd"
         return noted(
             tuple([replace(each, form=f"{each.form}, {form}") for each in inner]), found.keys() - {"cmw"}
@@ -158,12 +160,19 @@ def _json_object(found: dict[str, Any], data: bytes, again: Again) -> tuple[Open
         return _json_wrapper(data, again)
     if type(found.get("tdx")) is dict and type(found["tdx"].get("quote_b64")) is str and "token" in found:
         return _gpu_and_tdx(found, again)
-    for names in _VOUCHED:
-        if "platform" not in found and {type(found.get(name)) for name in names} == {str}:
-            return _vouched(found, names, again)
+    from assay.verification import hosts, services  # noqa: PLC0415 - these forms alone
+
+    vouched = hosts.open_vouched(found, again) or _document_alone(found)
+    if vouched is not None:
+        return vouched
     if type(found.get("attestation")) is str:
         return open_dstack(_unhex(found["attestation"]))
-    return _reports(found, again) or _quote_alone(found) or _asked(found, again)
+    return (
+        _reports(found, again)
+        or _quote_alone(found)
+        or _asked(found, again)
+        or services.open_service(found, again)
+    )
 
 
 def _reports(found: dict[str, Any], again: Again) -> tuple[Opened, ...] | None:
@@ -203,6 +212,18 @@ def _quote_alone(found: dict[str, Any]) -> tuple[Opened, ...] | None:
     return noted((Opened(quote, platform, form, firmware_log=log),), left)
 
 
+def _document_alone(found: dict[str, Any]) -> tuple[Opened, ...] | None:
+    """Open the JSON around a Nitro document, which is signed as a whole: nothing beside it is needed."""
+    for word in _DOCUMENTS:
+        text = found.get(word)
+        document = from_text(text) if type(text) is str else b""
+        platform = recognise(document)
+        if platform in _NITRO:
+            form = f"{len(document)} bytes, from JSON"
+            return noted((Opened(document, platform, form),), found.keys() - {word})
+    return None
+
+
 def _firmware_log(text: Any) -> CcelData | None:
     """Return the log in base64 that came with a quote; None where none came, or nothing that explains it."""
     if type(text) is not str or not text:
@@ -237,15 +258,6 @@ def _json_wrapper(data: bytes, again: Again) -> tuple[Opened, ...]:
     return _of_wrapper(decode_json(data), again)
 
 
-def _vouched(found: dict[str, Any], names: tuple[str, str], again: Again) -> tuple[Opened, ...]:
-    evidence, endorsements = (_base64(found[name]) for name in names)
-    parts = tuple(
-        replace(part, form=f"{part.form}, with {names[1]}", beside={**part.beside, names[1]: endorsements})
-        for part in again(evidence)
-    )
-    return noted(parts, found.keys() - set(names))
-
-
 def _asked(found: dict[str, Any], again: Again) -> tuple[Opened, ...] | None:
     """Open the report in a request to Azure Attestation: JSON once more, in base64."""
     text = found.get("report")
@@ -260,7 +272,7 @@ def _gpu_and_tdx(found: dict[str, Any], again: Again) -> tuple[Opened, ...]:
     token = found["token"]
     if type(token) is not str:
         raise unrecognised("The token of a bundle of GPU and TDX is not text.")
-    machine = again(_base64(found["tdx"]["quote_b64"]))
+    machine = again(from_base64(found["tdx"]["quote_b64"]))
     devices = again(token.encode("utf-8", "surrogatepass"))
     parts = [replace(each, name="tdx") for each in machine] + [
         replace(each, name="token") for each in devices
@@ -276,7 +288,7 @@ def _gpu_and_tdx(found: dict[str, Any], again: Again) -> tuple[Opened, ...]:
 def from_text(text: str) -> bytes:
     """Return what hexadecimal or base64 stands for; nothing for text that is neither."""
     try:
-        return _unhex(text.removeprefix("0x")) or _base64(text)
+        return _unhex(text.removeprefix("0x")) or from_base64(text)
     except EvidenceError:
         return b""
 
@@ -288,7 +300,12 @@ def _unhex(text: str) -> bytes:
         return b""
 
 
-def _base64(text: str) -> bytes:
+def from_base64(text: str) -> bytes:
+    """Return what base64 of either alphabet stands for, padded or not.
+
+    Raises:
+        EvidenceError: ``verification.evidence.unrecognised``.
+    """
     try:
         plain = text.encode("ascii").translate(bytes.maketrans(b"-_", b"+/"))
         return binascii.a2b_base64(plain + b"=" * (-len(plain) % 4), strict_mode=True)

@@ -37,7 +37,9 @@ _WORDS: Final = {
     "awsnitroenclave": ("nitro",),
     "awsnitroenclaves": ("nitro",),
     "awsnitrotpm": ("nitro-tpm",),
+    "azsnp": ("azure-snp",),
     "azsnpvtpm": ("azure-snp",),
+    "aztdx": ("azure-tdx",),
     "aztdxvtpm": ("azure-tdx",),
     "gcptdx": ("gcp-tdx", "tdx"),
     "gcpsnp": ("gcp-snp", "snp"),
@@ -70,7 +72,18 @@ def open_envelope(found: dict[str, Any], again: Again) -> tuple[Opened, ...]:
     parts = again(
         inner.encode("utf-8", "surrogatepass") if type(inner) is str else json.dumps(inner).encode()
     )
-    named = _named(found["platform"])
+    known = demand_named(found["platform"], parts)
+    left = found.keys() - {"evidence", *(["platform"] if known else [])}
+    return noted(tuple(replace(part, form=f"{part.form}, in an envelope") for part in parts), left)
+
+
+def demand_named(word: str, parts: tuple[Opened, ...]) -> bool:
+    """Demand that a name is not another platform's than what it names; return whether it names any.
+
+    Raises:
+        EvidenceError: ``verification.envelope.platform``.
+    """
+    named = _named(word)
     held = {name for part in parts for name in (part.platform, whole_of(part.evidence, part.platform))}
     if named and held.isdisjoint(named):
         raise EvidenceError(
@@ -78,8 +91,7 @@ def open_envelope(found: dict[str, Any], again: Again) -> tuple[Opened, ...]:
             f"The file names the platform {named[0]}, and holds evidence of {', '.join(sorted(held))}.",
             action="Ask its sender which it is, or give the inner evidence alone.",
         )
-    left = found.keys() - {"evidence", *(["platform"] if named else [])}
-    return noted(tuple(replace(part, form=f"{part.form}, in an envelope") for part in parts), left)
+    return bool(named)
 
 
 def _named(word: str) -> tuple[str, ...]:

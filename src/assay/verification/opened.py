@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from assay.errors import EvidenceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from assay.evidence.dstack import Attestation, Presented
     from assay.verification.firmware_log import CcelData
@@ -101,4 +101,16 @@ def unrecognised(message: str = "The file holds no evidence that Assay knows.") 
         message,
         action="Give the raw evidence, its hexadecimal text or base64, a certificate or wrapper with evidence"
         " inside, or the answer of a dstack guest.",
+    )
+
+
+def several_machines(names: Sequence[str]) -> EvidenceError:
+    """Return the error that a file holds evidence of several machines, by where it stands.
+
+    Each is a machine of its own, and nothing ties them to each other.
+    """
+    return EvidenceError(
+        "verification.report.several",
+        f"The file holds the attestation reports of {len(names)} machines.",
+        action=f"Give each as a file of its own: {', '.join(names[:4])}.",
     )

@@ -15,6 +15,8 @@ from assay.verification.opened import Bundle, Opened, unrecognised
 from assay.verification.recognition import recognise
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from assay.evidence.dstack import Presented
 
 MAX_EVIDENCE_BYTES: Final = 1 << 20
@@ -92,6 +94,7 @@ def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
             carriers.open_enclave(found),
             carriers.open_tsm(found, again),
             containers.open_wrapper(found, again),
+            _json_in_text(found, note, again) if found is not data else None,
         ):
             if inside is not None:
                 return inside
@@ -105,6 +108,15 @@ def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
             raise unrecognised("The file is a JSON list, and no record of a message wrapper.")
         return (_of_answer(data),) if inside is None else inside
     raise unrecognised()
+
+
+def _json_in_text(
+    found: bytes, note: str, again: Callable[[bytes], tuple[Opened, ...]]
+) -> tuple[Opened, ...] | None:
+    """Open JSON that was written as hexadecimal or base64 once more."""
+    if found.lstrip()[:1] not in _JSON_STARTS:
+        return None
+    return tuple([replace(each, form=f"{each.form}{note}") for each in again(found)])
 
 
 def _demand_no_part(found: bytes) -> None:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.errors import EvidenceError
 from assay.evidence.decoding import strictjson
 from assay.verification.containers import from_text
-from assay.verification.opened import Opened, noted, unrecognised
+from assay.verification.opened import Opened, noted, several_machines, unrecognised
 from assay.verification.recognition import recognise
 
 if TYPE_CHECKING:
@@ -82,11 +82,7 @@ def open_reports(found: dict[str, Any], again: Again) -> tuple[Opened, ...]:
     ]
     reports = [(name, each) for name, each in named if each not in (None, {})]
     if len(reports) > 1:
-        raise EvidenceError(
-            "verification.report.several",
-            f"The file holds the attestation reports of {len(reports)} machines.",
-            action=f"Give each as a file of its own: {', '.join(name for name, _ in reports[:4])}.",
-        )
+        raise several_machines([name for name, _ in reports])
     if not reports:
         raise unrecognised("The file holds no attestation report.")
     name, report = reports[0]
