@@ -19,7 +19,7 @@ from assay.evidence.google_vm import GoogleVmEndorsements, checks, read_containe
 from assay.evidence.google_vm.ak import read_instance
 from assay.evidence.google_vm.container import tee_span
 from assay.evidence.google_vm.errors import GoogleVmError
-from assay.evidence.google_vm.protobuf import ProtobufError, read_message
+from assay.evidence.google_vm.protobuf import ProtobufError, encode_varint, read_message
 from assay.evidence.google_vm.snp_report import (
     BLOBS,
     CPUID_AT,
@@ -311,10 +311,10 @@ def test_numbers_are_read_as_they_were_written(value):
 
 @given(st.integers(0, (1 << 63) - 1))
 def test_a_number_has_one_spelling(value):
-    spelt = protobuf.varint(value)
+    spelt = encode_varint(value)
     longer = spelt[:-1] + bytes([spelt[-1] | 0x80, 0])
     with pytest.raises(ProtobufError):
-        read_message(protobuf.varint(3 << 3) + longer, {3: int})
+        read_message(encode_varint(3 << 3) + longer, {3: int})
 
 
 @given(st.lists(st.binary(max_size=40), max_size=8))

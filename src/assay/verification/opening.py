@@ -252,6 +252,13 @@ def _from_carrier(data: bytes) -> bytes | None:
     return None if found is data else found
 
 
+def _from_text_format(data: bytes) -> bytes | None:
+    """Take the binary form of a Google VM's attestation out of its text form; a malformed one is refused."""
+    from assay.evidence.google_vm.textproto import looks_like_text, to_binary  # noqa: PLC0415 - this form alone
+
+    return to_binary(data) if looks_like_text(data) else None
+
+
 def _as_it_is(data: bytes) -> bytes | None:
     return data
 
@@ -261,4 +268,5 @@ _TEXTS: Final = (
     (_from_hex, ", from hexadecimal text"),
     (_from_base64, ", from base64"),
     (_from_carrier, ", from a guest's answer"),
+    (_from_text_format, ", from the text form of a protobuf message"),
 )

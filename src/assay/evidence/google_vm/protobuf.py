@@ -90,6 +90,20 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     raise malformed("A number has no end.")
 
 
+def encode_varint(value: int) -> bytes:
+    """Return a number in its shortest form."""
+    found = bytearray()
+    while value >= 0x80:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])
+
+
+def encode_bytes(number: int, value: bytes) -> bytes:
+    """Return a field with a length, written out although it may be empty."""
+    return encode_varint(number << 3 | _BYTES) + encode_varint(len(value)) + value
+
+
 def one_bytes(message: Mapping[int, list[Field]], number: int) -> bytes:
     """Return a field of bytes that may stand once; empty when it does not stand at all.
 

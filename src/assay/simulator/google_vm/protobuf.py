@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from assay.evidence.google_vm.protobuf import encode_bytes, encode_varint
 from assay.evidence.google_vm.snp_report import BLOBS, CPUID, CPUID_AT, NUMBERS, VCEK, VLEK, pack_processor
 
 if TYPE_CHECKING:
@@ -11,23 +12,14 @@ if TYPE_CHECKING:
     from assay.evidence.google_vm.snp_report import SnpPart
 
 
-def varint(value: int) -> bytes:
-    """Return a number in its shortest form."""
-    found = bytearray()
-    while value >= 0x80:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*found, value])
-
-
 def number(field: int, value: int, *, always: bool = False) -> bytes:
     """Return a field that holds a number; nothing for zero, unless ``always``."""
-    return varint(field << 3) + varint(value) if value or always else b""
+    return encode_varint(field << 3) + encode_varint(value) if value or always else b""
 
 
 def content(field: int, value: bytes, *, always: bool = False) -> bytes:
     """Return a field that holds bytes; nothing for none, unless ``always``."""
-    return varint(field << 3 | 2) + varint(len(value)) + value if value or always else b""
+    return encode_bytes(field, value) if value or always else b""
 
 
 def encode(parts: GoogleVmEvidence) -> bytes:
