@@ -983,6 +983,15 @@ def test_a_bare_report_without_its_chain_says_what_it_needs():
     assert result.anchor is None
 
 
+def test_a_broken_chain_says_nothing_of_what_the_other_devices_lack():
+    stage = protected(2, 0)
+    del stage.reports[1].chain[3]
+    evidence = stage.finish()
+    result = judge(evidence, given=replace(endorsements(evidence), drivers=(), firmware=()))
+    assert [check.code for check in result.ledger.failed()] == ["nvidia.chain.layout"]
+    assert [need.key["component"] for need in result.needs] == ["driver", "vbios"]
+
+
 def test_trustee_lists_devices_under_a_member():
     stage = scene()
     evidence = stage.finish()

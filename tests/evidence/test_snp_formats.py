@@ -267,6 +267,12 @@ def test_the_json_of_configfs_tsm():
     assert unwrap(tsm(auxblob=unpadded)) == REPORT + table + b"!"
 
 
+def test_the_bound_of_a_report_in_json():
+    most = 2 * (REPORT_BYTES + MAX_TABLE_BYTES)
+    assert unwrap(tsm().ljust(most)) == REPORT
+    assert refused(JsonError, unwrap, tsm().ljust(most + 1)) == "json.oversized"
+
+
 def test_json_that_carries_no_report():
     assert refused(CarrierError, unwrap, tsm(provider="tdx_guest")) == "snp.carrier.provider"
     assert refused(JsonError, unwrap, tsm(provider=None)) == "json.missing_member"

@@ -138,6 +138,12 @@ def test_every_known_algorithm_at_once():
     assert parse(header(every), padding=PADDING).algorithms == every
 
 
+def test_algorithms_that_this_system_can_compute():
+    for algorithm in Algorithm:
+        known = algorithm is not Algorithm.SM3_256 or "sm3" in hashlib.algorithms_available
+        assert algorithm.offered is known
+
+
 def test_padding_is_refused_where_none_may_be():
     assert code(write_log([], padding=b"\xff" * 64), frozenset()) == "eventlog.event.digests"
 
