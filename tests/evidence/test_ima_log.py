@@ -167,6 +167,19 @@ def test_a_boot_aggregate_over_pcrs_0_to_7_is_of_the_same_boot():
     assert outcome_of(judge(log.encode(), device), "boot_aggregate")[0] is Outcome.PASSED
 
 
+def test_a_boot_aggregate_of_another_pcr_is_none():
+    """Software extends PCR 16 with what it likes, and nothing proves where in the log that stood."""
+    device, log = tpm(), KernelLog()
+    log.measure(device, "ima-ng", TEMPLATES["ima-ng"][0])
+    log.begin(device)
+    log.measure(device, "ima-ng", log.entries[1].data, register=16)
+    log.entries = [log.entries[2], log.entries[0], log.entries[1]]
+    result = verify_ima(log.encode(), specs=SPECS, bank=SHA256, pcrs=device.pcrs(SHA256, range(17)))
+    assert outcome_of(result, "replay")[0] is Outcome.PASSED
+    assert outcome_of(result, "boot_aggregate") == (Outcome.FAILED, "test.ima.boot_aggregate.missing")
+    assert result.claims is None
+
+
 def test_no_log_is_nothing_to_check():
     result = judge(b"", tpm())
     assert {check.outcome for check in result.checks} == {Outcome.NOT_APPLICABLE}

@@ -311,8 +311,9 @@ def _aggregate(
     except EvidenceError as error:
         ledger.failed(spec, f"{spec.id}.unreadable", error.message)
         return
-    # A violation extends ones, whatever it says: its digest would be the one that is looked for.
-    if first.path != "boot_aggregate" or entries[0].violation:
+    # A violation extends ones, whatever it says: its digest would be the one that is looked for. And PCRs
+    # prove no order between them: an entry of another one may be anybody's, written at any time.
+    if first.path != "boot_aggregate" or entries[0].violation or entries[0].register != IMA_PCR:
         ledger.failed(spec, f"{spec.id}.missing", "The IMA log does not begin with a boot aggregate.")
     elif first.algorithm != bank.name.lower() or not pcrs.keys() >= set(range(8)):
         ledger.not_applicable(spec, "the PCRs that the boot aggregate is over are not quoted in its bank")
