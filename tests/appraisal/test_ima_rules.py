@@ -26,8 +26,8 @@ LOG = "/var/log/journal"
 BOTH = f'files = ["{line(*AGENT)}", "{line(*SHELL)}"]'
 
 
-def policy(body: str, *, tables: str = "") -> Policy:
-    text = f'version = 1\nplatforms = ["tpm"]\naccept = ["host-tpm"]\n{tables}\n[ima]\n{body}\n'
+def policy(body: str, *, tables: str = "", accept: str = "") -> Policy:
+    text = f'version = 1\nplatforms = ["tpm"]\naccept = ["host-tpm"{accept}]\n{tables}\n[ima]\n{body}\n'
     return Policy.load(text.encode(), name="test")
 
 
@@ -49,11 +49,12 @@ CASES = [
     (BOTH, GOOD, measured(AGENT, ("/bin/sh", b"another")), "files.mismatch"),
     (BOTH, measured(AGENT), measured(AGENT, violated=("/bin/sh",)), "files.mismatch"),
     (BOTH, GOOD, measured(AGENT, SHELL, ("/bin/sh", b"another")), "files.mismatch"),
-    (BOTH, measured(AGENT, violated=(LOG,)), measured(raw=fields(b"no digest")), "files.unreadable"),
+    (BOTH, measured(AGENT), measured(AGENT, violated=(LOG,)), "files.weak"),
+    (BOTH, measured(AGENT), measured(raw=fields(b"no digest")), "files.unreadable"),
     ('required = ["/bin/sh"]', GOOD, measured(AGENT), "required.missing"),
     ('required = ["/bin/sh"]', GOOD, measured(violated=("/bin/sh",)), "required.missing"),
     (f'{BOTH}\nknown = ["listed"]', GOOD, measured(AGENT, ("/bin/nc", b"")), "known.unknown"),
-    (f'{BOTH}\nknown = ["listed"]', GOOD, measured(AGENT, violated=(LOG,)), "known.unknown"),
+    ('known = ["/usr/", "/bin/"]', GOOD, measured(AGENT, violated=(LOG,)), "known.unknown"),
     (
         f'{BOTH}\nknown = ["/usr/"]',
         measured(AGENT),
@@ -81,6 +82,36 @@ def test_each_requirement_refuses_what_it_alone_refuses(body, good, bad, code):
     by = policy(body)
     assert judged(by, good).accepted
     assert codes(by, bad) == [f"policy.ima.{code}"]
+
+
+ADMITTED = ', "ima-violations"'
+
+
+def test_a_violation_that_was_renamed_hides_no_listed_file():
+    """A violation extends ones whatever its entry says: the log may give it any name and stay proven."""
+    renamed = measured(AGENT, violated=("/var/lib/whatever",))
+    (failed,) = judged(policy(BOTH), renamed).ledger.failed()
+    assert failed.code == "policy.ima.files.weak"
+    assert "1 files could change" in failed.reason
+    assert '"ima-violations"' in failed.reason
+
+
+def test_violations_pass_where_the_policy_admits_them_by_their_word():
+    by = policy(BOTH, accept=ADMITTED)
+    assert judged(by, measured(AGENT)).admitted == ("host-tpm",)
+    result = judged(by, measured(AGENT, violated=(LOG,)))
+    assert result.accepted
+    assert result.admitted == ("host-tpm", "ima-violations")
+    assert codes(by, measured(AGENT, violated=("/bin/sh",))) == ["policy.ima.files.mismatch"]
+    assert codes(by, measured(("/bin/sh", b"another"), violated=(LOG,))) == ["policy.ima.files.mismatch"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [('known = ["/usr/"]', "known.unknown"), ('violations = "refused"', "violations.found")]
+)
+def test_the_word_for_violations_admits_them_for_listed_files_alone(body, code):
+    by = policy(f"{BOTH}\n{body}", accept=ADMITTED)
+    assert codes(by, measured(AGENT, violated=(LOG,))) == [f"policy.ima.{code}"]
 
 
 @pytest.mark.parametrize(
@@ -232,6 +263,7 @@ def test_a_draft_lists_what_was_measured_and_refuses_the_rest():
 def test_a_draft_of_what_no_list_can_name_refuses_nothing_unknown(log):
     text = drafted(log)
     assert "\n# known = " in text
+    assert ("ima-violations" in text) is (log.violations > 0)
     by = Policy.load(text.encode(), name="draft")
     assert judged(by, log).accepted
     assert codes(by, measured(("/usr/bin/agent", b"another"))) == ["policy.ima.files.mismatch"]
@@ -243,4 +275,5 @@ def test_a_draft_of_what_no_list_can_name_refuses_nothing_unknown(log):
 def test_a_draft_without_files_has_no_table(log):
     text = drafted(log)
     assert "[ima]" not in text
+    assert "ima-violations" not in text
     assert judged(Policy.load(text.encode(), name="draft"), log).accepted

@@ -283,6 +283,11 @@ _WEAKNESSES: Final = (
         _HARDWARE,
     ),
     Weakness(
+        "ima-violations",
+        "Files could change while the kernel measured them; nothing proves which: a listed file may be one.",
+        ("tpm",),
+    ),
+    Weakness(
         "archived-chain",
         "The chain was judged at the time that the evidence itself states: it proves nothing about now.",
         _NITRO,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.appraisal.rules.subject import Rule, Subject, Workshop, failed
+from assay.appraisal.rules.subject import Rule, Subject, Workshop, admit, failed
 from assay.appraisal.tables.ima import LISTED, SIGNER
 from assay.evidence.ima.files import (
     ALLOWED,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from assay.evidence.ledger import Check, CheckSpec
 
 _NONE: Final[frozenset[str]] = frozenset()
+_VIOLATED: Final = frozenset({"ima-violations"})
 _COUNTS: Final[Mapping[str, frozenset[CheckSpec]]] = {
     "files": frozenset({READABLE, VIOLATIONS, ALLOWED}),
     "required": frozenset({READABLE, REQUIRED}),
@@ -47,11 +48,15 @@ def rules(shop: Workshop, table: Ima, log_of: Callable[[Any], ImaClaims | None])
         return _rule(shop, key, what, title, policy, log_of)
 
     if table.files is not None:
-        yield rule(
-            "files",
-            "mismatch",
-            "every file of the list that was measured had one of the digests listed for it",
-            FilePolicy(allowed, _NONE, refuse_unknown=False, admit_violations=True),
+        yield _unless_violated(
+            shop,
+            rule(
+                "files",
+                "mismatch",
+                "every file of the list that was measured had one of the digests listed for it",
+                FilePolicy(allowed, _NONE, refuse_unknown=False, admit_violations=True),
+            ),
+            log_of,
         )
     if table.required is not None:
         yield rule(
@@ -80,6 +85,27 @@ def rules(shop: Workshop, table: Ima, log_of: Callable[[Any], ImaClaims | None])
             "no file could change while it was measured",
             FilePolicy({}, _NONE, refuse_unknown=False),
         )
+
+
+def _unless_violated(shop: Workshop, rule: Rule, log_of: Callable[[Any], ImaClaims | None]) -> Rule:
+    """Return the rule about listed files, which a violation fails too unless the policy admits violations.
+
+    Nothing covers the name that the log gives a violation: that of a listed file can be renamed.
+    """
+    spec = rule.spec
+
+    def judge(subject: Subject) -> Check:
+        found = rule.judge(subject)
+        log = log_of(subject.claims)
+        if found is not spec.passed or log is None or not log.violations:
+            return found
+        reason = (
+            f"{log.violations} files could change while the kernel measured them, and nothing proves that no"
+            " file of the list is among them."
+        )
+        return admit(subject, shop.accepted, _VIOLATED, spec, key="ima.files", found=reason)
+
+    return Rule(spec, judge)
 
 
 def signers(known: Iterable[str]) -> Iterator[bytes]:

@@ -78,7 +78,8 @@ class Ima:
         Key(
             ListOf(FILE),
             "Digests of files: where a file of this list was measured, it had one of the digests listed for"
-            " it. Several lines allow a file several digests.",
+            " it. Several lines allow a file several digests. A file that could change while it was measured"
+            " may be any: accept has to name `ima-violations` where there is one.",
         ),
     ] = None
     required: Annotated[
