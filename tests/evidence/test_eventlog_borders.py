@@ -160,24 +160,37 @@ def test_a_separator_without_an_error(payload):
 
 
 @pytest.mark.parametrize(
-    ("payloads", "code", "count"),
+    ("payloads", "code", "said"),
     [
-        ([], "missing", 0),
-        ([SEPARATED, SEPARATED], "repeated", 2),
-        ([b"\1\0\0\0"], "error", 1),
-        ([b"\0"], "error", 1),
-        ([b""], "error", 1),
+        ([], "missing", "PCR {} has no separator, so"),
+        ([SEPARATED, SEPARATED], "repeated", "PCR {} has more than one separator. Firmware measures one"),
+        ([b"\1\0\0\0"], "error", "The separator of PCR {} reports an error"),
+        ([b"\0"], "error", "The separator of PCR {} reports an error"),
+        ([b""], "error", "The separator of PCR {} reports an error"),
     ],
 )
 @pytest.mark.parametrize("register", [0, 1, 5, 7])
-def test_each_explained_pcr_has_one_separator(register, payloads, code, count):
+def test_each_explained_pcr_has_one_separator(register, payloads, code, said):
     """Also where PCRs in front of it are not explained: their separators are nobody's concern."""
     measured = [b"Exit Boot Services Invocation", *payloads]
     log = HEADER + logged(register, EventType.EFI_ACTION, measured[0])
     log += b"".join(logged(register, EventType.SEPARATOR, payload) for payload in payloads)
-    assert failures(judge(log, {register: pcr(*measured)})) == {
-        f"test.log.separators.{code}": f"PCR {register} has {count} separators, or one that reports an error."
-    }
+    ((found, reason),) = failures(judge(log, {register: pcr(*measured)})).items()
+    assert found == f"test.log.separators.{code}"
+    assert reason.startswith(said.format(register))
+
+
+def test_a_second_attempt_to_boot_is_told_as_what_it_is():
+    """Some firmware measures every separator anew when it tries the next boot entry."""
+    action = b"Calling EFI Application from Boot Option"
+    attempt = b"".join(logged(register, EventType.SEPARATOR, SEPARATED) for register in range(8))
+    log = HEADER + attempt + logged(4, EventType.EFI_ACTION, action) + attempt
+    values = {register: pcr(SEPARATED, SEPARATED) for register in range(8)}
+    values[4] = pcr(SEPARATED, action, SEPARATED)
+    ((code, reason),) = failures(judge(log, values)).items()
+    assert code == "test.log.separators.repeated"
+    assert "Each of the PCRs [0, 1, 2, 3, 4, 5, 6, 7] has more than one separator." in reason
+    assert "when a boot entry failed" in reason
 
 
 @pytest.mark.parametrize("part", [SEPARATED, b"\xff" * 4])

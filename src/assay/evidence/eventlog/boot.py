@@ -24,6 +24,12 @@ from assay.evidence.eventlog.legacy import parse_boot_log
 from assay.evidence.eventlog.payload import FIRMWARE_HASHED_TYPES, Coverage, PayloadBinding, binding
 from assay.evidence.eventlog.regions import unsigned_records, unsigned_regions
 from assay.evidence.eventlog.replay import LOCALITIES, initial, replay_pcrs
+from assay.evidence.eventlog.separators import (
+    SEPARATED_PCRS,
+    could_separate,
+    separator_defect,
+    separator_digests,
+)
 from assay.evidence.ledger import Check, CheckFailedError, LedgerBuilder, Outcome
 from assay.evidence.verification import UnsignedRegion
 
@@ -35,14 +41,7 @@ if TYPE_CHECKING:
     from assay.evidence.eventlog.tcg import TcgEvent, TcgLog
 
 PCR_COUNT = 24
-SEPARATED_PCRS = range(8)
-"""PCRs in which a separator ends what firmware measured."""
 LOCALITY = b"StartupLocality\0"
-_SEPARATORS = frozenset({bytes(4), b"\xff" * 4, b"\xff"})
-_ERRORS = frozenset({b"\x01\0\0\0", b"\0\0\0\x01"})
-"""What firmware measures in place of a separator that it could not reach, in either byte order."""
-_BOOT_VARIABLES = frozenset({1, 5})
-"""PCRs in which the order of boot entries, measured without its name, can be the very bytes of an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,58 +297,16 @@ def _replay(
 def _separators(
     ledger: LedgerBuilder, specs: LogSpecs, logs: _Logs, bank: Algorithm, explained: frozenset[int]
 ) -> None:
-    """Record whether each PCR of the firmware has one separator, known by its digest as by its type.
-
-    A type is never measured: firmware's own separator under another one, and a second that the operating
-    system extended, would make what stands between them look like the firmware's. Parts of an S-CRTM are no
-    separators even so (``_could_separate``).
-    """
+    """Record whether each PCR of the firmware has the one separator that ends it."""
     demanded = [register for register in SEPARATED_PCRS if register in explained]
     if not logs.events and not any(record.register in demanded for record in logs.records):
         ledger.not_applicable(specs.separators, "the evidence has no log of its firmware")
         return
-    column = logs.column or 0
-    ends, errors = _digests(bank, _SEPARATORS), _digests(bank, _ERRORS)
-    for register in demanded:
-        marks = ends if register in _BOOT_VARIABLES else ends | errors
-        found = [
-            event
-            for event in logs.events
-            if event.register == register
-            and (event.kind == EventType.SEPARATOR or event.digests[column] in marks)
-            and not _could_separate(event, event.digests[column], ends)
-        ]
-        defect = _separator_defect(found)
-        if defect:
-            ledger.failed(
-                specs.separators,
-                f"{specs.separators.id}.{defect}",
-                f"PCR {register} has {len(found)} separators, or one that reports an error.",
-            )
-            return
-    ledger.passed(specs.separators)
-
-
-def _digests(bank: Algorithm, payloads: frozenset[bytes]) -> frozenset[bytes]:
-    return frozenset(map(bank.digest, payloads))
-
-
-def _could_separate(event: TcgEvent, digest: bytes, ends: frozenset[bytes]) -> bool:
-    """Tell whether a part of the S-CRTM has the digest of a separator, so that it could be one relabelled.
-
-    Of a part of four zeros (seen in the records that Boot Guard's table lists) it is the honest digest. What
-    follows one therefore counts as behind the separator, and nothing rests on which of both it is.
-    """
-    return event.register == 0 and event.kind == EventType.S_CRTM_CONTENTS and digest in ends
-
-
-def _separator_defect(found: Sequence[TcgEvent]) -> str:
-    """Return in a word why these are not one separator of a PCR; empty when they are."""
-    if len(found) != 1:
-        return "repeated" if found else "missing"
-    if found[0].kind != EventType.SEPARATOR:
-        return "relabelled"
-    return "" if found[0].payload in _SEPARATORS else "error"
+    defect = separator_defect(logs.events, logs.column or 0, bank, demanded)
+    if defect is None:
+        ledger.passed(specs.separators)
+    else:
+        ledger.failed(specs.separators, f"{specs.separators.id}.{defect.what}", defect.reason)
 
 
 def _claims(
@@ -362,7 +319,7 @@ def _claims(
 ) -> BootLogClaims:
     events: list[PcrEvent] = []
     separated: set[int] = set()
-    column, ends = logs.column or 0, _digests(bank, _SEPARATORS)
+    column, ends = logs.column or 0, separator_digests(bank)
     for event in logs.events:
         register, digest = event.register, event.digests[column]
         if register not in explained:
@@ -376,7 +333,7 @@ def _claims(
                 " is not the hash of.",
             )
         events.append(PcrEvent(register, event.kind, digest, event.payload, proven, register in separated))
-        if event.kind == EventType.SEPARATOR or _could_separate(event, digest, ends):
+        if event.kind == EventType.SEPARATOR or could_separate(event, digest, ends):
             separated.add(register)
     records = tuple(record for record in logs.records if record.register in explained)
     for record in records:
