@@ -437,6 +437,12 @@ def inside(path, value):
             ("no audience", without("aud"), "confidential_space.token.audience.type"),
             ("a long audience", claim("aud", "a" * 513), "confidential_space.token.audience.length"),
             (
+                "an audience of few characters and many bytes",
+                claim("aud", "\u00e4" * 257),
+                "confidential_space.token.audience.length",
+            ),
+            ("half a character", claim("aud", "\ud800" * 171), "confidential_space.token.audience.length"),
+            (
                 "a machine without the image",
                 claim("swname", "GCE"),
                 "confidential_space.token.software.other",
