@@ -60,7 +60,7 @@ def test_what_belongs_together_is_accepted(whole):
 
 CASES = {
     "composite.parts.number": lambda: Whole(
-        [machine(), *(vtpm(digest=bytes([at]) * 32) for at in range(16))],
+        [machine(), *(vtpm(key=at, instance=at) for at in range(16))],
         demanding("tdx", *["gcp-vtpm"] * 16),
     ),
     "composite.distinct.evidence": lambda: Whole([machine(digest=b"d" * 32), gpus(digest=b"d" * 32), vtpm()]),
@@ -158,6 +158,23 @@ def test_a_device_that_a_service_vouched_for_twice_is_one(ueid, code):
         for at, each in enumerate(("ueid-0", ueid))
     ]
     assert Whole([machine(), *answers]).judge().ledger[checks.DISTINCT.id].code == code
+
+
+@pytest.mark.parametrize(
+    ("second", "code"),
+    [
+        (vtpm(digest=b"2" * 32), "composite.distinct.device"),
+        (vtpm(key=2), "composite.distinct.device"),
+        (vtpm(instance=2), "composite.distinct.device"),
+        (bare_tpm(), "composite.distinct.device"),
+        (vtpm(key=2, instance=2), ""),
+        (bare_tpm(key=2), ""),
+    ],
+)
+def test_a_tpm_that_answered_twice_is_one(second, code):
+    result = Whole([machine(), vtpm(), second], demanding("tdx", "gcp-vtpm", second.platform)).judge()
+    assert result.ledger[checks.DISTINCT.id].code == code
+    assert result.accepted is (not code)
 
 
 @pytest.mark.parametrize("make", [vtpm, bare_tpm])

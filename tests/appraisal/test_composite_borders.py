@@ -138,7 +138,7 @@ def test_what_each_platform_must_carry(platform):
 
 @pytest.mark.parametrize(("count", "code"), [(0, "number"), (1, ""), (16, ""), (17, "number")])
 def test_how_many_pieces_there_may_be(count, code):
-    pieces = [machine(), *(vtpm(digest=bytes([at + 1]) * 32) for at in range(count - 1))][:count]
+    pieces = [machine(), *(vtpm(key=at, instance=at) for at in range(count - 1))][:count]
     found = Whole(pieces).judge().ledger[checks.COUNT.id]
     assert found.code == (f"composite.parts.{code}" if code else "")
 

@@ -13,6 +13,7 @@ from assay.appraisal.pieces import Carried, Piece, Tie
 from assay.channel.binding import Purpose, SessionBinding
 from assay.evidence.ledger import Check, CheckSpec, Ledger, Outcome
 from assay.evidence.nvidia.claims import NvidiaClaims
+from assay.evidence.tpm.claims import TpmQuoteClaims
 from assay.evidence.verification import Anchor, EvidenceResult
 from support.appraisal_evidence import NOW, tdx
 from support.appraisal_nvidia import GPU
@@ -83,12 +84,21 @@ def gpus(nonce: bytes = SESSION.carried("gpu"), *, device: str = "01", **changed
     return Made("nvidia-gpu", NvidiaClaims((replace(GPU, nonce=nonce, device_id=device),), nonce), **changed)
 
 
-def vtpm(nonce: bytes = SESSION.carried("tpm"), **changed: Any) -> Made:
-    return Made("gcp-vtpm", replace(GOOGLE, tpm=replace(QUOTE, extra_data=nonce)), **changed)
+def vtpm(nonce: bytes = SESSION.carried("tpm"), *, key: int = 1, instance: int = 1, **changed: Any) -> Made:
+    claims = replace(
+        GOOGLE,
+        tpm=_quote(nonce, key),
+        ak=replace(GOOGLE.ak, instance=replace(GOOGLE.ak.instance, instance_id=instance)),
+    )
+    return Made("gcp-vtpm", claims, **changed)
 
 
-def bare_tpm(nonce: bytes = SESSION.carried("tpm"), **changed: Any) -> Made:
-    return Made("tpm", replace(TPM, quote=replace(QUOTE, extra_data=nonce)), **changed)
+def bare_tpm(nonce: bytes = SESSION.carried("tpm"), *, key: int = 1, **changed: Any) -> Made:
+    return Made("tpm", replace(TPM, quote=_quote(nonce, key)), **changed)
+
+
+def _quote(nonce: bytes, key: int) -> TpmQuoteClaims:
+    return replace(QUOTE, extra_data=nonce, ak_digest=bytes([key]) * 32)
 
 
 def snp(report_data: bytes = SESSION.report_data(), **changed: Any) -> Made:

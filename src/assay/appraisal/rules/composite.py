@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.pieces import DEVICES, MACHINES, TOKENS, TPMS, Carried, Held, Piece, Shared, Tie
 from assay.appraisal.result import Verdict
@@ -126,12 +126,25 @@ def _distinct(pieces: Sequence[Piece]) -> Check:
 
 
 def _device_ids(piece: Piece) -> list[str]:
+    """Return what names the devices that a piece is of; two pieces with one name are of one device."""
     evidence = piece.result.evidence
-    if evidence.platform not in DEVICES or not evidence.authentic:
+    if not evidence.authentic:
+        return []
+    claims = evidence.claims
+    if evidence.platform in TPMS:
+        return _tpm_ids(evidence.platform, claims)
+    if evidence.platform not in DEVICES:
         return []
     name = "device_id" if evidence.platform == "nvidia-gpu" else "ueid"
-    found = [getattr(device, name) for device in evidence.claims.devices]
+    found = [getattr(device, name) for device in claims.devices]
     return [f"{evidence.platform} {device}" for device in found if device]
+
+
+def _tpm_ids(platform: str, claims: Any) -> list[str]:
+    if platform == "tpm":
+        return [f"key {claims.quote.ak_digest.hex()}"]
+    # Google certifies keys of several algorithms for the one virtual TPM of an instance.
+    return [f"key {claims.tpm.ak_digest.hex()}", f"instance {claims.ak.instance.instance_id}"]
 
 
 def _together(pieces: Sequence[Piece], policy: Policy) -> Check:
