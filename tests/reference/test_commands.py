@@ -18,7 +18,9 @@ from assay.cli.main import main
 from assay.cli.reference import manifest_references
 from assay.errors import ReferenceValueError
 from assay.reference import azure as room
+from assay.reference import corim
 from assay.reference.azure import verify_endorsement as verify_azure
+from assay.reference.manifest import Manifest, load_signing_key, read_unverified, sign
 from assay.reference.ovmf import parse_firmware
 from assay.reference.snp_identity import IdentityBlock, sign_identity
 from assay.reference.tdvf import mrtd
@@ -382,6 +384,40 @@ def test_how_long_a_manifest_may_last_is_said(here, capsys):
     command = ("reference", "sign", "v.json", "--name", "web", "--version", "1", "--key", "key.pem")
     assert "Say --days 5 at most." in answered(capsys, *command, "--days", "6", "--out", "m.json", code=2).err
     answered(capsys, *command, "--days", "5", "--out", "m.json")
+
+
+def test_no_value_outlives_the_manifest_that_held_it(here, capsys):
+    measured(capsys, "one.json")
+    signed(capsys, 1)  # for thirty days
+    end = read_unverified((here / "web.json").read_bytes()).expires
+    command = ("--name", "web", "--version", "2", "--key", "key.pem", "--out", "again.json")
+    for files in (("web.json",), ("one.json", "web.json")):
+        words = ("reference", "sign", *files, *command)
+        refused(capsys, "cli.reference.outlives", *words, "--days", "31", code=2)
+    answered(capsys, "reference", "sign", "web.json", *command, "--days", "29")
+    assert read_unverified((here / "again.json").read_bytes()).expires < end
+    export = ("reference", "export", "--tag-id", "t", "--vendor", "v", "--model", "m")
+    answered(capsys, *export, "web.json", "--out", "web.corim")
+    assert corim.decode((here / "web.corim").read_bytes()).not_after == end
+    back = ("reference", "import", "web.corim", "--platform", "snp", "--unsigned", "--out", "back.json")
+    answered(capsys, *back)
+    refused(
+        capsys, "cli.reference.outlives", "reference", "sign", "back.json", *command, "--days", "31", code=2
+    )
+
+
+def test_the_earlier_end_holds_of_a_manifest_and_of_what_it_holds(here, capsys):
+    now = datetime.now(UTC).replace(microsecond=0)
+    stated = {"valid_until": (now + timedelta(days=2)).isoformat()}
+    values = Measured("tdx", {"mr_td": frozenset({b"\1" * 48})}, parameters=stated)
+    key = load_signing_key((here / "key.pem").read_bytes())
+    for days, end in ((1, 1), (3, 2)):
+        manifest = Manifest("web", 1, now, now + timedelta(days=days), values, "a test")
+        (here / "m.json").write_bytes(sign(manifest, key))
+        (here / "m.corim").unlink(missing_ok=True)
+        words = ("reference", "export", "m.json", "--tag-id", "t", "--vendor", "v", "--model", "m")
+        answered(capsys, *words, "--out", "m.corim")
+        assert corim.decode((here / "m.corim").read_bytes()).not_after == now + timedelta(days=end)
 
 
 def test_what_an_endorsement_calls_its_members_does_not_steer_the_terminal(here, capsys, monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -419,6 +419,24 @@ def test_the_earlier_end_goes_with_the_values():
         assert found.not_after == datetime.fromtimestamp(at + end, UTC)
     found = corim.verify(resigned({8: encode_cbor({1: window(at, at + 5)})}), TRUSTED, now=NOW)
     assert found.not_after == datetime.fromtimestamp(at + 5, UTC)
+
+
+@pytest.mark.parametrize(
+    ("stated", "end"),
+    [
+        ({}, None),
+        ({"valid_until": "2026-05-01T00:00:20.9+00:00"}, 20),
+        ({"0.valid_until": "2026-05-01T01:00:30+01:00", "1.valid_until": "2026-05-01T00:00:40Z"}, 30),
+    ],
+)
+def test_a_written_corim_ends_when_the_values_do(stated, end):
+    values = Measured("tdx", VALUES.registers, parameters=stated)
+    found = corim.decode(corim.encode(values, tag_id="t", vendor="v", model="m"))
+    assert found.not_after == (None if end is None else NOW + timedelta(seconds=end))
+    if end is None:
+        return
+    late = NOW + timedelta(seconds=end + 1)
+    assert code(lambda: corim.values(found, platform="tdx", now=late)) == "reference.corim.expired"
 
 
 def test_other_tags_are_named():

@@ -59,7 +59,8 @@ def sign(files: tuple[Path, ...], name: str, version: int, days: int, key: Path,
     if end is not None and end < now + timedelta(days=days):
         raise UsageError(
             "cli.reference.outlives",
-            f"The values came from a CoRIM that holds until {end:%Y-%m-%d %H:%M} UTC, and no longer.",
+            f"The CoRIM or manifest that the values came from holds until {end:%Y-%m-%d %H:%M} UTC,"
+            " and no longer.",
             action=f"Say --days {(end - now).days} at most." if end - now >= timedelta(days=1) else "",
         )
     tool = f"assay {version_of('assay')}"
@@ -300,14 +301,15 @@ def _key_bytes(path: Path) -> bytes:
 
 
 def _measured(path: Path) -> Measured:
-    """Return the values of a file of any form, whoever signed it."""
+    """Return the values of a file of any form, whoever signed it; those of a manifest end when it does."""
     from assay.reference import corim
     from assay.reference.manifest import LARGEST_ENVELOPE, is_envelope, read_unverified
-    from assay.reference.values import read_measured
+    from assay.reference.values import held_until, read_measured
 
     data = read_file(path, limit=LARGEST_ENVELOPE)
     if is_envelope(data):
-        return read_unverified(data).values
+        found = read_unverified(data)
+        return held_until(found.values, found.expires)
     if data.lstrip()[:1] == b"{":
         return read_measured(data)
     return corim.values(corim.decode(data), platform="corim", now=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -143,6 +143,17 @@ def valid_until(measured: Measured) -> datetime | None:
     if any(end.tzinfo is None for end in ends):
         _refuse("malformed", "The values do not say in ISO 8601, with a zone, until when they hold.")
     return min(ends, default=None)
+
+
+def held_until(measured: Measured, end: datetime) -> Measured:
+    """Return values for which nobody vouches beyond a moment, nor beyond the one that they state already.
+
+    Raises:
+        ReferenceValueError: As ``valid_until`` does.
+    """
+    stated = valid_until(measured)
+    until = end if stated is None else min(end, stated)
+    return replace(measured, parameters={**measured.parameters, VALID_UNTIL: until.isoformat()})
 
 
 def union(measured: Sequence[Measured]) -> Measured:

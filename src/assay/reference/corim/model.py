@@ -18,6 +18,10 @@ CONTENT: Final = ("application/rim+cbor", "application/corim-unsigned+cbor")
 META: Final = 8
 DIGESTS: Final = 2
 """The member of a measurement's values that holds digests."""
+VALIDITY: Final = 4
+NOT_AFTER: Final = 1
+TIME: Final = 1
+"""The CBOR tag of seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,9 @@ from assay.reference.corim.model import (
     DIGESTS,
     LARGEST,
     META,
+    NOT_AFTER,
+    TIME,
+    VALIDITY,
     Corim,
     Reference,
     check_window,
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 MAX_ITEMS: Final = 1 << 16
 MAX_TAGS: Final = 256
 MAX_MEASUREMENTS: Final = 4096
-_URI, _TIME, _UUID, _OID, _UEID, _BYTES = 32, 1, 37, 111, 550, 560
+_URI, _UUID, _OID, _UEID, _BYTES = 32, 37, 111, 550, 560
 _DIGEST_SIZES: Final = {1: 32, 7: 48, 8: 64, 10: 32, 11: 48, 12: 64}
 """Bytes of a digest by its algorithm: SHA-256, SHA-384, SHA-512 and SHA-3 of the same sizes."""
 _REGISTERS = 14
@@ -136,7 +139,7 @@ def _unsigned(item: Any) -> Corim:
     ignored += [name for module in modules for name in module.ignored]
     if len(references) > MAX_MEASUREMENTS:
         refuse("too_many", f"The CoRIM has more than {MAX_MEASUREMENTS} measurements.")
-    start, end = _window(corim.get(4))
+    start, end = _window(corim.get(VALIDITY))
     return Corim(_shown(corim.get(0)), _profile(corim.get(3)), start, end, tuple(references), tuple(ignored))
 
 
@@ -184,7 +187,7 @@ def _unread(item: Mapping[Any, Any], read: frozenset[int], names: Mapping[int, s
 
 
 # Languages and entities say who wrote it; nothing depends on them.
-_CORIM_READ: Final = frozenset({0, 1, 3, 4, 5})
+_CORIM_READ: Final = frozenset({0, 1, 3, VALIDITY, 5})
 _COMID_READ: Final = frozenset({0, 1, 2, 3, 4})
 _SUPPLEMENTS, _REPLACES = 0, 1
 _TRIPLES = {1: "endorsed values", 2: "identity keys", 3: "attestation keys"}
@@ -271,7 +274,7 @@ def _window(item: Any) -> tuple[datetime | None, datetime | None]:
     if item is None:
         return None, None
     validity = _map(item)
-    end = _moment(validity.get(1))
+    end = _moment(validity.get(NOT_AFTER))
     if end is None:
         refuse("malformed", "A validity of the CoRIM does not say when it ends.")
     return _moment(validity.get(0)), end
@@ -288,7 +291,7 @@ def _meta_window(item: Any) -> tuple[datetime | None, datetime | None]:
 def _moment(item: Any) -> datetime | None:
     if item is None:
         return None
-    if not isinstance(item, Tag) or item.number != _TIME or type(item.value) is not int:
+    if not isinstance(item, Tag) or item.number != TIME or type(item.value) is not int:
         refuse("malformed", "A time of the CoRIM is not one.")
     if not 0 <= item.value < 1 << 37:
         refuse("malformed", "A time of the CoRIM is beyond all use.")

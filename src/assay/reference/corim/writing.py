@@ -12,7 +12,18 @@ from assay.evidence.cose.algorithms import Algorithm
 from assay.evidence.cose.sign1 import ALGORITHM, CONTENT_TYPE, TAG_SIGN1, Sign1
 from assay.evidence.decoding.cbor import Tag
 from assay.evidence.decoding.cbor import encode as encode_cbor
-from assay.reference.corim.model import COMID, CONTENT, CORIM, DIGESTS, META, refuse
+from assay.reference.corim.model import (
+    COMID,
+    CONTENT,
+    CORIM,
+    DIGESTS,
+    META,
+    NOT_AFTER,
+    TIME,
+    VALIDITY,
+    refuse,
+)
+from assay.reference.values import valid_until
 
 if TYPE_CHECKING:
     from assay.reference.manifest import SigningKey
@@ -24,8 +35,11 @@ _ALGORITHM_OF: Final = {32: 1, 48: 7, 64: 8}
 def encode(measured: Measured, *, tag_id: str, vendor: str, model: str) -> bytes:
     """Write Reference Values as a CoRIM: one CoMID, one environment, one measurement for each value.
 
+    It says until when it holds where the values say so.
+
     Raises:
-        ReferenceValueError: ``reference.corim.digest`` for a value that is no digest by its size.
+        ReferenceValueError: ``reference.corim.digest`` for a value that is no digest by its size;
+            ``reference.values.malformed`` for values that do not say in a known form until when they hold.
     """
     measurements = [
         {0: name, 1: {DIGESTS: [[_algorithm(value), value]]}}
@@ -34,7 +48,9 @@ def encode(measured: Measured, *, tag_id: str, vendor: str, model: str) -> bytes
     ]
     environment = {0: {1: vendor, 2: model}}
     comid = {1: {0: f"{tag_id}/comid"}, 4: {0: [[environment, measurements]]}}
-    return encode_cbor(Tag(CORIM, {0: tag_id, 1: [Tag(COMID, encode_cbor(comid))]}))
+    end = valid_until(measured)
+    validity = {} if end is None else {VALIDITY: {NOT_AFTER: Tag(TIME, int(end.timestamp()))}}
+    return encode_cbor(Tag(CORIM, {0: tag_id, 1: [Tag(COMID, encode_cbor(comid))], **validity}))
 
 
 def sign(data: bytes, key: SigningKey, *, signer: str) -> bytes:
