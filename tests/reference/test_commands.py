@@ -328,6 +328,20 @@ def test_files_of_every_form_are_compared(here, capsys):
     answered(capsys, "reference", "diff", "two.json", "two.corim")
 
 
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_values_of_two_platforms_are_not_the_same(here, capsys, more):
+    """A manifest of one platform is none of the other, whatever it holds."""
+    for platform in ("tdx", "azure-tdx"):
+        values = Measured(platform, {"mr_td": frozenset({b"\1" * 48})})
+        (here / f"{platform}.json").write_bytes(write_measured(values))
+    shown = answered(capsys, "reference", "diff", "tdx.json", "azure-tdx.json", *more, code=1)
+    assert shown.err == "They are values of different platforms: azure-tdx and tdx.\n"
+    assert "mr_td" not in shown.out
+    export = ("reference", "export", "tdx.json", "--tag-id", "t", "--vendor", "v", "--model", "m")
+    answered(capsys, *export, "--out", "tdx.corim")
+    answered(capsys, "reference", "diff", "azure-tdx.json", "tdx.corim", *more)
+
+
 def test_a_corim_goes_out_and_comes_back(here, capsys):
     measured(capsys, "one.json")
     export = ("reference", "export", "one.json", "--tag-id", "t", "--vendor", "v", "--model", "m")

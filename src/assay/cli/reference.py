@@ -30,6 +30,8 @@ KEYS = "reference-keys"
 MAX_KEY_BYTES = 16 * 1024
 MAX_KEPT = 1024
 _LONGEST_DAYS = 3650
+_UNSTATED = "corim"
+"""Stands for the platform of a CoRIM, which does not say it in our words."""
 
 
 @click.group(cls=VerbsBelow)
@@ -138,7 +140,7 @@ def _kept(path: Path, now: datetime) -> dict[str, str | int | bool]:
 @click.argument("after", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print the difference as JSON.")
 def diff(before: Path, after: Path, *, as_json: bool) -> int:
-    """Show which registers two files of values differ in; 1 when they differ, 2 when one cannot be read.
+    """Show what two files of values differ in; 1 when they differ, 2 when one cannot be read.
 
     Each is a signed manifest, a file of `assay measure --out`, or a CoRIM. Signatures are not checked.
     """
@@ -149,14 +151,18 @@ def diff(before: Path, after: Path, *, as_json: bool) -> int:
     except AssayError as error:  # 1 would say that they differ
         raise UsageError(error.code, error.message, action=error.action) from None
     found = compare(*values)
+    platforms = sorted({each.platform for each in values} - {_UNSTATED})
+    other = len(platforms) > 1
+    if other:
+        progress(f"They are values of different platforms: {' and '.join(platforms)}.", "warn")
     if as_json:
         changes = [{"register": name, "change": kind, "value": value.hex()} for name, kind, value in found]
         emit_json("assay/reference-difference/v1", {"changes": changes})
     elif found:
         emit(table(("register", "change", "value"), [(n, kind, value.hex()) for n, kind, value in found]))
-    else:
+    elif not other:
         progress("The same values in every register.")
-    return 1 if found else 0
+    return 1 if found or other else 0
 
 
 @reference.command()
@@ -312,4 +318,4 @@ def _measured(path: Path) -> Measured:
         return held_until(found.values, found.expires)
     if data.lstrip()[:1] == b"{":
         return read_measured(data)
-    return corim.values(corim.decode(data), platform="corim", now=None)
+    return corim.values(corim.decode(data), platform=_UNSTATED, now=None)
