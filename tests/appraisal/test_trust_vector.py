@@ -214,6 +214,19 @@ def test_a_development_image_is_a_warning() -> None:
     assert judged(tdx(), policy(), workload_log=log(claims)).trust_vector["executables"] == 33
 
 
+def test_executables_are_not_affirmed_while_a_line_about_them_is_open() -> None:
+    """policy.dstack.compose_hashes.log: the registers are named, and the log is not authentic."""
+    from support.appraisal_logs import log
+
+    lines = "\n".join(PINNED[name] for name in ("mr_td", "rtmr1", "rtmr2"))
+    by = policy(f'[tdx]\n{lines}\n[dstack]\ncompose_hashes = ["{"0c" * 32}"]', platforms='["tdx"]')
+    broken = judged(tdx(), by, workload_log=log(outcome=Outcome.FAILED))
+    assert "policy.dstack.compose_hashes.log" in [check.code for check in broken.ledger.unmet()]
+    assert broken.trust_vector["executables"] == 0
+    assert judged(tdx(), by, workload_log=log()).trust_vector["executables"] == 3
+    assert judged(tdx(), by).trust_vector["executables"] == 33
+
+
 def test_a_policy_for_other_platforms_affirms_nothing() -> None:
     """It never looked: the TD could be in debug mode, as this one is, and out of date."""
     by = policy(platforms='["snp"]')

@@ -131,10 +131,17 @@ class AttestationResult:
 
     def any_failed(self, *starts: str) -> bool:
         """Return whether a policy check failed whose key begins with one of ``starts``."""
+        return self._any(Outcome.FAILED, starts)
+
+    def any_left_open(self, *starts: str) -> bool:
+        """Return whether a policy check was not made whose key begins with one of ``starts``."""
+        return self._any(Outcome.NOT_CHECKED, starts)
+
+    def _any(self, outcome: Outcome, starts: tuple[str, ...]) -> bool:
         return any(
             check.code.startswith(f"policy.{start}")
             for check in self.policy_checks
-            if check.outcome is Outcome.FAILED
+            if check.outcome is outcome
             for start in starts
         )
 

@@ -177,8 +177,11 @@ def _configuration(subject: Appraised) -> TrustClaim:
 
 def _executables(subject: Appraised) -> TrustClaim:
     known = platform_of(subject.platform)
-    if subject.any_failed(*(f"{table}." for table in known.tables)):
+    tables = [f"{table}." for table in known.tables]
+    if subject.any_failed(*tables):
         return TrustClaim(EXECUTABLES_UNRECOGNIZED, "A measurement is not one that the Relying Party named.")
+    if subject.any_left_open(*tables):
+        return TrustClaim(NO_CLAIM, "What the policy demands of what runs could not be checked.")
     if "development-image" in subject.admitted:
         return TrustClaim(EXECUTABLES_VULNERABLE, "A development image runs; the policy admits it.")
     return known.executables(subject)
