@@ -151,13 +151,28 @@ def test_a_piece_cannot_stand_for_two():
     assert three.ledger[checks.TOGETHER.id].code == "composite.together.repeated"
 
 
-@pytest.mark.parametrize(("ueid", "code"), [("ueid-0", "composite.distinct.device"), ("other", ""), ("", "")])
-def test_a_device_that_a_service_vouched_for_twice_is_one(ueid, code):
+@pytest.mark.parametrize(
+    ("first", "second", "code"),
+    [
+        ("a", "a", "composite.distinct.device"),
+        ("a", "b", ""),
+        ("a", "", ""),
+        ("", "", "composite.distinct.device"),
+    ],
+)
+def test_a_device_that_a_service_vouched_for_twice_is_one(first, second, code):
+    """What the service gives no name may be the other one without a name."""
     answers = [
         Made("nras", replace(NRAS, devices=(replace(DEVICE, ueid=each),)), digest=bytes([at]) * 32)
-        for at, each in enumerate(("ueid-0", ueid))
+        for at, each in enumerate((first, second))
     ]
     assert Whole([machine(), *answers]).judge().ledger[checks.DISTINCT.id].code == code
+
+
+def test_devices_without_names_in_one_answer_are_not_two_pieces():
+    nameless = replace(NRAS, devices=(replace(DEVICE, ueid=""), replace(DEVICE, name="GPU-1", ueid="")))
+    result = Whole([machine(), Made("nras", nameless)]).judge()
+    assert result.ledger[checks.DISTINCT.id].outcome is Outcome.PASSED
 
 
 @pytest.mark.parametrize(

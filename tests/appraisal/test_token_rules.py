@@ -255,6 +255,7 @@ def test_a_switch_is_no_gpu_and_has_no_driver():
         ("gpus = 2", (DEVICE,), "gpus.count"),
         ("gpus = 2", (DEVICE,) * 3, "gpus.count"),
         ("gpus = 2", (DEVICE, changed(DEVICE, name="GPU-1")), "gpus.count"),
+        ("gpus = 2", (changed(DEVICE, ueid=""), changed(DEVICE, name="GPU-1", ueid="")), "gpus.count"),
         ("gpus = 2", (*NRAS.devices, changed(DEVICE, name="GPU-2", ueid="ueid-2", driver="")), "gpus.count"),
         ('drivers = ["550.90"]', (DEVICE, changed(DEVICE, driver="")), "drivers.not_listed"),
     ],

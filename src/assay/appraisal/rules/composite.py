@@ -137,7 +137,9 @@ def _device_ids(piece: Piece) -> list[str]:
         return []
     name = "device_id" if evidence.platform == "nvidia-gpu" else "ueid"
     found = [getattr(device, name) for device in claims.devices]
-    return [f"{evidence.platform} {device}" for device in found if device]
+    named = [f"{evidence.platform} {device}" for device in found if device]
+    # Nothing shows that what has no name is another device than what has none elsewhere.
+    return named if len(named) == len(found) else [*named, f"{evidence.platform} without a name"]
 
 
 def _tpm_ids(platform: str, claims: Any) -> list[str]:

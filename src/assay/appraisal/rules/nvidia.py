@@ -139,8 +139,8 @@ def service_gpus(claims: NrasClaims) -> list[DeviceClaims]:
 
 
 def distinct_gpus(claims: NrasClaims) -> int:
-    """Return how many GPUs there are: one that was presented twice is still one."""
-    return len({device.ueid or device.name for device in service_gpus(claims)})
+    """Return how many GPUs there surely are: one presented twice is one, and all without a ueid may be."""
+    return len({device.ueid for device in service_gpus(claims)})
 
 
 def _manifests_of_the_vendor(shop: Workshop) -> Rule:
