@@ -76,6 +76,27 @@ def refused(text: str | bytes) -> PolicyError:
             "dstack.key_providers[0]",
             "local-sgx",
         ),
+        *(
+            (
+                HEAD + f'[tcb]\nrejected_advisories = ["INTEL-SA-00001", "{word}"]\n',
+                "policy.value",
+                "tcb.rejected_advisories[1]",
+                "five digits",
+            )
+            for word in (
+                "intel-sa-01036",
+                "INTEL-SA-1036",
+                "INTEL-SA-010360",
+                "INTEL-SA-01036 ",
+                "INTEL-SA-01036,INTEL-SA-01079",
+            )
+        ),
+        (
+            HEAD + "[tcb]\nrejected_advisories = [1036]\n",
+            "policy.type",
+            "tcb.rejected_advisories[0]",
+            "string",
+        ),
         (HEAD + "d = 2020-01-01\n", "policy.unknown_key", "d", "not a key"),
         (HEAD + "[tdx]\nmr_td = 2020-01-01\n", "policy.type", "tdx.mr_td", "date"),
     ],
@@ -128,7 +149,7 @@ def test_a_hostile_key_is_escaped() -> None:
         ("[tcb.grace]\nmodule = 3", "tcb.grace.module", '"out-of-date-module"'),
         ("[tcb.grace]\nqe = 3", "tcb.grace.qe", '"out-of-date-qe"'),
         (
-            '[tcb]\nrejected_advisories = ["INTEL-SA-1"]\naccepted_advisories = ["INTEL-SA-1"]',
+            '[tcb]\nrejected_advisories = ["INTEL-SA-00001"]\naccepted_advisories = ["INTEL-SA-00001"]',
             "tcb.rejected_advisories",
             "Remove",
         ),
@@ -148,6 +169,11 @@ def test_a_hostile_key_is_escaped() -> None:
             "sgx.attributes",
             "mask",
         ),
+        (
+            f'[sgx]\nattributes = "{"00" * 16}"\nattributes_mask = "{"00" * 16}"',
+            "sgx.attributes_mask",
+            "Set the bits",
+        ),
     ],
 )
 def test_a_contradiction_is_refused_and_says_what_to_do(text: str, path: str, action: str) -> None:
@@ -155,7 +181,7 @@ def test_a_contradiction_is_refused_and_says_what_to_do(text: str, path: str, ac
     assert error.code == "policy.contradiction"
     assert error.detail["path"] == path
     assert action in error.action
-    assert error.action.endswith(('".', "well.", "none.", "mask.", "lists."))
+    assert error.action.endswith(('".', "well.", "none.", "mask.", "lists.", "attributes_mask."))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from assay.appraisal.fields import (
     Key,
     Kind,
     ListOf,
+    Pattern,
     Pinned,
     Table,
     Text,
@@ -38,6 +39,9 @@ from assay.evidence.records import record
 VERSION: Final = 1
 MAX_GRACE_DAYS: Final = 36500
 ADVISORY_CHARACTERS: Final = 64
+_ADVISORY: Final = Pattern(
+    "INTEL-SA-[0-9]{5}", '"INTEL-SA-" and five digits: any other would reject nothing', "`INTEL-SA-01036`"
+)
 
 
 @record
@@ -98,9 +102,7 @@ class Tcb:
     grace: Annotated[Grace | None, Key(Table(Grace), "How long a component may stay out of date.")] = None
     rejected_advisories: Annotated[
         tuple[str, ...] | None,
-        Key(
-            ListOf(Text(ADVISORY_CHARACTERS)), "Advisories that refuse the evidence, such as INTEL-SA-01036."
-        ),
+        Key(ListOf(_ADVISORY), "Advisories that refuse the evidence, as Intel spells them."),
     ] = None
     accepted_advisories: Annotated[
         tuple[str, ...] | None,

@@ -111,6 +111,38 @@ class Text(Kind):
 
 
 @record
+class Pattern(Kind):
+    """A string of one form.
+
+    Attributes:
+        form: The form, as a regular expression.
+        wanted: What must stand there, for whoever wrote something else.
+        said: The same for the reference, in Markdown.
+    """
+
+    form: str
+    wanted: str
+    said: str
+
+    def _decode(self, value: object, path: str) -> str:
+        if not isinstance(value, str):
+            raise wrong_type(path, value, "a string")
+        if not self.accepts(value):
+            raise wrong_value(path, value, self.wanted)
+        return value
+
+    def accepts(self, value: str) -> bool:
+        """Tell whether a string is of this form."""
+        return re.fullmatch(self.form, value) is not None
+
+    def __str__(self) -> str:
+        return self.said
+
+    def _schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^({self.form})$"}
+
+
+@record
 class Integer(Kind):
     """A whole number in a range, both ends included."""
 

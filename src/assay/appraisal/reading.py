@@ -170,6 +170,12 @@ def _refuse_sgx_contradictions(sgx: Sgx) -> None:
             "sgx.attributes", "sgx.attributes and sgx.attributes_mask need each other.", "Say both, or none."
         )
     if sgx.attributes is not None and sgx.attributes_mask is not None:
+        if not any(sgx.attributes_mask):
+            raise _contradiction(
+                "sgx.attributes_mask",
+                "sgx.attributes_mask has no bit set, so no bit of ATTRIBUTES would be compared.",
+                "Set the bits that are meant, or remove sgx.attributes and sgx.attributes_mask.",
+            )
         for value, mask in zip(sgx.attributes, sgx.attributes_mask, strict=True):
             if value & ~mask:
                 raise _contradiction(

@@ -6,11 +6,10 @@ of what is known, and without that list nothing is unknown.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from assay.appraisal.fields import Choice, Key, Kind, ListOf, wrong_type, wrong_value
+from assay.appraisal.fields import Choice, Key, ListOf, Pattern
 
 LISTED: Final = "listed"
 SIGNER: Final = "key:"
@@ -23,46 +22,17 @@ _KEY: Final = f"{SIGNER}([0-9a-fA-F]{{2}}){{64,1200}}"
 _FOLDER: Final = f"/[!-.0-~][!-~]{{0,{_MOST_PATH}}}/"
 _SOURCE: Final = f"{LISTED}|{_KEY}|{_FOLDER}"
 
-
-class _Pattern(Kind):
-    """A string of one form."""
-
-    __slots__ = ("_form", "_said", "_wanted")
-
-    def __init__(self, form: str, wanted: str, said: str) -> None:
-        self._form = form
-        self._wanted = wanted
-        self._said = said
-
-    def _decode(self, value: object, path: str) -> str:
-        if not isinstance(value, str):
-            raise wrong_type(path, value, "a string")
-        if not self.accepts(value):
-            raise wrong_value(path, value, self._wanted)
-        return value
-
-    def accepts(self, value: str) -> bool:
-        """Tell whether a string is of this form."""
-        return re.fullmatch(self._form, value) is not None
-
-    def __str__(self) -> str:
-        return self._said
-
-    def _schema(self) -> dict[str, Any]:
-        return {"type": "string", "pattern": f"^({self._form})$"}
-
-
-FILE: Final = _Pattern(
+FILE: Final = Pattern(
     _FILE,
     "sha256, sha384 or sha512, a colon, the digest in hexadecimal, a space, and a path without spaces",
     "digest and path as the kernel writes them: `sha256:3f0d... /usr/bin/agent`",
 )
-NAME: Final = _Pattern(
+NAME: Final = Pattern(
     _PATH,
     f"a path of up to {_MOST_PATH} printable ASCII characters without spaces",
     "path as the kernel writes it",
 )
-SOURCE: Final = _Pattern(
+SOURCE: Final = Pattern(
     _SOURCE,
     '"listed", "key:" and a public key (SubjectPublicKeyInfo) in hexadecimal, or a folder: "/var/log/"',
     "`listed`; `key:` and a public key (SubjectPublicKeyInfo, DER, hexadecimal); a folder: `/var/log/`",
