@@ -183,6 +183,17 @@ def test_signed_values_are_what_the_policy_compares_with(capsys, command, signed
     assert said(capsys, *command, *signed(3, b"\x07" * 48), *typed)[0] == exit_codes.OK
 
 
+def test_signed_values_of_another_name_do_not_stand_for_those_that_are_meant(capsys, command, signed):
+    given = signed(1)
+    assert said(capsys, *command, *given, "--reference-name", "web")[0] == exit_codes.OK
+    code, out, _ = said(capsys, *command, *given, "--reference-name", "staging")
+    assert code == exit_codes.REFUSED
+    assert "[reference.manifest.name]" in out
+    code, _, err = said(capsys, *command, "--reference-name", "web")
+    assert code == exit_codes.USAGE
+    assert "[cli.verify.reference_trust]" in err
+
+
 def test_values_that_must_not_be_relied_on_refuse_the_evidence(capsys, command, signed):
     assert said(capsys, *command, *signed(2))[0] == exit_codes.OK
     for options, expected in (

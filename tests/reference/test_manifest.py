@@ -317,6 +317,17 @@ def test_references_are_those_of_the_platform_that_was_asked_for():
     )
 
 
+def test_a_manifest_of_another_name_is_none_of_the_one_that_was_asked_for():
+    """Its versions count by themselves, so nothing else keeps a test's values from standing for it."""
+
+    def asked(name: str | None):
+        return references(opened(SIGNED), platform="snp", now=NOW, memory={}, name=name)
+
+    assert asked("web-tier") == asked(None)
+    for name in ("web", "web-tier-2", ""):
+        assert code(lambda name=name: asked(name)) == "reference.manifest.name"
+
+
 def test_the_memory_is_written_and_read():
     memory = {"a": Seen(1, b"\1" * 32), "b": Seen(2, b"\2" * 32)}
     assert decode_memory(encode_memory(memory)) == memory

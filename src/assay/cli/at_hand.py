@@ -24,10 +24,12 @@ class SignedValues:
     Attributes:
         file: The manifest.
         trust: Public keys one of which must have signed it.
+        name: What it must be called; None for any name.
     """
 
     file: Path
     trust: tuple[Path, ...]
+    name: str | None = None
 
     def of(self, platforms: Sequence[str], now: datetime) -> tuple[str, Mapping[str, frozenset[bytes]]]:
         """Return for which platform it is, and what it allows; from now on its older versions are refused.
@@ -43,28 +45,34 @@ class SignedValues:
         """
         from assay.cli.reference import manifest_references
 
+        def allowed(platform: str) -> tuple[str, Mapping[str, frozenset[bytes]]]:
+            return platform, manifest_references(
+                self.file, self.trust, platform=platform, now=now, name=self.name
+            )
+
         *others, last = platforms
         for platform in others:
             try:
-                return platform, manifest_references(self.file, self.trust, platform=platform, now=now)
+                return allowed(platform)
             except ReferenceValueError as error:
                 if error.code != "reference.manifest.platform":
                     raise
-        return last, manifest_references(self.file, self.trust, platform=last, now=now)
+        return allowed(last)
 
 
-def signed_values(file: Path | None, trust: tuple[Path, ...]) -> SignedValues | None:
+def signed_values(file: Path | None, trust: tuple[Path, ...], name: str | None) -> SignedValues | None:
     """Return what was typed of a manifest.
 
     Raises:
-        UsageError: ``cli.verify.reference_trust`` for a manifest without keys, or keys without a manifest.
+        UsageError: ``cli.verify.reference_trust`` for a manifest without keys, or keys or a name without a
+            manifest.
     """
-    if (file is None) != (not trust):
+    if (file is None) != (not trust) or (file is None and name is not None):
         raise UsageError(
             "cli.verify.reference_trust",
             "--reference-manifest and --reference-trust belong together: values, and the key to trust.",
         )
-    return None if file is None else SignedValues(file, trust)
+    return None if file is None else SignedValues(file, trust, name)
 
 
 def check_age(materials: Materials, days: int | None, now: datetime) -> None:

@@ -262,7 +262,7 @@ def memory_of(state: Path) -> Mapping[str, Seen]:
 
 
 def manifest_references(
-    file: Path, trust: Sequence[Path], *, platform: str, now: datetime
+    file: Path, trust: Sequence[Path], *, platform: str, now: datetime, name: str | None = None
 ) -> Mapping[str, frozenset[bytes]]:
     """Return what a signed manifest allows for each register, and remember its version first.
 
@@ -271,6 +271,7 @@ def manifest_references(
         trust: Public keys one of which must have signed it.
         platform: The platform that the policy names.
         now: The moment of use.
+        name: What it must be called; None for any name.
 
     Raises:
         UsageError: ``cli.file.*``.
@@ -286,7 +287,7 @@ def manifest_references(
     state = state_directory(os.environ)
     prepare_directory(state)
     with _locked(state):
-        found, after = references(signed, platform=platform, now=now, memory=memory_of(state))
+        found, after = references(signed, platform=platform, now=now, memory=memory_of(state), name=name)
         write_private(state / NAME, encode_memory(after))
     return found
 

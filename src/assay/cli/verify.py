@@ -112,6 +112,11 @@ _READ_FOR: Final = {
     help="With --reference-manifest: a public key that may have signed it; can be repeated.",
 )
 @click.option(
+    "--reference-name",
+    metavar="NAME",
+    help="With --reference-manifest: what it must be called; without this any that the keys signed will do.",
+)
+@click.option(
     "--roots",
     multiple=True,
     metavar="[VENDOR=]PEM",
@@ -160,6 +165,7 @@ def _question(
     references: tuple[str, ...],
     reference_manifest: Path | None,
     reference_trust: tuple[Path, ...],
+    reference_name: str | None,
     roots: tuple[str, ...],
 ) -> Question:
     from assay.appraisal.rules.subject import Context
@@ -180,7 +186,7 @@ def _question(
         roots=anchors.roots_of(roots, own),
         context=Context(installation_roots=own.fingerprints),
         references=typed.references_of(references),
-        manifest=at_hand.signed_values(reference_manifest, reference_trust),
+        manifest=at_hand.signed_values(reference_manifest, reference_trust, reference_name),
         materials=materials,
         terms=typed.terms_of(audience, user_data, carrier),
         event_log=typed.log_of(event_log),

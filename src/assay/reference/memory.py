@@ -38,7 +38,12 @@ class Seen:
 
 
 def references(
-    signed: SignedManifest, *, platform: str, now: datetime, memory: Mapping[str, Seen]
+    signed: SignedManifest,
+    *,
+    platform: str,
+    now: datetime,
+    memory: Mapping[str, Seen],
+    name: str | None = None,
 ) -> tuple[Mapping[str, frozenset[bytes]], Mapping[str, Seen]]:
     """Return what a verified manifest allows for each register, and the memory after it.
 
@@ -47,13 +52,22 @@ def references(
         platform: The platform that the Relying Party's policy names.
         now: The moment of use.
         memory: What is remembered; empty on first use.
+        name: What the manifest is called that the Relying Party means; None takes any of the trusted keys.
+            Versions count up below a name: whoever hands over a manifest could hand over one of another name
+            that the same key signed, be it of a test or of what came before.
 
     Returns:
         Values by register, as ``verify`` takes them, and what to remember from now on. Write that first.
 
     Raises:
-        ReferenceValueError: ``reference.manifest.platform``; as ``admit``.
+        ReferenceValueError: ``reference.manifest.name``, ``reference.manifest.platform``; as ``admit``.
     """
+    if name is not None and signed.manifest.name != name:
+        raise ReferenceValueError(
+            "reference.manifest.name",
+            f"The manifest is called {signed.manifest.name}; another one was asked for.",
+            action="Give the manifest that is meant, or its right name.",
+        )
     after = admit(signed, now=now, memory=memory)
     values = signed.manifest.values
     if values.platform != platform:
