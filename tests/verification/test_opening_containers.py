@@ -218,6 +218,24 @@ def test_an_attestation_of_a_td_is_opened_with_its_log(write):
     assert enclosed.form == f"{len(QUOTE)} bytes, from a dstack attestation in a certificate"
 
 
+@pytest.mark.parametrize("variant", [*ATTESTED, "tdx"])
+def test_another_machines_quote_beside_an_attestation_is_named(variant):
+    data = scale(TD if variant == "tdx" else ATTESTED[variant]().found).hex()
+    answer = {"attestation": data, "quote": QUOTE.hex(), "event_log": None, "vm_config": ""}
+    assert only(json.dumps(answer).encode()).unverified == ("quote",)
+
+
+def test_what_is_not_read_of_a_guests_answer_is_named():
+    answer = {"quote": QUOTE.hex(), "event_log": "[]", "report_data": "", "vm_config": "{}"}
+    assert only(json.dumps(answer).encode()).unverified == ()
+    found = only(json.dumps(answer | {"gpu_evidence": "x", "hash_algorithm": "", "more": None}).encode())
+    assert found.unverified == ("gpu_evidence",)
+    info = vectors.read("dstack/crabbox-phala/real_attestation_info.json")
+    left = ("cloud_product", "cloud_vendor", "device_id", "os_image_hash")
+    assert only(info).unverified == left
+    assert only(json.dumps(json.loads(info) | {"z": "x"}).encode()).unverified == (*left, "z")
+
+
 def test_certificates_that_came_along_are_looked_through():
     found = only(vectors.read("dstack/dstack/sev-snp-attestation.json"))
     assert list(found.beside) == ["certificate 1", "certificate 2"]

@@ -150,8 +150,9 @@ def test_the_firmwares_log_beside_a_quote_is_read() -> None:
     ("answer", "left"),
     [
         ({"provider": "tdx_guest", "outblob": BASE64, "generation": 1}, ("generation",)),
-        ({"provider": "tdx_guest", "outblob": BASE64, "quote": "x"}, ()),
-        ({"quote": BASE64, "outblob": "x", "provider": "another"}, ()),
+        ({"provider": "tdx_guest", "outblob": BASE64}, ()),
+        ({"provider": "tdx_guest", "outblob": BASE64, "quote": BASE64}, ("quote",)),
+        ({"quote": BASE64, "outblob": BASE64, "provider": "another"}, ("outblob", "provider")),
         ({"tdx": {"quote": BASE64, "runtime_data": "AAAA"}}, ("runtime_data",)),
         ({"tdx": {"quote": BASE64, "runtime_data": "AAAA"}, "more": 1}, ("runtime_data", "more")),
         ({"quote": BASE64, "runtime_data": "AAAA", "cc_eventlog": ""}, ("cc_eventlog", "runtime_data")),

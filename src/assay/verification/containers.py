@@ -166,7 +166,9 @@ def _json_object(found: dict[str, Any], data: bytes, again: Again) -> tuple[Open
     if vouched is not None:
         return vouched
     if type(found.get("attestation")) is str:
-        return open_dstack(_unhex(found["attestation"]))
+        inside = open_dstack(_unhex(found["attestation"]))
+        left = [name for name, value in found.items() if name != "attestation" and value not in (None, "")]
+        return None if inside is None else noted(inside, left)
     return (
         _reports(found, again)
         or _quote_alone(found)
@@ -193,7 +195,8 @@ def _quote_alone(found: dict[str, Any]) -> tuple[Opened, ...] | None:
         (word, inner), *_ = found.items()
         if word in _TEES and type(inner) is dict:
             found = inner
-    text = found.get("outblob") if found.get("provider") == _TDX_PROVIDER else found.get("quote")
+    read = {"outblob", "provider"} if found.get("provider") == _TDX_PROVIDER else {"quote"}
+    text = found.get("outblob" if "outblob" in read else "quote")
     if type(text) is not str:
         quote = _octets(text)
     else:
@@ -206,8 +209,8 @@ def _quote_alone(found: dict[str, Any]) -> tuple[Opened, ...] | None:
     if platform not in _TEES:
         return None
     log = _firmware_log(found.get("cc_eventlog")) if platform == "tdx" else None
-    read = {"quote", "outblob", "provider", *(["cc_eventlog"] if log else [])}
     form = f"{len(quote)} bytes, from JSON{' with an event log' if log else ''}"
+    read |= {"cc_eventlog"} if log else set()
     left = [name for name, value in found.items() if name not in read and value is not None]
     return noted((Opened(quote, platform, form, firmware_log=log),), left)
 

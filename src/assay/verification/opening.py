@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import binascii
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import EvidenceError
 from assay.verification.firmware_log import CcelData
-from assay.verification.opened import Bundle, Opened, unrecognised
+from assay.verification.opened import Bundle, Opened, noted, unrecognised
 from assay.verification.recognition import recognise
 
 if TYPE_CHECKING:
@@ -25,6 +25,17 @@ MAX_DEPTH: Final = 3
 """How deep evidence may lie in wrappings."""
 _JSON_STARTS: Final = (b"{", b"[")
 _HCL_REPORT: Final = b"HCLA"
+_READ: Final[dict[str, frozenset[str]]] = {
+    "app_cert": frozenset(
+        {
+            *("app_cert", "tcb_info", "vm_config", "key_provider_info"),
+            *("app_id", "instance_id", "mr_aggregated", "compose_hash"),
+        }
+    ),
+    "attestation": frozenset({"attestation"}),
+    "quote": frozenset({"quote", "event_log", "report_data", "vm_config"}),
+}
+"""A member by which a dstack guest's answer is known, to what is read of such an answer; the first counts."""
 _UTF_8: Final = b"\xef\xbb\xbf"
 """What some editors and shells put before text; no evidence begins with it."""
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
@@ -106,7 +117,7 @@ def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
         inside = containers.open_json(document, data, again)
         if inside is None and type(document) is not dict:
             raise unrecognised("The file is a JSON list, and no record of a message wrapper.")
-        return (_of_answer(data),) if inside is None else inside
+        return _of_answer(document, data) if inside is None else inside
     raise unrecognised()
 
 
@@ -131,11 +142,13 @@ def _demand_no_part(found: bytes) -> None:
         )
 
 
-def _of_answer(data: bytes) -> Opened:
+def _of_answer(found: dict[str, Any], data: bytes) -> tuple[Opened, ...]:
     presented = _answer(data)
     quote = presented.quote
     form = f"{len(quote)} bytes, from a dstack guest's answer"
-    return Opened(quote, recognise(quote) or "tdx", form, presented)
+    read = next((read for sign, read in _READ.items() if sign in found), _READ["quote"])
+    left = [name for name, value in found.items() if name not in read and value not in (None, "")]
+    return noted((Opened(quote, recognise(quote) or "tdx", form, presented),), left)
 
 
 def _named(parts: tuple[Opened, ...]) -> tuple[Opened, ...]:
