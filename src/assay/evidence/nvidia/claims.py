@@ -77,7 +77,7 @@ class Revocation:
     """What the revocation service said of a device's chain.
 
     Attributes:
-        this_update: The oldest time at which a status was known to be right.
+        this_update: Since when all that was said holds together: when the newest answer was signed.
         next_update: The earliest time at which a newer one is due.
         fresh: Whether every answer carried the nonce of its question.
         responder_unasked: Whether one was signed by a delegate that may itself be revoked: nobody was asked,
