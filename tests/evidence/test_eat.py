@@ -284,6 +284,19 @@ def test_a_signed_token_in_json():
     assert open_jwt(jwt(), KEY.public_key(), algorithms=["ES256"]) == WHOLE
 
 
+@pytest.mark.parametrize("kind", ["JWT", "eat+jwt", "EAT+JWT", "application/eat+jwt"])
+def test_a_signed_token_may_say_of_itself_that_it_is_one(kind):
+    """RFC 7515, section 4.1.9, with the media type of RFC 9782."""
+    assert open_jwt(jwt(typ=kind), KEY.public_key(), algorithms=["ES256"]) == WHOLE
+
+
+@pytest.mark.parametrize("kind", ["eat+cwt", "at+jwt", "secevent+jwt", "application/jwt+eat", ""])
+def test_a_signed_token_of_another_type_is_refused(kind):
+    with pytest.raises(EvidenceError) as caught:
+        open_jwt(jwt(typ=kind), KEY.public_key(), algorithms=["ES256"])
+    assert caught.value.code == "eat.malformed"
+
+
 def test_a_signed_token_in_cbor():
     assert open_cwt(cwt(), KEY.public_key(), algorithms=[Algorithm.ES256]) == WHOLE
     inner = cbor.decode(cwt(), max_bytes=9999).value

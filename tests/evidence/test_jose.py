@@ -109,6 +109,7 @@ def test_what_is_no_token(token, code):
         ({"alg": "RS256", "kid": "k" * 513}, "jose.header"),
         ({"alg": "RS256", "typ": 1}, "jose.header"),
         ({"alg": "RS256", "typ": "JOSE"}, "jose.header"),
+        ({"alg": "RS256", "typ": "eat+jwt"}, "jose.header"),
         ({"alg": "RS256", "zip": "DEF"}, "jose.header"),
         ({"alg": "RS256", "crit": []}, "jose.critical"),
         ({"alg": "RS256", "crit": ["alg"], "jwk": {}}, "jose.critical"),

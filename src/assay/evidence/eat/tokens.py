@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from assay.evidence.x509.signature import PublicKey
 
 _TAG_CWT: Final = 61
+_TYPES: Final = frozenset({"jwt", "eat+jwt", "application/eat+jwt"})
 
 
 def open_jwt(token: bytes, key: PublicKey, *, algorithms: Collection[str]) -> Eat:
@@ -40,7 +41,7 @@ def open_jwt(token: bytes, key: PublicKey, *, algorithms: Collection[str]) -> Ea
     """
     try:
         jws = split(token, max_bytes=MAX_EAT_BYTES)
-        name = read_header(jws.head)["alg"]
+        name = read_header(jws.head, types=_TYPES)["alg"]
     except JoseError as error:
         raise EatError("eat.malformed", f"The token cannot be read: {error.message}") from None
     algorithm = ALGORITHMS.get(name) if name in algorithms else None

@@ -22,6 +22,7 @@ MAX_KID: Final = 512
 # What a header may say. Everything is signed; of these only alg, kid and x5c are used, and x5c only by
 # formats that have a root of trust for it. A key, or where to fetch one, is never taken from a token.
 KNOWN_HEADER: Final = frozenset({"alg", "cty", "jku", "kid", "typ", "x5c", "x5t", "x5t#S256", "x5u"})
+_TYPES: Final = frozenset({"jwt"})
 
 
 class CompactJws(NamedTuple):
@@ -64,11 +65,12 @@ def split(token: bytes, *, max_bytes: int = MAX_TOKEN_BYTES) -> CompactJws:
     )
 
 
-def read_header(head: bytes) -> dict[str, Any]:
+def read_header(head: bytes, *, types: frozenset[str] = _TYPES) -> dict[str, Any]:
     """Return the members of a header.
 
     Args:
         head: The header's text, base64url.
+        types: What the token may say that it is, in small letters; a header need not say it.
 
     Raises:
         JoseError: ``jose.base64``; ``jose.header`` when it is no object of known members that names an
@@ -85,9 +87,9 @@ def read_header(head: bytes) -> dict[str, Any]:
         raise JoseError("jose.header", f"A header has a member that is not accepted: {min(unknown)[:32]!r}.")
     if type(found.get("alg")) is not str:
         raise JoseError("jose.header", "A header names no algorithm.")
-    kind = found.get("typ", "JWT")
-    if type(kind) is not str or kind.upper() != "JWT":
-        raise JoseError("jose.header", "A header's type is not JWT.")
+    kind = found.get("typ")
+    if "typ" in found and (type(kind) is not str or kind.lower() not in types):
+        raise JoseError("jose.header", "A header states another type than the token must have.")
     kid = found.get("kid", "-")
     if type(kid) is not str or not 0 < len(kid) <= MAX_KID:
         raise JoseError("jose.header", f"A key id is no text of 1 to {MAX_KID} characters.")
