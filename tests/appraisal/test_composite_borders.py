@@ -60,6 +60,10 @@ HOLDING: dict[str, tuple[str, Any]] = {
         "nitro",
         lambda data: replace(nitro.CLAIMS, carrier="nonce", nonce=data, user_data=b"u"),
     ),
+    "nitro, public key": (
+        "nitro",
+        lambda data: replace(nitro.CLAIMS, carrier="public_key", public_key=data, user_data=b"u"),
+    ),
     "nitro, user data": ("nitro", lambda data: replace(nitro.CLAIMS, user_data=data, nonce=b"n")),
     "nitro-tpm": ("nitro-tpm", lambda data: replace(nitro.CLAIMS, user_data=data)),
     "gcp-tdx": ("gcp-tdx", lambda data: replace(GOOGLE_TDX, td=replace(TDX, report_data=data))),

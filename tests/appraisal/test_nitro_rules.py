@@ -40,6 +40,15 @@ def test_weaknesses(changed, code, word):
     assert admitted.admitted == (word,)
 
 
+@pytest.mark.parametrize("platform", ["nitro", "nitro-tpm"])
+def test_a_public_key_shows_nothing_about_when(platform):
+    by = policy(platform=platform, accept='["host-tpm"]' if platform == "nitro-tpm" else "[]")
+    for carrier, said in (("user_data", 0), ("nonce", 0), ("public_key", 1)):
+        result = judged(by, platform, carrier=carrier)
+        assert result.accepted
+        assert sum("That the document is new" in sentence for sentence in result.not_proven) == said
+
+
 def test_debug_can_be_forbidden_whatever_is_admitted():
     forbidden = policy(top="[attributes]\ndebug = false\n", accept='["debug"]')
     assert failures(judged(forbidden, debug=True)) == ["policy.attributes.debug.weak"]

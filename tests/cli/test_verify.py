@@ -326,7 +326,7 @@ def test_an_empty_file_is_called_empty(capsys, tmp_path):
 
 @pytest.mark.parametrize(
     "words",
-    [["--user-data", "aa"], ["--audience", "x"], ["--carrier", "nonce"], ["--event-log", __file__]],
+    [["--user-data", "aa"], ["--audience", "x"], ["--carrier", "public_key"], ["--event-log", __file__]],
     ids=lambda words: words[0],
 )
 def test_an_option_that_nothing_is_compared_with_is_a_usage_error(capsys, tmp_path, words):

@@ -59,6 +59,26 @@ def test_a_real_document_of_the_named_image_is_accepted(capsys, policy, words):
     assert "collateral valid" not in out
 
 
+def test_a_real_document_that_holds_a_key_alone_is_bound_by_it(capsys, tmp_path):
+    document = str(vectors.ROOT / "nitro/mysten-nautilus/twitter.cbor")
+    pcr0 = "8912462a02fd4f827c5e9c7d12d8f33acc3ae99f23dcf35054f6d157a243edf3b78dc2781b7eb8335745ae4817388b41"
+    key = "8388dcf98a89b997606984c58bb77d1a761cd04ad9ad8e109aec87ac0ba6b01b"
+    path = tmp_path / "policy.toml"
+    path.write_text(POLICY.format(pcr0))
+    words = ["verify", document, "--policy", str(path), "--at", "2025-04-15T15:38:57.935+00:00"]
+    for given, code, said in (
+        (("--report-data", key, "--carrier", "public_key"), exit_codes.OK, "That the document is new"),
+        (("--report-data", key), exit_codes.REFUSED, "nitro.binding.absent"),
+        (
+            ("--report-data", key[::-1], "--carrier", "public_key"),
+            exit_codes.REFUSED,
+            "nitro.binding.mismatch",
+        ),
+    ):
+        assert main([*words, *given]) == code
+        assert said in capsys.readouterr().out
+
+
 def test_another_session_another_image_another_day(capsys, policy):
     for words, refusal in (
         (("--report-data", "00" * 64, "--at", AT), "nitro.binding.mismatch"),

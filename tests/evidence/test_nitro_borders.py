@@ -167,13 +167,13 @@ def test_an_empty_payload_is_none(payload):
 @pytest.mark.parametrize("platform", get_args(Platform))
 def test_every_word_that_a_caller_may_use(platform, carrier, validity):
     found = draft(platform)
-    found.members |= {"user_data": None, "nonce": None, carrier: BINDING}
+    found.members |= {"user_data": None, "nonce": None, "public_key": None, carrier: BINDING}
     claims = judge(found.encode(), platform, carrier=carrier, validity=validity).claims
     assert (claims.carrier, claims.validity) == (carrier, validity)
 
 
 def test_these_are_all_the_words():
-    assert set(get_args(Carrier)) == {"user_data", "nonce"}
+    assert set(get_args(Carrier)) == {"user_data", "nonce", "public_key"}
     assert set(get_args(Validity)) == {"now", "document"}
     assert get_args(Platform) == PLATFORMS
 

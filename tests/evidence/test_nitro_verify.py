@@ -73,9 +73,9 @@ def test_the_fields_for_display_are_there_whatever_was_refused():
     assert [(region.start, region.end) for region in unread.unsigned] == [(0, 1)]
 
 
-@pytest.mark.parametrize("carrier", ["user_data", "nonce"])
+@pytest.mark.parametrize("carrier", ["user_data", "nonce", "public_key"])
 def test_the_binding_rides_on_the_carrier_that_was_named(carrier):
-    other = {"user_data": "nonce", "nonce": "user_data"}[carrier]
+    other = {"user_data": "nonce", "nonce": "public_key", "public_key": "user_data"}[carrier]
     data = module().attest(NOW, **{carrier: BINDING})
     assert judge(data, carrier=carrier).claims.carrier == carrier
     assert codes(judge(data, carrier=other)) == ["nitro.binding.absent"]
@@ -226,7 +226,7 @@ def call(**changes):
     [
         ({"now": datetime(2026, 1, 1)}, "evidence.call.time"),  # noqa: DTZ001 - what is refused
         ({"platform": "tdx"}, "evidence.call.platform"),
-        ({"carrier": "public_key"}, "evidence.call.platform"),
+        ({"carrier": "module_id"}, "evidence.call.platform"),
         ({"validity": "never"}, "evidence.call.platform"),
         ({"binding": BINDING}, "evidence.call.type"),
         ({"binding": Expected("text")}, "evidence.call.type"),

@@ -25,7 +25,7 @@ _READ_FOR: Final = {
     "event_log": ("--event-log", ("tdx",)),
     "user_data": ("--user-data", ("azure-snp", "azure-tdx")),
     "audience": ("--audience", ("confidential-space",)),
-    "carrier": ("--carrier nonce", ("nitro", "nitro-tpm")),
+    "carrier": ("--carrier", ("nitro", "nitro-tpm")),
 }
 
 
@@ -73,7 +73,7 @@ _READ_FOR: Final = {
 @click.option("--user-data", metavar="HEX", help="What was handed to Azure's paravisor: its inner layer.")
 @click.option(
     "--carrier",
-    type=click.Choice(["user_data", "nonce"]),
+    type=click.Choice(["user_data", "nonce", "public_key"]),
     default="user_data",
     show_default=True,
     help="The field of a Nitro document that --report-data or --nonce is compared with.",
@@ -137,7 +137,7 @@ def verify(files: tuple[Path, ...], *, as_json: bool, cached: bool, **typed: Any
     found = [_judge(question, path, data) for path, data in contents]
     code = max((_code(answer) for _, answer in found), key=_SEVERITY.index)
     if code != exit_codes.REFUSED:
-        _demand_use({**typed, "carrier": typed["carrier"] == "nonce"}, [answer for _, answer in found])
+        _demand_use({**typed, "carrier": typed["carrier"] != "user_data"}, [answer for _, answer in found])
         _demand_comparison(question)
         _demand_company(question, [answer for _, answer in found])
     if as_json:

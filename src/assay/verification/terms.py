@@ -39,7 +39,7 @@ class Terms:
     user_data: Binding = _NO_USER_DATA
     token_skew: timedelta = timedelta(seconds=60)
     token_max_age: timedelta = timedelta(hours=1)
-    nitro_carrier: Literal["user_data", "nonce"] = "user_data"
+    nitro_carrier: Literal["user_data", "nonce", "public_key"] = "user_data"
     nitro_validity: Literal["now", "document"] = "now"
 
 

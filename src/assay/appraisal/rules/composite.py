@@ -233,7 +233,7 @@ def _held(piece: Piece) -> bytes | None:
         return None
     claims = evidence.claims
     if evidence.platform in ("nitro", "nitro-tpm"):
-        found = claims.nonce if claims.carrier == "nonce" else claims.user_data
+        found = getattr(claims, claims.carrier)
     elif evidence.platform == "gcp-tdx":
         found = claims.td.report_data
     elif evidence.platform == "gcp-snp":

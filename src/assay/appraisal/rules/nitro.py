@@ -17,7 +17,7 @@ from assay.appraisal.tables.nitro import PCR_BYTES, PCRS, default
 from assay.appraisal.trust_vector import EXECUTABLES_BOOT_APPROVED, NO_CLAIM, TrustClaim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from assay.appraisal.document import Document
     from assay.appraisal.result import AttestationResult
@@ -127,6 +127,14 @@ def _own_chain(_claims: NitroClaims) -> None:
     return
 
 
+def _old_key(claims: NitroClaims) -> Iterable[str]:
+    if claims.carrier == "public_key":
+        yield (
+            "That the document is new: it binds a public key, and is as old as that key may be. Whoever talks"
+            " to the enclave has to see that key used."
+        )
+
+
 PLATFORMS: Final = {
     "nitro": PlatformAppraisal(
         name="nitro",
@@ -139,6 +147,7 @@ PLATFORMS: Final = {
         reference_sizes=_SIZES,
         executables=_enclave,
         endorsed_since=_own_chain,
+        unproven=_old_key,
     ),
     "nitro-tpm": PlatformAppraisal(
         name="nitro-tpm",
@@ -151,5 +160,6 @@ PLATFORMS: Final = {
         reference_sizes=_SIZES,
         executables=_booted,
         endorsed_since=_own_chain,
+        unproven=_old_key,
     ),
 }

@@ -108,7 +108,7 @@ NITRO_COSE_SIGNATURE = CheckSpec(
 NITRO_BINDING = CheckSpec(
     "nitro.binding",
     "the field that carries the binding holds exactly the bytes expected for this session",
-    "RFC 9334 section 10: freshness; NSM 3.2.2, user_data and nonce",
+    "RFC 9334 section 10: freshness; NSM 3.2.2, user_data, nonce and public_key",
 )
 
 LAYOUT_CHECKS = (

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 Platform = Literal["nitro", "nitro-tpm"]
 """An enclave's document, or that of an instance's NitroTPM."""
 
-Carrier = Literal["user_data", "nonce"]
-"""The field of a document on which a binding rides."""
+Carrier = Literal["user_data", "nonce", "public_key"]
+"""The field of a document on which a binding rides; a public key is as old as it may be."""
 
 Validity = Literal["now", "document"]
 """At which time the chain had to be valid: the given one, or the one that the document states."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from assay.evidence.verification import Binding
 
 _PLATFORMS: Final = ("nitro", "nitro-tpm")
-_CARRIERS: Final = ("user_data", "nonce")
+_CARRIERS: Final = ("user_data", "nonce", "public_key")
 _VALIDITIES: Final = ("now", "document")
 _BINDINGS: Final = (Expected, Unchecked)
 _ALGORITHMS: Final = (Algorithm.ES384,)
@@ -177,7 +177,7 @@ def _bind(document: Document, carrier: Carrier, binding: Binding) -> Check:
     spec = checks.NITRO_BINDING
     if isinstance(binding, Unchecked):
         return Check(spec, Outcome.NOT_CHECKED, "nitro.binding.unchecked", f"not checked: {binding.reason}")
-    found = document.user_data if carrier == "user_data" else document.nonce
+    found: bytes | None = getattr(document, carrier)
     if found is None:
         return Check(spec, Outcome.FAILED, "nitro.binding.absent", f"The document has no {carrier}.")
     if hmac.compare_digest(found, binding.value):
@@ -188,7 +188,7 @@ def _bind(document: Document, carrier: Carrier, binding: Binding) -> Check:
 def _needs(binding: Binding) -> tuple[Need, ...]:
     if isinstance(binding, Expected):
         return ()
-    return (Need("binding", {}, "Neither user data nor nonce were compared with anything."),)
+    return (Need("binding", {}, "Neither user data nor nonce nor public key were compared with anything."),)
 
 
 def _claims(document: Document, chain: NitroChain, carrier: Carrier, validity: Validity) -> NitroClaims:
