@@ -88,7 +88,7 @@ def tls_context(ca_pem: bytes | None = None) -> ssl.SSLContext:
             "The file of certificate authorities holds no certificates in PEM.",
         ) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.keylog_filename = None  # type: ignore[assignment] # typeshed knows the getter's type alone
+    context.keylog_filename = None  # type: ignore[assignment]  # only its getter is typed
     return context
 
 
