@@ -333,6 +333,21 @@ def test_its_age_is_a_check():
         ONE.check_age(NOW - timedelta(seconds=1), at_most=timedelta(days=30))
 
 
+@pytest.mark.parametrize(
+    ("age", "at_most", "said"),
+    [
+        (timedelta(days=30, hours=1), timedelta(days=7), "30 days ago; at most 7 days"),
+        (timedelta(hours=47), timedelta(days=1), "47 hours ago; at most 24 hours"),
+        (timedelta(days=2), timedelta(minutes=90), "2 days ago; at most 90 minutes"),
+        (timedelta(seconds=119), timedelta(0), "1 minutes ago; at most 0 minutes"),
+    ],
+)
+def test_its_age_is_said_in_units_that_tell_it_from_what_is_accepted(age, at_most, said):
+    with pytest.raises(EndorsementError) as caught:
+        ONE.check_age(NOW + age, at_most=at_most)
+    assert said in caught.value.message
+
+
 def test_too_much_is_not_bundled():
     with pytest.raises(EndorsementError, match=code("bundle.duplicate")):
         Bundle.of([endorsement(), endorsement()], created=NOW)

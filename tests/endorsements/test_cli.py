@@ -229,11 +229,20 @@ def test_words_that_exclude_each_other(capsys, files, words):
     assert said(capsys, "endorsements", "fetch", quote, *words, *options)[0] == 2
 
 
-def test_an_unknown_service_is_an_error(capsys, files):
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--service", "nobody=https://a.example"], "endorsements.service.unknown"),
+        (["--service", "kds=http://a.example"], "endorsements.service.address"),
+        (["--proxy", "https://a.example"], "endorsements.service.proxy"),
+        (["--tls-ca", "quote.bin"], "endorsements.http.authorities"),
+    ],
+)
+def test_a_word_that_is_wrong_is_told_from_what_is_missing(capsys, files, monkeypatch, words, code):
     quote, _ = files
-    code, _, err = said(capsys, "endorsements", "fetch", quote, "--service", "nobody=https://a.example")
-    assert code == 1
-    assert "endorsements.service.unknown" in err
+    monkeypatch.chdir(quote.parent)
+    answered, _, err = said(capsys, "endorsements", "fetch", quote, *words)
+    assert (answered, f"[{code}]" in err) == (2, True)
 
 
 def kept(tmp_path, *, days, name="one", basis=Basis.SIGNATURE, anchor="ab" * 32):

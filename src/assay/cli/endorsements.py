@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from assay.endorsements.record import Endorsement
 
 MAX_CA_BYTES: Final = 1 << 20
+_TYPED: Final = frozenset(
+    {
+        "endorsements.http.authorities",
+        "endorsements.service.address",
+        "endorsements.service.proxy",
+        "endorsements.service.unknown",
+    }
+)
+"""Errors about what was typed, wherever they are noticed."""
 
 
 @click.group(cls=VerbsBelow)
@@ -234,24 +243,29 @@ def _errand(
     from assay.cli.reading import read_file
     from assay.endorsements.needs import Choices
     from assay.endorsements.surroundings import Surroundings
-    from assay.errors import UsageError
+    from assay.errors import EndorsementError, UsageError
 
     if update and evaluation_number:
         raise UsageError("cli.endorsements.channel", "--update and --evaluation-number exclude each other.")
     if fresh and offline:
         raise UsageError("cli.endorsements.offline", "--fresh and --offline exclude each other.")
-    return run_errand(
-        [(path, typed.evidence_of(path)) for path in files],
-        state=_directory(),
-        roots=anchors.roots_of(roots, anchors.installation_roots(os.environ)),
-        choices=Choices(update or "", str(evaluation_number or ""), imds),
-        services=services,
-        authorities=None if tls_ca is None else read_file(tls_ca, limit=MAX_CA_BYTES),
-        proxy=proxy,
-        fresh=fresh,
-        offline=offline,
-        surroundings=Surroundings.real(),
-    )
+    try:
+        return run_errand(
+            [(path, typed.evidence_of(path)) for path in files],
+            state=_directory(),
+            roots=anchors.roots_of(roots, anchors.installation_roots(os.environ)),
+            choices=Choices(update or "", str(evaluation_number or ""), imds),
+            services=services,
+            authorities=None if tls_ca is None else read_file(tls_ca, limit=MAX_CA_BYTES),
+            proxy=proxy,
+            fresh=fresh,
+            offline=offline,
+            surroundings=Surroundings.real(),
+        )
+    except EndorsementError as error:  # 1 would say that something is missing
+        if error.code not in _TYPED:
+            raise
+        raise UsageError(error.code, error.message, action=error.action) from None
 
 
 def _directory() -> Path:

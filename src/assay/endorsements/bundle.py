@@ -92,7 +92,7 @@ class Bundle:
         if age > at_most:
             raise EndorsementError(
                 "endorsements.bundle.old",
-                f"The bundle was made {age.days} days ago; at most {at_most.days} are accepted.",
+                f"The bundle was made {_span(age)} ago; at most {_span(at_most)} are accepted.",
                 action="Make a new one where there is a network: assay endorsements bundle.",
             )
 
@@ -167,6 +167,13 @@ class Bundle:
 def is_bundle(data: bytes) -> bool:
     """Return whether a file begins like a bundle. Nothing is trusted for it."""
     return data.startswith(_MANIFEST.encode() + b"\0") and data[257:262] == b"ustar"
+
+
+def _span(time: timedelta) -> str:
+    """Return a time in the largest unit of which it has at least two."""
+    minutes = int(time.total_seconds()) // 60
+    named = ((time.days, "days"), (minutes // 60, "hours"))
+    return next((f"{count} {unit}" for count, unit in named if count > 1), f"{minutes} minutes")
 
 
 def _order(endorsement: Endorsement) -> tuple[str, tuple[tuple[str, str], ...]]:
