@@ -25,6 +25,57 @@ SYSTEMD_MEASURE = Path("/usr/lib/systemd/systemd-measure")
 KERNEL = pe([(".text", b"kernel")])
 
 
+INITRD = b"initrd" * 100
+
+
+def packed_by_the_stub(path, path_size, content, size):
+    """An archive of cpio, written out: what differs is a file's path and content, padded, and their sizes."""
+    return (
+        b"070701"
+        b"00000001"
+        b"0000416d"
+        b"00000000"
+        b"00000000"
+        b"00000001"
+        b"00000000"
+        b"00000000"
+        b"00000000"
+        b"00000000"
+        b"00000000"
+        b"00000000"
+        b"00000007"
+        b"00000000"
+        b".extra\0\0\0\0"
+        b"070701"
+        b"00000002"
+        b"00008124"
+        b"00000000"
+        b"00000000"
+        b"00000001"
+        b"00000000" + size + b"00000000"
+        b"00000000"
+        b"00000000"
+        b"00000000" + path_size + b"00000000" + path + content + b"070701"
+        b"00000000"
+        b"00000000"
+        b"00000000"
+        b"00000000"
+        b"00000001"
+        b"00000000"
+        b"00000000"
+        b"00000000"
+        b"00000000"
+        b"00000000"
+        b"00000000"
+        b"0000000B"
+        b"00000000"
+        b"TRAILER!!!\0\0\0\0"
+    )
+
+
+OSREL = packed_by_the_stub(b".extra/os-release\0", b"00000012", b"ID=test\n", b"00000008")
+
+
 def sha(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
@@ -100,17 +151,21 @@ def test_an_image_is_measured_with_what_was_started_before_it():
     before = [authenticode(shim, "sha256"), authenticode(image, "sha256")]
     assert found.registers == {
         "pcr4": {pcr4(before, "sha256"), pcr4([*before, kernel], "sha256")},
-        "pcr9": {pcr9("quiet splash", Artefact.of(b"initrd" * 100), "sha256")},
+        "pcr9": {pcr9("quiet splash", Artefact.of(each), "sha256") for each in (INITRD, INITRD + OSREL)},
         "pcr11": {pcr11(image, PHASES, "sha256")},
     }
     assert [each.role for each in found.artefacts] == ["efi", "uki"]
     assert found.parameters == {"phases": "enter-initrd:leave-initrd:sysinit:ready", "bank": "sha256"}
-    assert (found.platform, len(found.notes)) == ("tpm", 4)
+    assert (found.platform, len(found.notes)) == ("tpm", 5)
 
 
 def test_a_kernel_that_firmware_cannot_start_leaves_one_value():
     found = measure(Artefact.of(uki()), algorithm="sha384")
-    assert [len(values) for values in found.registers.values()] == [1, 1, 1]
+    assert {name: len(values) for name, values in found.registers.items()} == {
+        "pcr4": 1,
+        "pcr9": 2,
+        "pcr11": 1,
+    }
     assert {len(value) for values in found.registers.values() for value in values} == {48}
 
 
@@ -121,16 +176,75 @@ def test_a_kernel_that_is_not_whole_in_the_file_leaves_one_value():
 
 @pytest.mark.parametrize(
     ("section", "line"),
-    [(b"root=X\0", "root=X"), (b"root=X", "root=X"), (b"quiet\n\0", "quiet"), (b"quiet\0\0", "quiet")],
+    [
+        (b"root=X\0", "root=X"),
+        (b"root=X", "root=X"),
+        (b"quiet\n\0", "quiet"),
+        (b"quiet\0\0", "quiet"),
+        (b"quiet\0splash\0", "quiet"),
+        (b"\t quiet\nsplash \x7f\0", "quiet splash"),
+        (b"a  b", "a  b"),
+        ("\uffff\U00010000x".encode(), "\uffffx"),
+        (b" ", ""),
+    ],
 )
-def test_pcr9_is_of_the_command_line_without_its_end(section, line):
+def test_pcr9_is_of_the_command_line_as_the_stub_hands_it_on(section, line):
     found = measure(Artefact.of(pe([(".linux", b"k"), (".cmdline", section)])))
     assert found.registers["pcr9"] == {pcr9(line, None, "sha256")}
 
 
-def test_without_a_command_line_nothing_is_said_of_pcr9():
-    found = measure(Artefact.of(pe([(".linux", b"k"), (".initrd", b"i")])))
+@pytest.mark.parametrize("command_line", [[], [(".cmdline", b"")]])
+def test_without_a_command_line_nothing_is_said_of_pcr9(command_line):
+    found = measure(Artefact.of(pe([(".linux", b"k"), (".initrd", b"i"), *command_line])))
     assert found.registers.keys() == {"pcr4", "pcr11"}
+
+
+def handed_over(*sections):
+    """The two values of PCR 9 of an image with these sections."""
+    image = pe([(".linux", b"k"), (".cmdline", b"x"), *sections])
+    return measure(Artefact.of(image)).registers["pcr9"]
+
+
+def with_initrd(data):
+    return pcr9("x", Artefact.of(data) if data else None, "sha256")
+
+
+def test_pcr9_is_of_one_initrd_that_the_stub_makes():
+    named = {
+        ".profile": (b".extra/profile\0\0\0\0", b"0000000f", b"ID=p", b"00000004"),
+        ".pcrsig": (b".extra/tpm2-pcr-signature.json\0\0\0\0", b"0000001f", b"{}\0\0", b"00000002"),
+        ".pcrpkey": (b".extra/tpm2-pcr-public-key.pem\0\0\0\0", b"0000001f", b"pem\0", b"00000003"),
+    }
+    packed = {name: packed_by_the_stub(*each) for name, each in named.items()}
+    contents = [(".profile", b"ID=p"), (".pcrsig", b"{}"), (".pcrpkey", b"pem"), (".osrel", b"ID=test\n")]
+    before = b"initrd\0\0" + packed[".pcrsig"] + packed[".pcrpkey"]
+    assert handed_over((".initrd", b"initrd"), *contents) == {
+        with_initrd(before),
+        with_initrd(before + OSREL + packed[".profile"]),
+    }
+    microcode = (".ucode", b"microcode")
+    assert handed_over((".initrd", b"initrd"), microcode) == {with_initrd(b"microcode\0\0\0initrd\0\0")}
+    assert handed_over((".initrd", b"initrd")) == {with_initrd(b"initrd")}
+    assert handed_over((".osrel", b"ID=test\n")) == {with_initrd(b""), with_initrd(OSREL)}
+
+
+def test_an_initrd_is_handed_over_as_it_lies_in_memory():
+    image = pe([(".linux", b"k"), (".cmdline", b"x"), (".initrd", b"i" * 512, 515, 0x800, 512)])
+    found = measure(Artefact.of(image)).registers["pcr9"]
+    assert found == {with_initrd(b"i" * 512 + bytes(3))}
+
+
+def test_what_a_stub_packs_has_a_bound():
+    assert handed_over((".pcrsig", b"x" * (1 << 20)))
+    image = pe([(".linux", b"k"), (".cmdline", b"x"), (".pcrsig", b"x" * ((1 << 20) + 1))])
+    assert code(lambda: measure(Artefact.of(image))) == "reference.uki.section"
+
+
+def test_a_section_of_no_size_is_none():
+    assert pcr11(Artefact.of(pe([(".linux", b"k"), (".profile", b"")])), (), "sha256") == pcr11(
+        Artefact.of(pe([(".linux", b"k")])), (), "sha256"
+    )
+    assert code(lambda: measure(Artefact.of(pe([(".linux", b"")])))) == "reference.uki.not_unified"
 
 
 def test_phases_are_words():

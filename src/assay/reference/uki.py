@@ -3,7 +3,8 @@
 A UKI is a PE image with the kernel, its command line and its initrd as sections. PCR 4 gets the Authenticode
 digest of each image that firmware starts. PCR 11 gets, for each section, a digest of its name (with a zero
 byte) and one of its content, then a digest of the name of each phase of the boot that was reached. PCR 9
-gets what the kernel's stub measures: the command line in UTF-16 with its terminator, and the initrd. Each
+gets what the kernel's stub measures: the command line in UTF-16 with its terminator, and the initrd, which
+the image's own stub makes of several sections (see ``stub_initrd``). A section of no size is none. Each
 register starts with zeros; a step is the digest of the value before and the measured digest.
 
 Source: UAPI Group, "Unified Kernel Image" and "TPM PCR Registry"; systemd 258, ``src/boot/stub.c`` and
@@ -19,13 +20,14 @@ from typing import TYPE_CHECKING, Final
 
 from assay.errors import ReferenceValueError
 from assay.reference.pe import authenticode, parse_pe
+from assay.reference.stub_initrd import BEFORE_257, SINCE_257, in_memory, initrd_digest
 from assay.reference.values import Measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from assay.reference.artefact import Artefact
-    from assay.reference.pe import PeImage, PeSection
+    from assay.reference.pe import PeImage
 
 SECTIONS: Final = (
     ".linux",
@@ -51,6 +53,8 @@ LARGEST_COMMAND_LINE: Final = 64 * 1024
 ALGORITHMS: Final = ("sha256", "sha384")
 _CALLING = b"Calling EFI Application from Boot Option"
 _SEPARATOR = bytes(4)
+_SPACE = re.compile(r"[\x01-\x20\x7f]")
+_NOT_UCS_2 = re.compile(r"[^\x00-\uffff]")  # the stub knows no others and leaves them out
 _PHASE = re.compile(r"[!-9;-~]{1,64}")  # all but the colon, which stands between them
 
 
@@ -99,10 +103,14 @@ def pcr9(command_line: str, initrd: Artefact | None, algorithm: str) -> bytes:
         initrd: What it is given as initrd, in one piece.
         algorithm: ``sha256`` or ``sha384``.
     """
+    return _pcr9(command_line, None if initrd is None else initrd.digest(algorithm), algorithm)
+
+
+def _pcr9(command_line: str, initrd: bytes | None, algorithm: str) -> bytes:
     register = Register(algorithm)
     register.measure(command_line.encode("utf-16-le") + bytes(2))
     if initrd is not None:
-        register.extend(initrd.digest(algorithm))
+        register.extend(initrd)
     return register.value
 
 
@@ -135,8 +143,9 @@ def section_digests(uki: Artefact, algorithm: str) -> Iterator[tuple[str, bytes]
     image = _unified(uki)
     for name in SECTIONS:
         section = image.section(name)
-        if section is not None:
-            yield name, _content_digest(uki, section, algorithm)
+        if section is not None and section.size:
+            content, zeros = in_memory(uki, section)
+            yield name, content.digest(algorithm, [(0, content.size)], padding=zeros)
 
 
 def measure(
@@ -171,7 +180,8 @@ def measure(
     }
     command_line = _command_line(uki, image)
     if command_line is not None:
-        registers["pcr9"] = frozenset({_pcr9(uki, image, command_line, algorithm)})
+        initrds = [initrd_digest(uki, image, packed, algorithm) for packed in (BEFORE_257, SINCE_257)]
+        registers["pcr9"] = frozenset(_pcr9(command_line, initrd, algorithm) for initrd in initrds)
     described = [each.describe("efi") for each in started_before]
     return Measured(
         "tpm",
@@ -234,6 +244,7 @@ _NOTES = (
     _MACHINE_NOTE,
     "PCR 4 has two values: newer stubs start the kernel without firmware, which then does not measure it.",
     "PCR 11 is that of stubs of systemd 254 and newer; older ones do not measure every section.",
+    "PCR 9 has two values: stubs of systemd 257 and newer hand .osrel and .profile to the kernel too.",
     "PCR 9 holds for an image that is given neither addons, nor credentials, nor another command line.",
 )
 
@@ -245,7 +256,8 @@ def _demand_bank(algorithm: str) -> None:
 
 def _unified(uki: Artefact) -> PeImage:
     image = parse_pe(uki)
-    if image.section(".linux") is None:
+    kernel = image.section(".linux")
+    if kernel is None or not kernel.size:
         raise ReferenceValueError(
             "reference.uki.not_unified",
             f"{uki.name!a} has no kernel in it: it is not a unified kernel image.",
@@ -267,29 +279,16 @@ def _kernel(uki: Artefact, image: PeImage, algorithm: str) -> Iterator[list[byte
 
 
 def _command_line(uki: Artefact, image: PeImage) -> str | None:
+    """Return the command line as the stub hands it on; None without one."""
     section = image.section(".cmdline")
-    if section is None:
+    if section is None or not section.size:
         return None
     if section.size > LARGEST_COMMAND_LINE or section.size > section.raw_size:
         raise ReferenceValueError("reference.uki.section", "The image's command line is too long.")
     try:
-        return uki.read(section.offset, section.size).rstrip(b"\0").decode()
+        text = uki.read(section.offset, section.size).partition(b"\0")[0].decode()
     except UnicodeDecodeError as error:
         raise ReferenceValueError(
             "reference.uki.section", "The image's command line is not UTF-8."
         ) from error
-
-
-def _pcr9(uki: Artefact, image: PeImage, command_line: str, algorithm: str) -> bytes:
-    section = image.section(".initrd")
-    initrd = uki.part(section.offset, min(section.size, section.raw_size), section.name) if section else None
-    return pcr9(command_line.rstrip("\n"), initrd, algorithm)
-
-
-def _content_digest(uki: Artefact, section: PeSection, algorithm: str) -> bytes:
-    """Return the digest of a section as it lies in memory: the rest of it is zero."""
-    if section.size > section.raw_size + (1 << 20):
-        raise ReferenceValueError("reference.uki.section", f"The section {section.name!a} is too large.")
-    end = section.offset + min(section.size, section.raw_size)
-    padding = max(section.size - section.raw_size, 0)
-    return uki.digest(algorithm, [(section.offset, end)], padding=padding)
+    return _NOT_UCS_2.sub("", _SPACE.sub(" ", text)).strip(" ")
