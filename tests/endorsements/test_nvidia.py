@@ -255,6 +255,33 @@ def test_a_wrong_manifest_is_refused(service, cache, reply, code):
     assert all(entry.wanted.kind != "nvidia-rim" for entry in cache.entries())
 
 
+VBIOS_ID = "NV_GPU_VBIOS_1010_0200_882_96009F0001"
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "usable"),
+    [
+        ("NV_GPU_DRIVER_GH100_96.00.9F.00.01", "HOPPER", True),
+        ("NV_GPU_DRIVER_GH100_96.00.9F.00.01", "BLACKWELL", False),
+        ("NV_GPU_CC_DRIVER_GB100_96.00.9F.00.01", "BLACKWELL", True),
+        ("NV_GPU_CC_DRIVER_GB100_96.00.9F.00.01", "HOPPER", False),
+        ("NV_SWITCH_BIOS_5612_0002_890_96009F0001", "LS10", True),
+        ("NV_SWITCH_BIOS_5612_0002_890_96009F0001", "HOPPER", False),
+        (VBIOS_ID, "HOPPER", True),
+        (VBIOS_ID, "LS10", False),
+    ],
+)
+def test_a_manifest_of_another_family_is_refused(service, cache, name, architecture, usable):
+    """Signed and of the right version, it would be kept under a name that is not its own."""
+    draft = manifest(NVIDIA, architecture, "vbios", "96.00.9F.00.01")
+    for answer in answers(NVIDIA, draft.chain, NOW):
+        service.responder.drafts[answer.subject.certificate.serial_number] = answer
+    service.routes[f"/v1/rim/{name}"] = rim_reply(draft.sign(), name=name)
+    found = ask(cache, service, Wanted.of("nvidia-rim", id=name))
+    assert found.usable is usable
+    assert usable or found.error.code == "endorsements.answer.swapped"
+
+
 def test_a_manifest_need_not_come_with_a_digest(service, cache):
     service.routes[f"/v1/rim/{RIM_ID}"] = rim_reply(DRIVER.sign(), sha256="")
     assert ask(cache, service, RIM).usable

@@ -53,6 +53,7 @@ _MAX_AGE: Final = timedelta(days=1)
 _NOW: Final = frozenset({"time"})
 _LATE: Final = frozenset({rim_checks.CHAIN_VALIDITY.id})
 _RIM_ID: Final = re.compile("[A-Za-z0-9_.-]{1,128}")
+_DRIVER_ID: Final = re.compile("NV_GPU_(?:CC_)?DRIVER_([A-Z]{2})")
 _MAX_RIM: Final = 2 << 20
 
 
@@ -204,6 +205,8 @@ class RimSource(SignedSource):
         version = result.golden.version.replace(".", "").upper()
         if not wanted["id"].replace(".", "").upper().endswith(version):
             raise swapped(f"The manifest is for version {result.golden.version[:60]!r}.")
+        if not _of_family(wanted["id"], result.golden.product):
+            raise swapped(f"The manifest is for {result.golden.product[:60]!r}.")
         return Judged(result.golden.window, Basis.SIGNATURE, result.golden.anchor.fingerprint.hex())
 
     def rests_on(self, wanted: Wanted, parts: Mapping[str, bytes]) -> tuple[Wanted, ...]:  # noqa: ARG002 - the interface
@@ -213,6 +216,14 @@ class RimSource(SignedSource):
         except RimError as error:
             raise malformed(f"The answer is no manifest: {error.message}") from None
         return tuple(Wanted.of(OCSP, chain=encode_chain(chain[place:])) for place in range(len(chain) - 1))
+
+
+def _of_family(name: str, product: str) -> bool:
+    """Return whether a chip is of the family that a name is of; which chip it is, the verifier asks."""
+    driver = _DRIVER_ID.match(name)
+    if driver is not None:
+        return product.upper().startswith(driver[1])
+    return product.upper().startswith("LS") == name.startswith("NV_SWITCH_")
 
 
 SOURCES: Final = (OcspSource(), RimSource())
