@@ -28,6 +28,15 @@ REPORT = {
 }
 BROKERED = {"primary_evidence": {"quote": b64encode(QUOTE).decode()}, "additional_evidence": '{"nvidia":{}}'}
 WRITTEN = b64encode(json.dumps(BROKERED).encode()).decode()
+VAPOR = {
+    "nonce": "00",
+    "pcrs": {"sha256": {"0": "00"}},
+    "ak_pubkeys": {"ecc_p256": {"x": "01", "y": "02"}},
+    "attestation": {
+        "tpm": {"ecc_p256": {"attest_data": "ff544347", "signature": "3006020101020101"}},
+        "gcp": {"ak_cert_chain": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"},
+    },
+}
 ENCLAVE = MAKERS["nitro-enclave"]().found
 SEEDS: list[bytes] = [
     QUOTE,
@@ -71,6 +80,8 @@ SEEDS: list[bytes] = [
         {"tdx": {"quote": QUOTE.hex()}, "nvgpu": {"gpu_nonce": "", "arch": "", "evidence_list": []}}
     ).encode(),
     json.dumps({"token": "eyJ.e30.AA"}).encode(),
+    json.dumps(VAPOR).encode(),
+    json.dumps({"attestation": {"tpm": {}, "nitro": {"document": "d28444a1013822"}}}).encode(),
     b64encode(b'{"quote":"04000200"}'),
     json.dumps(list(QUOTE[:64])).encode(),
     b"\xef\xbb\xbf" + QUOTE[:64].hex().encode(),

@@ -10,6 +10,7 @@
                   answer that lost its event log
     document      JSON with a Nitro document in hexadecimal or base64, as services of enclaves answer and as
                   requests to AWS's key service hold it
+    cloud TPM     the JSON of vaportpm: {nonce, pcrs, ak_pubkeys, attestation: {tpm, gcp or nitro}}
     vouched       what ``hosts`` opens: a report and what vouches for it; also in base64 once more as the
                   ``report`` of a request to Azure Attestation
     request       what ``services`` opens: requests to attestation services, and their answers
@@ -162,7 +163,7 @@ def _json_object(found: dict[str, Any], data: bytes, again: Again) -> tuple[Open
         return _gpu_and_tdx(found, again)
     from assay.verification import hosts, services  # noqa: PLC0415 - these forms alone
 
-    vouched = hosts.open_vouched(found, again) or _document_alone(found)
+    vouched = hosts.open_vouched(found, again) or _document_alone(found) or _cloud_tpm(found)
     if vouched is not None:
         return vouched
     if type(found.get("attestation")) is str:
@@ -225,6 +226,25 @@ def _document_alone(found: dict[str, Any]) -> tuple[Opened, ...] | None:
             form = f"{len(document)} bytes, from JSON"
             return noted((Opened(document, platform, form),), found.keys() - {word})
     return None
+
+
+def _cloud_tpm(found: dict[str, Any]) -> tuple[Opened, ...] | None:
+    """Open the JSON of vaportpm: a Google VM's quote, or a NitroTPM's document with a quote that is left."""
+    inner = found.get("attestation")
+    if type(inner) is not dict or type(inner.get("tpm")) is not dict:
+        return None
+    if "gcp" in inner:
+        from assay.evidence.google_vm.coordinates import container_of  # noqa: PLC0415 - this form alone
+
+        container = container_of(found)
+        form = f"{len(container)} bytes, from the JSON of a cloud's TPM"
+        read = {"attestation", "pcrs", "ak_pubkeys"}
+        left = [f"attestation.{name}" for name in inner.keys() - {"tpm", "gcp"}]
+        return noted((Opened(container, "gcp-vtpm", form),), [*(found.keys() - read), *left])
+    named = inner.get("nitro")
+    parts = _document_alone({"attestation": named.get("document")}) if type(named) is dict else None
+    left = [f"attestation.{name}" for name in inner.keys() - {"nitro"}]
+    return parts and noted(parts, [*(found.keys() - {"attestation"}), *left])
 
 
 def _firmware_log(text: Any) -> CcelData | None:
