@@ -81,6 +81,12 @@ SEEDS: list[bytes] = [
     ).encode(),
     json.dumps({"token": "eyJ.e30.AA"}).encode(),
     json.dumps(VAPOR).encode(),
+    json.dumps(
+        {
+            "evidence": {"tpmQuote": "AAFtABQACwABcw==", "hclReport": "SENMQQ==", "pcrs": {"0": "AA=="}},
+            "platformCertificates": VAPOR["attestation"]["gcp"]["ak_cert_chain"],
+        }
+    ).encode(),
     json.dumps({"attestation": {"tpm": {}, "nitro": {"document": "d28444a1013822"}}}).encode(),
     b64encode(b'{"quote":"04000200"}'),
     json.dumps(list(QUOTE[:64])).encode(),

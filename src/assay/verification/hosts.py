@@ -9,6 +9,9 @@
 Both are base64: a report, and certificates as PEM or in the JSON of Azure's metadata service. A request to
 a service on CCF has the first of them as its member ``attestation``. What else stands there, Microsoft's word
 on the utility VM (``uvm_endorsements``) and a measurement that a node states among it, nobody looks at.
+
+A confidential VM of a clean room answers with ``evidence``, an object with quote and HCL report, and its
+certificates as PEM: what an Azure VM of Trustee's sends, in another order.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ _PAIRS: Final = (
     ("attestation", "platformCertificates"),
     ("raw", "endorsements"),
 )
+_OF_VM: Final = {"tpmQuote", "hclReport"}
+_CERTIFICATES: Final = "platformCertificates"
 _NODES: Final = ("quotes", "attestations")
 _ENCLOSED: Final = "attestation"
 
@@ -42,6 +47,8 @@ def open_vouched(found: dict[str, Any], again: Again) -> tuple[Opened, ...] | No
         EvidenceError: ``verification.report.several`` for the nodes of a service, if there are several; or as
             ``again`` does.
     """
+    if _is_clean_room(found):
+        return _clean_room(found)
     names = _pair(found)
     if names is not None:
         return _vouched(found, names, again)
@@ -55,6 +62,22 @@ def open_vouched(found: dict[str, Any], again: Again) -> tuple[Opened, ...] | No
                 raise several_machines([f"{word}[{at}]" for at in range(len(nodes))])
             return noted(again(json.dumps(nodes[0]).encode()), found.keys() - {word})
     return None
+
+
+def _is_clean_room(found: Mapping[str, Any]) -> bool:
+    inner = found.get("evidence")
+    return type(inner) is dict and inner.keys() >= _OF_VM and type(found.get(_CERTIFICATES)) is str
+
+
+def _clean_room(found: dict[str, Any]) -> tuple[Opened, ...]:
+    from assay.evidence.azure.clean_room import container_of  # noqa: PLC0415 - this form alone
+
+    container = container_of(found)
+    beside = {_CERTIFICATES: found[_CERTIFICATES].encode("utf-8", "surrogatepass")}
+    form = f"{len(container)} bytes, from the answer of a clean room's agent"
+    left = [f"evidence.{name}" for name in found["evidence"].keys() - _OF_VM - {"pcrs"}]
+    part = Opened(container, "azure-snp", form, beside=beside)
+    return noted((part,), [*(found.keys() - {"evidence", _CERTIFICATES}), *left])
 
 
 def _pair(found: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -1,0 +1,124 @@
+"""The answer of a clean room's agent: a simulated Azure VM, written as the agent writes it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from base64 import b64encode, urlsafe_b64decode
+from functools import cache
+from typing import Any
+
+import pytest
+
+from assay.errors import EvidenceError
+from assay.evidence.azure.clean_room import container_of
+from assay.evidence.decoding.pem import encode as pem
+from assay.evidence.ledger import Outcome
+from assay.verification.opening import open_evidence
+from support.azure_scenes import judge, scene
+
+
+@cache
+def made():
+    stage = scene()
+    stage.form = "v2"
+    return stage.finish()
+
+
+def text(data: bytes) -> str:
+    return b64encode(data).decode()
+
+
+def sized(data: bytes) -> bytes:
+    return len(data).to_bytes(2, "big") + data
+
+
+def written() -> dict[str, Any]:
+    own = json.loads(made().container)
+    quote = own["tpm_quote"]
+    message, signature = bytes.fromhex(quote["message"]), bytes.fromhex(quote["signature"])
+    hcl, vcek = urlsafe_b64decode(own["hcl_report"]), urlsafe_b64decode(own["vcek"])
+    return {
+        "evidence": {
+            "tpmQuote": text(sized(message) + bytes.fromhex("0014000b") + sized(signature)),
+            "hclReport": text(hcl),
+            "snpReport": text(hcl[32:1216]),
+            "aikCert": "",
+            "pcrs": {str(at): text(bytes.fromhex(value)) for at, value in enumerate(quote["pcrs"])},
+            "runtimeClaims": {"user-data": "00"},
+        },
+        "nonce": "AA==",
+        "platformCertificates": pem(vcek).decode(),
+        "imageReference": {"publisher": "nobody"},
+    }
+
+
+def opened(document: Any):
+    return open_evidence(json.dumps(document).encode())
+
+
+def put(document: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    *above, last = path.split(".")
+    changed = at = copy.deepcopy(document)
+    for name in above:
+        at = at[name]
+    at[last] = value
+    return changed
+
+
+def test_the_answer_is_the_container_of_trustees_attester():
+    found = opened(written())
+    assert json.loads(found.evidence) == json.loads(made().container) | {"version": 2}
+    assert found.platform == "azure-snp"
+    assert found.beside == {"platformCertificates": written()["platformCertificates"].encode()}
+    assert found.unverified == (
+        *("evidence.aikCert", "evidence.runtimeClaims", "evidence.snpReport", "imageReference", "nonce"),
+    )
+    result = judge(made(), evidence=found.evidence)
+    assert result.bound, result.ledger.unmet()
+
+
+def test_another_vms_quote_is_refused():
+    changed = put(written(), "evidence.pcrs.7", text(b"\x11" * 32))
+    result = judge(made(), evidence=opened(changed).evidence)
+    assert [check.outcome for check in result.ledger if check.id == "azure.quote.pcr_digest"] == [
+        Outcome.FAILED
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("evidence.tpmQuote", ""),
+        ("evidence.tpmQuote", "!"),
+        ("evidence.tpmQuote", 7),
+        ("evidence.tpmQuote", text(bytes(2))),
+        ("evidence.tpmQuote", text(sized(b"m") + bytes.fromhex("0018000b") + sized(b"s"))),
+        ("evidence.tpmQuote", text(sized(b"m") + bytes.fromhex("0014000b") + sized(b"s") + b"\0")),
+        ("evidence.tpmQuote", text(sized(b"m") + bytes.fromhex("0014000b") + sized(b"s")[:-1])),
+        ("evidence.hclReport", ""),
+        ("evidence.pcrs", []),
+        ("evidence.pcrs", {"24": "AAAA"}),
+        ("evidence.pcrs", {"07": "AAAA"}),
+        ("evidence.pcrs", {"7": "*"}),
+        ("platformCertificates", ""),
+        ("platformCertificates", pem(b"0").decode() * 4),
+        ("platformCertificates", "-----BEGIN CERTIFICATE-----\u00e9"),
+    ],
+)
+def test_what_is_malformed_is_refused(path, value):
+    document = put(written(), path, value)
+    for read in (container_of, opened):
+        with pytest.raises(EvidenceError) as refused:
+            read(document)
+        assert refused.value.code == "azure.container.layout"
+
+
+@pytest.mark.parametrize("path", ["evidence.tpmQuote", "evidence.hclReport", "platformCertificates"])
+def test_without_a_part_it_is_not_taken_for_one(path):
+    document = written()
+    *above, last = path.split(".")
+    del (document[above[0]] if above else document)[last]
+    with pytest.raises(EvidenceError) as refused:
+        opened(document)
+    assert refused.value.code == "verification.answer.unrecognised"
