@@ -73,6 +73,12 @@ def test_nothing_to_export(state, capsys):
     assert not state.exists(), "looking makes nothing"
 
 
+def test_a_state_that_cannot_be_looked_at_is_no_state_without_a_log(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ASSAY_STATE_DIR", str(tmp_path / ("long" * 100) / "state"))
+    code, found = answer(capsys, "audit", "export", "--out", tmp_path / "e")
+    assert (code, found["error"]["code"]) == (1, "store.directory.unusable")
+
+
 def test_a_target_that_exists(recorded, tmp_path, capsys):
     (tmp_path / "e").write_bytes(b"")
     assert "audit.export.exists" in run(capsys, "audit", "export", "--out", tmp_path / "e")[2]

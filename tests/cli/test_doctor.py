@@ -60,6 +60,33 @@ def test_a_relative_state_directory_fails(monkeypatch, capsys):
     assert _examined(capsys)[0] == exit_codes.REFUSED
 
 
+def test_a_state_directory_that_cannot_be_looked_at_fails(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ASSAY_STATE_DIR", str(tmp_path / ("long" * 100) / "state"))
+    code, healthy, found = _examined(capsys)
+    assert (code, healthy) == (exit_codes.REFUSED, False)
+    assert found["state directory"]["health"] == found["clock"]["health"] == "failed"
+    assert "File name too long" in found["state directory"]["text"]
+
+
+def test_a_state_directory_that_nobody_could_make_fails(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ASSAY_STATE_DIR", str(tmp_path / "file" / "state"))
+    assert _examined(capsys)[2]["state directory"]["health"] == "failed"
+
+
+def test_a_state_directory_below_what_is_not_ours_to_write_fails(capsys, state):
+    entry.main(["doctor"])  # whatever is imported, is imported by a user who may
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        found = {finding.name: finding for finding in doctor.examine({"HOME": "/assay-nobody-made-this"})}
+    finally:
+        os.seteuid(user)
+    assert found["state directory"].health is doctor.Health.FAILED
+    assert found["state directory"].text.endswith("cannot be made: nothing can be made in /")
+
+
 @pytest.mark.parametrize(("free", "health"), [(1 << 20, "failed"), (100 << 20, "warning"), (1 << 40, "ok")])
 def test_disk_space(state, capsys, monkeypatch, free, health):
     usage = doctor.shutil._ntuple_diskusage(0, 0, free)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from assay.cli import exit_codes
+from assay.cli.main import main
 from support.lease_shell import Shell
 
 
@@ -40,6 +42,13 @@ def refusal(shell, *words):
     done = shell("receipt", "verify", *words, "--json")
     assert done.returncode == 1, done.stdout
     return json.loads(done.stdout)["error"]["code"]
+
+
+def test_records_that_cannot_be_looked_at_are_not_absent(finished, tmp_path, monkeypatch, capsys):
+    _, path = finished
+    monkeypatch.setenv("ASSAY_STATE_DIR", str(tmp_path / ("long" * 100) / "state"))
+    assert main(["receipt", "verify", path, "--json"]) == exit_codes.REFUSED
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "store.directory.unusable"
 
 
 def test_a_receipt_is_shown_with_a_word_on_what_that_is_worth(finished):

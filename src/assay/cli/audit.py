@@ -47,10 +47,11 @@ def export(target: Path, *, tar: bool, origin: str | None, as_json: bool) -> Non
     from assay.audit import MIGRATIONS
     from assay.leases.vault import Vault
     from assay.store import Database, state_directory
+    from assay.store.files import is_absent
     from assay.store.paths import DATABASE_NAME
 
     state = state_directory(os.environ)
-    if not (state / DATABASE_NAME).exists():
+    if is_absent(state / DATABASE_NAME):
         raise AuditError(
             "audit.log.none",
             f"There is no log in {str(state)!r} yet.",

@@ -116,25 +116,30 @@ def _cryptography() -> Finding:
 
 
 def _state(environ: Mapping[str, str]) -> tuple[Finding, ...]:
-    from assay.store.files import prepare_directory
+    from assay.store.files import is_absent, prepare_directory
     from assay.store.paths import state_directory
 
     try:
         path = state_directory(environ)
-        if path.exists() or path.is_symlink():
+        if not is_absent(path):
             prepare_directory(path)
-            found = Finding("state directory", Health.OK, str(path))
-        else:
-            found = Finding("state directory", Health.OK, f"{path}, made when it is first needed")
+            return (Finding("state directory", Health.OK, str(path)), _disk(path))
     except AssayError as error:
         return (Finding("state directory", Health.FAILED, error.message, error.action),)
-    except OSError as error:
-        return (Finding("state directory", Health.FAILED, f"cannot be looked at: {error.strerror}"),)
-    return (found, _disk(path))
+    above = next(parent for parent in path.parents if not is_absent(parent))
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK, effective_ids=True)):
+        return (
+            Finding(
+                "state directory",
+                Health.FAILED,
+                f"{path} cannot be made: nothing can be made in {above}",
+                "Choose another with ASSAY_STATE_DIR, or correct the rights above it.",
+            ),
+        )
+    return (Finding("state directory", Health.OK, f"{path}, made when it is first needed"), _disk(above))
 
 
-def _disk(path: Path) -> Finding:
-    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+def _disk(existing: Path) -> Finding:
     free = shutil.disk_usage(existing).free
     text = f"{free >> 20} MiB free where the state is"
     if free < FREE_BYTES_NEEDED:
@@ -161,10 +166,11 @@ def _isolation(environ: Mapping[str, str]) -> Finding:
 def _clock(environ: Mapping[str, str]) -> Finding:
     from assay.leases import clock
     from assay.leases.desk import Desk
+    from assay.store.files import is_absent
     from assay.store.paths import DATABASE_NAME, state_directory
 
     try:
-        if not (state_directory(environ) / DATABASE_NAME).exists():
+        if is_absent(state_directory(environ) / DATABASE_NAME):
             return Finding("clock", Health.OK, "no evidence was verified here that it could contradict")
         with Desk.open(environ) as desk, desk.db.read() as view:
             clock.check(view, desk.now())

@@ -130,9 +130,10 @@ def _with_own_records(
     from assay.leases.desk import Desk
     from assay.leases.proof import prove
     from assay.store import state_directory
+    from assay.store.files import is_absent
     from assay.store.paths import DATABASE_NAME
 
-    if not (state_directory(os.environ) / DATABASE_NAME).exists():
+    if is_absent(state_directory(os.environ) / DATABASE_NAME):
         raise LeaseError(
             "lease.receipt.unknown",
             "There are no records of this installation to verify the receipt with.",
