@@ -7,6 +7,7 @@ import shlex
 import tracemalloc
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -111,4 +112,7 @@ def test_published_keys_are_shown_as_what_they_are(tmp_path, monkeypatch, capsys
 def test_what_is_missing_is_counted_whether_or_not_it_is_shown(selected, whole_chains, shown_as):
     needs = [Need("ocsp", {"serial": str(at)}, "r") for at in range(selected)]
     needs += [Need("ocsp", {"chain": f"{at}" + "0" * 300}, "r") for at in range(whole_chains)]
-    assert missing_endorsement(needs, "").what == f"answer about a certificate's status{shown_as}"
+    assert (
+        missing_endorsement(needs, "", Path("evidence")).what
+        == f"answer about a certificate's status{shown_as}"
+    )

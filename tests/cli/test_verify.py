@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import re
+import shlex
+from pathlib import Path
 
 import pytest
 
@@ -83,7 +85,8 @@ def test_the_verdict_comes_last_and_no_line_is_too_wide(capsys):
         ["verify", PHALA, "--collateral", PHALA_COLLATERAL, "--at", "2025-06-25T12:00Z", *UNCHECKED],
     ):
         _, out, _ = said(capsys, *words)
-        assert [line for line in out.splitlines()[1:] if len(line) > 80] == []
+        prose = [line for line in out.splitlines()[1:] if not line.startswith("    assay ")]
+        assert [line for line in prose if len(line) > 80] == []
         assert out.splitlines()[-3:][0].startswith("Verdict: ") or out.splitlines()[-2].startswith(
             "Verdict: "
         )
@@ -104,6 +107,54 @@ def test_a_quote_without_anything_else_names_exactly_what_is_missing(capsys):
     assert found[0]["claims"] is None
     assert found[0]["unauthenticated"]["fmspc"] == "20a06f000000"
     assert not [check for check in found[0]["checks"] if check["outcome"] == "failed"]
+
+
+def test_what_is_published_is_fetched_by_a_command_that_can_be_pasted(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ASSAY_STATE_DIR", str(tmp_path / "state"))
+    for name in ("two words.bin", "-dash.bin"):
+        (tmp_path / name).write_bytes(Path(CRABBOX).read_bytes())
+        _, out, _ = said(capsys, "verify", *UNCHECKED, "--", name)
+        (line,) = [each for each in out.splitlines() if each.startswith("    assay ")]
+        assert shlex.split(line)[:3] == ["assay", "endorsements", "fetch"]
+        _, found, _ = said(capsys, *shlex.split(line)[1:], "--offline", "--json")
+        assert json.loads(found)["results"][0]["missing"], "the command reads this very file"
+
+
+def test_a_name_that_steers_a_terminal_is_not_put_into_a_command(capsys, tmp_path):
+    hostile = tmp_path / "a\x1b[31mb\n"
+    hostile.write_bytes(Path(CRABBOX).read_bytes())
+    _, out, _ = said(capsys, "verify", hostile, *UNCHECKED)
+    assert "    assay endorsements fetch EVIDENCE\n" in out
+
+
+def test_where_nothing_but_the_time_is_wrong_another_time_is_named(capsys):
+    words = ["verify", PHALA, "--collateral", PHALA_COLLATERAL, *UNCHECKED]
+    _, found = results(capsys, *words, "--at", "2026-11-21T00:00Z")
+    missing = {each["what"]: each for each in found[0]["missing"]}
+    assert "--at TIME" in missing["a time at which all of it holds"]["action"]
+    _, found = results(capsys, *words, "--at", "2025-06-25T12:00Z", "--policy", "strict")
+    missing = {each["what"]: each for each in found[0]["missing"]}
+    assert "a time at which all of it holds" not in missing
+    values = next(what for what in missing if what.startswith("Reference Values for "))
+    assert values.startswith("Reference Values for mr_td, rtmr0, ")
+    assert "--reference mr_td=HEX" in missing[values]["action"]
+
+
+def test_a_platform_that_the_policy_does_not_accept_gets_a_policy_that_could(capsys):
+    token = vectors.ROOT / "azure/azure-cvm-guest-attestation/maa_azurevm_token.jwt"
+    _, found = results(capsys, "verify", token, *UNCHECKED)
+    missing = {each["what"]: each for each in found[0]["missing"]}
+    drafted = f"assay policy new --from {token} --cached --out NEW.toml"
+    assert missing["a policy that accepts maa"]["command"] == drafted
+
+
+def test_a_session_that_was_stated_is_not_called_missing(capsys):
+    _, found = results(capsys, "verify", CRABBOX, "--nonce", "00" * 32)
+    assert [each["what"] for each in found[0]["missing"]] == [
+        "collateral for FMSPC 20a06f000000, the platform CA, tdx",
+        "a production image",
+    ]
 
 
 def test_with_its_event_log_the_image_is_named_and_is_a_development_image(capsys):
@@ -524,7 +575,7 @@ def test_colours_only_where_they_are_wanted(capsys, simulated):
 def test_the_output_keeps_to_the_terminals_width(capsys, monkeypatch, columns, widest):
     monkeypatch.setenv("COLUMNS", columns)
     _, out, _ = said(capsys, "verify", CRABBOX, "--event-log", CRABBOX_INFO, *UNCHECKED)
-    prose = [line for line in out.splitlines()[1:] if not re.search(r"[0-9a-f]{40}", line)]
+    prose = [line for line in out.splitlines()[1:] if not re.search(r"[0-9a-f]{40}|^    assay ", line)]
     assert max(map(len, prose)) <= widest
 
 

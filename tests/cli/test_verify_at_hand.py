@@ -62,13 +62,24 @@ def fetched(capsys, tmp_path):
 def test_what_was_fetched_is_used_when_asked_for(capsys, tmp_path):
     words = fetched(capsys, tmp_path)
     _, out, _ = said(capsys, *words)
-    assert "assay endorsements fetch EVIDENCE and verify with --cached" in " ".join(out.split())
+    assert "    assay endorsements fetch quote.bin\n    Then verify with --cached." in out
     assert "open  dcap.tcb_info" in out
     _, out, _ = said(capsys, *words, "--cached")
     assert "ok    dcap.tcb_info.signature" in out
     assert "collateral for" not in out
     assert "simulated.refused" in out  # and nothing else stands against it
     assert "open" not in out.split("Policy genuine", maxsplit=1)[0]
+
+
+def test_a_policy_is_drafted_with_what_was_fetched_when_asked_for(capsys, tmp_path):
+    fetched(capsys, tmp_path)
+    words = ("policy", "new", "--from", "quote.bin", "--roots", "root.pem")
+    code, _, err = said(capsys, *words)
+    assert code == exit_codes.REFUSED
+    assert "[dcap.collateral.missing]" in err
+    assert "do: Type assay endorsements fetch quote.bin and this again with --cached." in err
+    _, _, err = said(capsys, *words, "--cached")
+    assert "[policy.draft.inadmissible]" in err  # authentic, under a root that is not this installation's
 
 
 @pytest.mark.parametrize("days", [-400, -60, 60, 400])

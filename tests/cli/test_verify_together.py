@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,7 @@ from support.dstack_attested import EVENTS, bare, packed
 
 REAL = str(vectors.ROOT / "nvidia/sparkdistill/2026-07-15-magicrails-hopper-v2.json")
 AT = "2026-07-15T07:55Z"
+FILE = Path("evidence")
 NONCE = bytes(range(32))
 POLICY = b"""
 version = 1
@@ -109,7 +111,7 @@ def question(asked: Asked, policy: bytes = POLICY) -> Question:
 
 @pytest.mark.parametrize("asked", [Asked(NONCE, nonce=True), Asked(NONCE.ljust(64, b"\0"), nonce=False)])
 def test_pieces_of_one_session_are_accepted(asked):
-    whole = judge(question(asked), open_bundle(wrapped()))
+    whole = judge(question(asked), open_bundle(wrapped()), FILE)
     assert whole.result.accepted, [
         whole.result.ledger.unmet(),
         [a.result.ledger.unmet() for a in whole.answers],
@@ -126,21 +128,24 @@ def test_a_nonce_may_be_typed_with_the_report_data():
     assert tie_of(asked) == Held(behind, NONCE)
     assert tie_of(binding_of(behind.hex(), None)) == Held(behind)
     bundle = open_bundle(wrapped(report_data=behind))
-    whole = judge(question(asked), bundle)
+    whole = judge(question(asked), bundle, FILE)
     assert whole.result.accepted, whole.result.ledger.unmet()
-    assert judge(question(binding_of(behind.hex(), None)), bundle).result.verdict.value == "genuine_not_bound"
-    assert not judge(question(binding_of(behind.hex(), "00" * 32)), bundle).result.accepted
+    assert (
+        judge(question(binding_of(behind.hex(), None)), bundle, FILE).result.verdict.value
+        == "genuine_not_bound"
+    )
+    assert not judge(question(binding_of(behind.hex(), "00" * 32)), bundle, FILE).result.accepted
     lines = "\n".join(whole_lines(whole, title="a file", unverified=["a thing", "b\x1b"]))
     assert "In the file, but not verified\n  - a thing\n  - b\\x1b\n" in lines
 
 
 def test_the_tpm_of_another_session_is_refused_and_an_open_binding_stays_open():
     bundle = open_bundle(wrapped(b"n" * 32))
-    assert not judge(question(Asked(NONCE, nonce=True)), bundle).result.accepted
-    unchecked = judge(question(Asked(None, nonce=False)), bundle)
+    assert not judge(question(Asked(NONCE, nonce=True)), bundle, FILE).result.accepted
+    unchecked = judge(question(Asked(None, nonce=False)), bundle, FILE)
     assert unchecked.result.ledger["composite.tpm"].code == "composite.tpm.mismatch"
     assert "composite.tpm failed" in "\n".join(whole_lines(unchecked, title="a file"))
-    same = judge(question(Asked(None, nonce=False)), open_bundle(wrapped()))
+    same = judge(question(Asked(None, nonce=False)), open_bundle(wrapped()), FILE)
     assert same.result.verdict.value == "genuine_not_bound"
     assert "could not be checked" in "\n".join(whole_lines(same, title="a file"))
 
@@ -148,7 +153,7 @@ def test_the_tpm_of_another_session_is_refused_and_an_open_binding_stays_open():
 def test_one_of_them_alone_is_refused():
     bundle = open_bundle(wrapped())
     for part in bundle.parts:
-        answer = question(Asked(NONCE, nonce=True)).judge(replace(part, name=""))
+        answer = question(Asked(NONCE, nonce=True)).judge(replace(part, name=""), FILE)
         assert "policy.together.alone" in [check.code for check in answer.result.ledger.failed()]
 
 
@@ -201,7 +206,7 @@ def in_one_file(pieces: list[bytes]) -> bytes:
 def test_two_machines_in_one_file_are_refused_and_never_called_one(asked, policy, machines, form):
     """composite.machine.number, whoever asks for it: nothing that was compared ties two machines."""
     bundle = open_bundle(in_one_file([form(quote) for quote in quotes(*machines)]))
-    whole = judge(question(asked, policy), bundle)
+    whole = judge(question(asked, policy), bundle, FILE)
     assert whole.result.verdict is Verdict.REFUSED
     assert "composite.machine.number" in [check.code for check in whole.result.ledger.failed()]
     if form is bytes:  # each of them by itself is what it says
@@ -217,7 +222,7 @@ def test_only_pieces_whose_bindings_were_compared_are_of_one_session():
         (LEFT_OPEN, wrapped()),
         (Asked(b"r" * 64, nonce=False), wrapped(report_data=b"r" * 64)),
     ):
-        whole = judge(question(asked), open_bundle(piece))
+        whole = judge(question(asked), open_bundle(piece), FILE)
         assert whole.result.verdict is Verdict.GENUINE_NOT_BOUND
         lines = "\n".join(whole_lines(whole, title="a file"))
         assert "one session" not in lines

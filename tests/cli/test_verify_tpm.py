@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -32,6 +33,21 @@ def test_regions_of_one_name_stand_in_one_line(tmp_path, capsys):
     assert text.count(": digest of another bank; signed by nobody") == 1
     assert text.count(": type of an event; signed by nobody") == 1
     assert "places of bytes" in text
+
+
+def test_that_no_policy_takes_a_root_of_ones_own_is_said(tmp_path, capsys):
+    files = {
+        "evidence.bin": draft(certified=True).encode(),
+        "root.pem": pem(root()),
+        "policy.toml": b'version = 1\nplatforms = ["tpm"]\naccept = ["host-tpm"]\n',
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    words = ("--nonce", NONCE.hex(), "--at", NOW.isoformat(), "--roots", "root.pem")
+    assert main(["verify", "evidence.bin", *words, "--policy", "policy.toml", "--json"]) == exit_codes.REFUSED
+    (found,) = json.loads(capsys.readouterr().out)["results"]
+    assert [check["id"] for check in found["checks"] if check["outcome"] == "failed"] == ["policy.simulated"]
+    assert [each["what"] for each in found["missing"]] == ["a root of the TPM's maker that is pinned"]
 
 
 @pytest.mark.parametrize("form", ["der", "pem"])

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from assay.cli.missing import (
+    Missing,
+    missing_collateral,
+    missing_endorsement,
+    missing_freshness,
+    missing_image,
+    missing_terms,
+)
 from assay.cli.output import escape
-from assay.cli.showing import Missing
 from assay.errors import UsageError
-from assay.evidence.ledger import Outcome
 from assay.verification import routed, verify
 from assay.verification.formats import format_of
 from assay.verification.opening import open_event_log
@@ -17,6 +23,7 @@ from assay.verification.terms import Given, Terms
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from assay.appraisal.policy import Policy
     from assay.appraisal.result import AttestationResult
@@ -31,7 +38,6 @@ if TYPE_CHECKING:
     from assay.verification.firmware_log import CcelData
     from assay.verification.materials import Materials
     from assay.verification.opened import Opened
-from assay.cli.missing import missing_collateral, missing_endorsement, missing_image
 
 _DCAP: Final = ("tdx", "sgx")
 _SAID_OTHERWISE: Final = frozenset({"collateral", "binding"})
@@ -78,16 +84,21 @@ class Question:
     compared: set[str] = field(default_factory=set)
     signed: set[str] = field(default_factory=set)
 
-    def judge(self, opened: Opened) -> Answer:
-        """Return what becomes of one piece of evidence, and what a stronger answer would need."""
+    def judge(self, opened: Opened, file: Path) -> Answer:
+        """Return what becomes of one piece of evidence, and what a stronger answer would need.
+
+        Args:
+            opened: The evidence.
+            file: Where it is, for the commands that a person is told to type.
+        """
         if opened.beside:
             materials = self.materials.with_evidence(opened.beside)
-            return replace(self, materials=materials, joined=True).judge(replace(opened, beside={}))
+            return replace(self, materials=materials, joined=True).judge(replace(opened, beside={}), file)
         log = self.log_of(opened)
         first = self._verify(opened, None, log) if self.materials else None
         chosen, note = self._choose(first)
         result = self._verify(opened, chosen, log) if chosen is not None or first is None else first
-        return Answer(result, tuple(self._missing(result, log, note)), self.as_of)
+        return Answer(result, tuple(self._missing(result, log, note, file)), self.as_of)
 
     def allowed(self, *platforms: str) -> Mapping[str, Mapping[str, frozenset[bytes]]]:
         """Return the Reference Values for evidence of each of some platforms.
@@ -108,9 +119,11 @@ class Question:
             found[platform] = _Watched(both, self.compared, self.signed)
         return found
 
-    def answer(self, result: AttestationResult, log: Presented | CcelData | Attestation | None) -> Answer:
+    def answer(
+        self, result: AttestationResult, log: Presented | CcelData | Attestation | None, file: Path
+    ) -> Answer:
         """Return the answer for a result that was reached elsewhere, and the log that it was reached with."""
-        return Answer(result, tuple(self._missing(result, log, "")), self.as_of)
+        return Answer(result, tuple(self._missing(result, log, "", file)), self.as_of)
 
     def _verify(
         self, opened: Opened, endorsements: Any, log: Presented | CcelData | Attestation | None
@@ -189,21 +202,22 @@ class Question:
         )
 
     def _missing(
-        self, result: AttestationResult, log: Presented | CcelData | Attestation | None, note: str
+        self,
+        result: AttestationResult,
+        log: Presented | CcelData | Attestation | None,
+        note: str,
+        file: Path,
     ) -> Iterator[Missing]:
         for need in result.evidence.needs:
             if need.kind == "collateral":
-                yield missing_collateral(need.key, self.now, note)
+                yield missing_collateral(need.key, self.now, note, file)
         others = [need for need in result.evidence.needs if need.kind not in _SAID_OTHERWISE]
         for kind, reason in dict.fromkeys((need.kind, need.reason) for need in others):
             alike = [need for need in others if (need.kind, need.reason) == (kind, reason)]
-            yield missing_endorsement(alike, note)
-        if result.evidence.ledger[result.evidence.binding_check].outcome is Outcome.NOT_CHECKED:
-            yield Missing(
-                "freshness",
-                "no nonce was compared, so the evidence may be old, or made for somebody else.",
-                "Type --nonce HEX or --report-data HEX.",
-            )
+            yield missing_endorsement(alike, note, file)
+        yield from missing_terms(result, file)
+        if self.asked.value is None:
+            yield missing_freshness(result.platform)
         if result.platform == "tdx" and not result.passed("tdx.rtmr1"):
             yield from missing_image(result, log)
 

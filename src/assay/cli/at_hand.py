@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -93,6 +94,18 @@ def check_age(materials: Materials, days: int | None, now: datetime) -> None:
     at_most = timedelta(days=min(days, timedelta.max.days))  # no bundle is older than there are dates
     for bundle in materials.bundles:
         bundle.check_age(now, at_most=at_most)
+
+
+def with_own_cache(question: Question, files: Iterable[tuple[Path, bytes]]) -> Question:
+    """Return the question with what this installation keeps for these files; see ``with_cache``.
+
+    Raises:
+        StoreError: ``store.path.*``.
+        EndorsementError: ``endorsements.cache.*``.
+    """
+    from assay.store.paths import state_directory
+
+    return with_cache(question, files, state_directory(os.environ) / "endorsements")
 
 
 def with_cache(question: Question, files: Iterable[tuple[Path, bytes]], cache: Path) -> Question:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from assay.cli.output import escape
-from assay.cli.showing import Missing
+from assay.cli.showing import heading, width, wrapped
 from assay.errors import EvidenceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from assay.appraisal.result import AttestationResult
     from assay.evidence.dstack import Attestation, Presented
@@ -30,16 +33,75 @@ _NAMES: Final = {
     "ak": "certificates above the attestation key's",
 }
 _PUBLISHED: Final = frozenset({"collateral", "jwks", "ocsp", "rim", "snp-vek", "snp-chain", "snp-crl"})
-_HOW_TO_GET: Final = (
-    "Type assay endorsements fetch EVIDENCE and verify with --cached, or --endorsements FILE or DIR."
-)
+_ONCE_FETCHED: Final = "Then verify with --cached. Or give what you have: --endorsements FILE or DIR."
 _HOW_TO_GIVE: Final = {
-    "ak": "Type --endorsements FILE or DIR.",
+    "ak": "Type --endorsements FILE or DIR, and --roots tpm=FILE for the root that they lead to.",
     "chain": "Type --endorsements FILE or DIR.",
 }
+_HOW_TO_BIND: Final = {
+    "nitro": "Type --report-data HEX for its user_data, or --nonce HEX --carrier nonce for its nonce.",
+    "nitro-tpm": "Type --report-data HEX for its user_data, or --nonce HEX --carrier nonce for its nonce.",
+    "confidential-space": "Type --nonce text:NONCE.",
+}
+_TIMES: Final = (".time", ".validity", ".expiry", ".age")
 
 
-def missing_collateral(key: Mapping[str, str], now: datetime, note: str) -> Missing:
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Something that a stronger answer would need.
+
+    Attributes:
+        what: Its name.
+        why: A clause.
+        action: What to do, as sentences; empty when there is nothing.
+        command: A command to type before that; empty for none.
+    """
+
+    what: str
+    why: str
+    action: str
+    command: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """Return it as JSON-ready values."""
+        found = {"what": self.what, "why": self.why, "action": self.action}
+        return found | {"command": self.command} if self.command else found
+
+
+def missing_lines(found: Sequence[Missing]) -> Iterator[str]:
+    """Return what is missing line by line; a command stands in a line of its own, to be copied.
+
+    Of neighbours that one command and action get, the last shows them for all.
+    """
+    columns = width()
+    if found:
+        yield from heading("Missing")
+    for at, each in enumerate(found):
+        text = f"{each.what}: {each.why}"
+        how = (each.command, each.action)
+        if not each.command:
+            yield from wrapped(f"{text} {each.action}".rstrip(), columns, "  - ", "    ")
+            continue
+        yield from wrapped(text, columns, "  - ", "    ")
+        if [(after.command, after.action) for after in found[at + 1 : at + 2]] != [how]:
+            yield f"    {each.command}"
+            yield from wrapped(each.action, columns, "    ", "    ")
+
+
+def fetching(file: Path) -> str:
+    """Return the command that fetches what evidence needs."""
+    return f"assay endorsements fetch {_typed(file)}"
+
+
+def _typed(file: Path) -> str:
+    """Return a file's name as it is typed in a shell; a word in its place where it cannot be."""
+    name = str(file)
+    if not name.isprintable():
+        return "EVIDENCE"
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
+
+
+def missing_collateral(key: Mapping[str, str], now: datetime, note: str, file: Path) -> Missing:
     """Say which collateral is missing, and how to get it."""
     named = [
         f"FMSPC {key['fmspc']}" if "fmspc" in key else "",
@@ -51,11 +113,12 @@ def missing_collateral(key: Mapping[str, str], now: datetime, note: str) -> Miss
     return Missing(
         f"collateral for {what}",
         f"{why}; {note}." if note else f"{why}.",
-        _HOW_TO_GET,
+        _ONCE_FETCHED,
+        fetching(file),
     )
 
 
-def missing_endorsement(alike: Sequence[Need], note: str) -> Missing:
+def missing_endorsement(alike: Sequence[Need], note: str, file: Path) -> Missing:
     """Return what needs of one kind and reason ask for, of which a rack of GPUs has dozens."""
     kind = alike[0].kind
     each = [text for need in alike if (text := _selected(need))]
@@ -63,8 +126,52 @@ def missing_endorsement(alike: Sequence[Need], note: str) -> Missing:
     shown = "; ".join(each[:_SHOWN_ALIKE]) + (f"; {left_out} more" if each and left_out else "")
     what = f"{_NAMES.get(kind, kind)} ({shown})" if shown else _NAMES.get(kind, kind)
     why = escape(alike[0].reason, limit=300)
-    action = _HOW_TO_GET if kind in _PUBLISHED else _HOW_TO_GIVE.get(kind, "")
-    return Missing(what, f"{why.rstrip('.')}; {note}." if note else why, action)
+    why = f"{why.rstrip('.')}; {note}." if note else why
+    if kind in _PUBLISHED:
+        return Missing(what, why, _ONCE_FETCHED, fetching(file))
+    return Missing(what, why, _HOW_TO_GIVE.get(kind, ""))
+
+
+def missing_freshness(platform: str) -> Missing:
+    """Say that nothing ties the evidence to a session, and what would."""
+    return Missing(
+        "freshness",
+        "no nonce was compared, so the evidence may be old, or made for somebody else.",
+        _HOW_TO_BIND.get(platform, "Type --nonce HEX or --report-data HEX."),
+    )
+
+
+def missing_terms(result: AttestationResult, file: Path) -> Iterator[Missing]:
+    """Say what a person would have to ask differently, where nothing else stands against the evidence."""
+    failed = result.ledger.failed()
+    if failed and all(check.id.endswith(_TIMES) for check in failed):
+        yield Missing(
+            "a time at which all of it holds",
+            f"nothing but the time is wrong, {result.now:%Y-%m-%d %H:%M} UTC.",
+            "To judge what was kept as of then, type --at TIME; the answer says nothing about now.",
+        )
+    if result.platform == "tpm" and result.policy.document.simulated != "only":
+        yield Missing(
+            "a root of the TPM's maker that is pinned",
+            "none is, so no policy accepts a stand-alone TPM under a key or root of yours; the checks say"
+            " what holds.",
+            "",
+        )
+    elif any(check.code == "policy.platforms.other" for check in failed):
+        cached = " --cached" if any(need.kind in _PUBLISHED for need in result.evidence.needs) else ""
+        yield Missing(
+            f"a policy that accepts {result.platform}",
+            f"{escape(result.policy.name)} does not. Once the evidence is authenticated, a draft can be had:",
+            "Then verify with --policy NEW.toml.",
+            f"assay policy new --from {_typed(file)}{cached} --out NEW.toml",
+        )
+    asked_for = [check.id.rpartition(".")[2] for check in failed if check.code.endswith(".no_reference")]
+    if asked_for:
+        yield Missing(
+            f"Reference Values for {', '.join(asked_for)}",
+            f"the policy {escape(result.policy.name)} compares with them.",
+            f"Type --reference {asked_for[0]}=HEX, or --reference-manifest FILE --reference-trust PEM.",
+        )
 
 
 def _selected(need: Need) -> str:
@@ -86,8 +193,7 @@ def missing_image(
     if log is None:
         yield Missing(what, "no event log says which image booted.", "Type --event-log FILE.")
         return
-    if not isinstance(log, Presented):
-        yield Missing(what, "a firmware log does not name an image of dstack.", "")
+    if not isinstance(log, Presented):  # a firmware's log, or no guest of dstack
         return
     name = _stated_image(log)
     if name is not None and "-dev" in name:

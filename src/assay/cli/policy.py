@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from assay.appraisal.explanation import Explanation
     from assay.appraisal.policy import Policy
-    from assay.appraisal.result import AttestationResult
-    from assay.cli.asking import Question
+    from assay.cli.asking import Answer, Question
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -124,6 +123,7 @@ def diff(first: str, second: str, *, as_json: bool) -> int:
     metavar="FILE|DIR",
     help="As for verify.",
 )
+@click.option("--cached", is_flag=True, help="As for verify.")
 @click.option("--at", metavar="TIME", help="As for verify.")
 @click.option("--event-log", type=click.Path(path_type=Path), metavar="FILE", help="As for verify.")
 @click.option("--app-compose", type=click.Path(path_type=Path), metavar="FILE", help="As for verify.")
@@ -132,7 +132,7 @@ def diff(first: str, second: str, *, as_json: bool) -> int:
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it; stdout if not said."
 )
-def new(source: Path, *, name: str, out: Path | None, **asked: Any) -> int:
+def new(source: Path, *, name: str, out: Path | None, cached: bool, **asked: Any) -> int:
     """Write a policy that accepts this evidence, with a comment at each value saying what trusting it means.
 
     The evidence must be authentic: give its collateral, and the time for which that is valid.
@@ -144,10 +144,16 @@ def new(source: Path, *, name: str, out: Path | None, **asked: Any) -> int:
     _refuse_name(name)
     from assay.cli.typed import evidence_of
 
-    opened = open_evidence(evidence_of(source))
+    data = evidence_of(source)
+    opened = open_evidence(data)
     question = _question(whole_of(opened.evidence, opened.platform), **asked)
-    result = question.judge(opened).result
-    _require_authentic(result)
+    if cached:
+        from assay.cli.at_hand import with_own_cache
+
+        question = with_own_cache(question, [(source, data)])
+    answer = question.judge(opened, source)
+    result = answer.result
+    _require_authentic(answer)
     text = draft(
         result.evidence,
         name=name,
@@ -205,22 +211,24 @@ def _question(
     )
 
 
-def _require_authentic(result: AttestationResult) -> None:
+def _require_authentic(answer: Answer) -> None:
     """Refuse to write a policy from bytes that prove nothing.
 
     Raises:
         EvidenceError: The code of the first check that was not met.
     """
+    result = answer.result
     log = result.workload_log
     if result.evidence.authentic and (log is None or log.authentic):
         return
     ledger = result.evidence.ledger if log is None or log.authentic else log.ledger
     first = next(iter(ledger.failed() or ledger.unmet()))
     needs = " ".join(need.reason for need in result.evidence.needs if need.kind != "binding")
+    fetch = next((each.command for each in answer.missing if " endorsements fetch " in each.command), "")
     raise EvidenceError(
         first.code or "evidence.unauthenticated",
         f"No policy can be written from evidence that is not authenticated: {first.reason}",
-        action=escape(needs, limit=400),
+        action=f"Type {fetch} and this again with --cached." if fetch else escape(needs, limit=400),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.appraisal.plain import ready
@@ -126,26 +125,11 @@ def width() -> int:
     return max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """Something that a stronger answer would need.
-
-    Attributes:
-        what: Its name.
-        why: A clause.
-        action: What to type; empty when there is nothing.
-    """
-
-    what: str
-    why: str
-    action: str
-
-
 def lines(
     result: AttestationResult,
     *,
     title: str,
-    missing: Iterable[Missing],
+    missing: Iterable[str],
     as_of: bool,
     unverified: Iterable[str] = (),
 ) -> Iterator[str]:
@@ -154,7 +138,7 @@ def lines(
     Args:
         result: The result.
         title: What was verified.
-        missing: What a stronger answer would need.
+        missing: What a stronger answer would need, line by line.
         as_of: Whether the time of the appraisal was asked for, instead of being now.
         unverified: What its file holds besides, by name.
     """
@@ -165,7 +149,7 @@ def lines(
     yield from _log_fields(result, columns)
     yield from _tcb(result)
     yield from _rests_on(result, columns, as_of=as_of)
-    yield from _list("Missing", (_missing_text(found) for found in missing), columns)
+    yield from missing
     yield from _list(UNVERIFIED, unverified, columns)
     yield from _list("Not proven", result.not_proven, columns)
     yield ""
@@ -346,11 +330,6 @@ def _unsigned(regions: Iterable[UnsignedRegion]) -> Iterator[str]:
         if len(found) > 1:
             where = f"{sum(each.end - each.start for each in found)} bytes in {len(found)} places of {where}"
         yield f"{where}: {name}"
-
-
-def _missing_text(found: Missing) -> str:
-    text = f"{found.what}: {found.why}"
-    return f"{text} {found.action}" if found.action else text
 
 
 def bullets(title: str, entries: Iterable[str]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from assay.appraisal.pieces import Held, Shared, Tie
+from assay.cli.missing import missing_lines
 from assay.cli.output import escape
 from assay.cli.showing import (
     UNVERIFIED,
@@ -24,6 +25,7 @@ from assay.verification.composite import Part, verify_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from assay.appraisal.composite import CompositeResult
     from assay.cli.asking import Answer, Question
@@ -46,8 +48,8 @@ class Whole:
     as_of: bool
 
 
-def judge(question: Question, bundle: Bundle) -> Whole:
-    """Return what becomes of several pieces of evidence, verified as one."""
+def judge(question: Question, bundle: Bundle, file: Path) -> Whole:
+    """Return what becomes of several pieces of evidence in a file, verified as one."""
     platforms = [routed(opened.evidence, question.policy, opened.platform) for opened in bundle.parts]
     allowed = question.allowed(*sorted(set(platforms)))
     parts = [
@@ -66,7 +68,7 @@ def judge(question: Question, bundle: Bundle) -> Whole:
         terms=question.terms,
     )
     answers = tuple(
-        question.answer(piece.result, part.event_log)
+        question.answer(piece.result, part.event_log, file)
         for piece, part in zip(result.pieces, parts, strict=True)
     )
     return Whole(result, answers, question.as_of)
@@ -88,9 +90,7 @@ def to_json(whole: Whole) -> dict[str, Any]:
     """Return the whole as JSON-ready values, with what each piece lacks."""
     shown = whole.result.to_json()
     for part, answer in zip(shown["parts"], whole.answers, strict=True):
-        part["missing"] = [
-            {"what": each.what, "why": each.why, "action": each.action} for each in answer.missing
-        ]
+        part["missing"] = [each.to_json() for each in answer.missing]
     return shown
 
 
@@ -105,7 +105,7 @@ def whole_lines(whole: Whole, *, title: str, unverified: Iterable[str] = ()) -> 
     result, columns = whole.result, width()
     for piece, answer in zip(result.pieces, whole.answers, strict=True):
         name = f"{title}: {piece.name}, {piece.result.platform.upper()}"
-        yield from lines(piece.result, title=name, missing=answer.missing, as_of=whole.as_of)
+        yield from lines(piece.result, title=name, missing=missing_lines(answer.missing), as_of=whole.as_of)
         yield ""
     yield paint(escape(f"{title}: all {len(result.pieces)} together"), "strong")
     yield from heading("Together")

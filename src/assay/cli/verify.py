@@ -133,7 +133,9 @@ def verify(files: tuple[Path, ...], *, as_json: bool, cached: bool, **typed: Any
     question = _question(**typed)
     contents = [(path, evidence_of(path)) for path in files]
     if cached:
-        question = _with_cache(question, contents)
+        from assay.cli.at_hand import with_own_cache
+
+        question = with_own_cache(question, contents)
     found = [_judge(question, path, data) for path, data in contents]
     code = max((_code(answer) for _, answer in found), key=_SEVERITY.index)
     if code != exit_codes.REFUSED:
@@ -195,13 +197,6 @@ def _question(
     )
 
 
-def _with_cache(question: Question, contents: list[tuple[Path, bytes]]) -> Question:
-    from assay.cli.at_hand import with_cache
-    from assay.store.paths import state_directory
-
-    return with_cache(question, contents, state_directory(os.environ) / "endorsements")
-
-
 def _judge(question: Question, path: Path, data: bytes) -> tuple[Path, Found]:
     """Return what became of one file: what it holds and the answer, or why it is not read as evidence."""
     from assay.errors import EvidenceError, ReferenceValueError
@@ -210,10 +205,10 @@ def _judge(question: Question, path: Path, data: bytes) -> tuple[Path, Found]:
     try:
         bundle = open_bundle(data)
         if len(bundle.parts) == 1:
-            return path, (bundle, question.judge(bundle.parts[0]))
+            return path, (bundle, question.judge(bundle.parts[0], path))
         from assay.cli.together import judge
 
-        return path, (bundle, judge(question, bundle))
+        return path, (bundle, judge(question, bundle, path))
     except (EvidenceError, ReferenceValueError) as error:
         return path, error
 
@@ -283,6 +278,7 @@ def _code(found: Found) -> int:
 
 def _lines(path: Path, found: Found) -> list[str]:
     from assay.cli.asking import Answer
+    from assay.cli.missing import missing_lines
     from assay.cli.showing import lines, unreadable
 
     name = escape(str(path), limit=300)
@@ -297,7 +293,7 @@ def _lines(path: Path, found: Found) -> list[str]:
         lines(
             answer.result,
             title=f"{name}: {answer.result.platform.upper()}, {bundle.form}",
-            missing=answer.missing,
+            missing=missing_lines(answer.missing),
             as_of=answer.as_of,
             unverified=bundle.unverified,
         )
@@ -316,7 +312,5 @@ def _json(path: Path, found: Found) -> dict[str, Any]:
 
         return {**of_file, **to_json(answer)}
     shown = answer.result.to_json()
-    shown["missing"] = [
-        {"what": each.what, "why": each.why, "action": each.action} for each in answer.missing
-    ]
+    shown["missing"] = [each.to_json() for each in answer.missing]
     return {**of_file, **shown}
