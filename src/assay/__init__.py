@@ -1,10 +1,14 @@
 """Assay: nothing goes in until the hardware proves it.
 
-    from assay import Expected, Policy, Roots, verify
+    from assay import Expected, Materials, Policy, Roots, verify
 
-    result = verify(quote, policy=Policy.shipped("genuine"), binding=Expected(report_data),
-                    endorsements=collateral, roots=Roots.vendor(), now=now)
+    result = verify(evidence, policy=Policy.shipped("genuine"), binding=Expected(value),
+                    materials=Materials.of(files), roots=Roots.vendor(), now=now)
     claims = result.require().evidence.claims
+
+``evidence`` is a quote, a report, a document, a token or a container, raw; ``value``, the bytes that it must
+carry for you; ``files``, what vouches for the hardware, contents by file name: collateral, certificates,
+CRLs, key sets, a bundle of ``assay endorsements``. The same three lines do for every platform.
 
 Everything here is imported when it is first used; ``import assay`` itself imports nothing.
 """
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from assay.evidence.roots import Roots
     from assay.evidence.verification import Expected, Unchecked
     from assay.verification import verify
+    from assay.verification.materials import Materials
+    from assay.verification.terms import Terms
 
 __all__ = [
     "AssayError",
@@ -29,8 +35,10 @@ __all__ = [
     "Context",
     "Expected",
     "FactCache",
+    "Materials",
     "Policy",
     "Roots",
+    "Terms",
     "Unchecked",
     "Verdict",
     "verify",
@@ -43,8 +51,10 @@ _HOMES = {
     "Context": "assay.appraisal",
     "Expected": "assay.evidence.verification",
     "FactCache": "assay.evidence.facts",
+    "Materials": "assay.verification.materials",
     "Policy": "assay.appraisal",
     "Roots": "assay.evidence.roots",
+    "Terms": "assay.verification.terms",
     "Unchecked": "assay.evidence.verification",
     "Verdict": "assay.appraisal",
     "verify": "assay.verification",

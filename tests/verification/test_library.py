@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import assay
-from assay import Collateral, Expected, FactCache, Policy, Roots, Unchecked, Verdict, verify
+from assay import (
+    Collateral,
+    Context,
+    Expected,
+    FactCache,
+    Materials,
+    Policy,
+    Roots,
+    Unchecked,
+    Verdict,
+    verify,
+)
+from assay.cli.anchors import installation_roots
+from assay.cli.anchors import roots_of as roots_of_files
+from assay.cli.main import main as command_line
+from assay.cli.typed import binding_of, terms_of
 from assay.evidence.dstack import Attestation, Presented
 from assay.evidence.ledger import Outcome
 from assay.verification.firmware_log import CcelData
-from assay.verification.materials import Materials
+from assay.verification.formats import format_of, platforms
 from assay.verification.opening import open_event_log
 from support import vectors
 from support.snp_scenes import roots_of
@@ -48,6 +66,32 @@ def test_three_lines_verify_a_quote() -> None:
     )
     assert result.require().evidence.claims.report_data == REPORT_DATA
     assert result.verdict is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("platform", platforms())
+def test_the_same_three_lines_verify_evidence_of_every_platform(
+    platform: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever vouches for it is given as files, and nothing says which is which."""
+    monkeypatch.setenv("ASSAY_STATE_DIR", str(tmp_path / "state"))
+    assert command_line(["simulate", platform, "--out", str(tmp_path / "made"), "--json"]) == 0
+    words = json.loads(capsys.readouterr().out)["command"]
+    told = dict(zip(words[3::2], words[4::2], strict=True))
+    own = installation_roots(os.environ)
+    given = Path(told.get("--endorsements", tmp_path / "none"))
+    files = sorted(given.iterdir()) if given.is_dir() else [given] if given.exists() else []
+    asked = binding_of(told.get("--report-data"), told.get("--nonce"))
+    result = verify(
+        Path(words[2]).read_bytes(),
+        policy=Policy.load(Path(told["--policy"]).read_bytes(), name="test"),
+        binding=asked.of(format_of(platform)),
+        roots=roots_of_files((), own),
+        now=datetime.now(UTC),
+        materials=Materials.of({each.name: each.read_bytes() for each in files}),
+        context=Context(installation_roots=own.fingerprints),
+        terms=terms_of(told.get("--audience"), told.get("--user-data"), "user_data"),
+    )
+    assert result.verdict is Verdict.ACCEPTED, [check.id for check in result.ledger.unmet()]
 
 
 @pytest.mark.parametrize("missing", ["policy", "binding", "roots", "now"])
