@@ -123,6 +123,13 @@ def test_the_tree_of_errors_is_drawn_as_it_is():
     assert _drawn() == real
 
 
+def test_every_room_stands_on_the_first_page_above_those_that_it_imports_from():
+    layers = PROJECT["tool"]["importlinter"]["contracts"][0]["layers"]
+    rooms = [room for layer in reversed(layers) for room in sorted(layer.split(" | "), reverse=True)]
+    told = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "index.md").read_text(), re.MULTILINE)
+    assert [*told, "__main__"] == rooms
+
+
 def test_the_wheel_is_typed():
     assert (ROOT / "src" / "assay" / "py.typed").exists()
 
