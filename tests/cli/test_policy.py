@@ -46,6 +46,14 @@ def test_shipped_policies_check_out_and_say_whether_a_gate_may_use_them(capsys, 
     assert json.loads(said(capsys, "policy", "check", name, "--json")[1])["gate"] is gate
 
 
+def test_what_a_policy_lacks_for_a_gate_is_named(capsys, tmp_path):
+    path = written(tmp_path, 'version = 1\nplatforms = ["tdx", "snp"]\n[tdx]\nmr_td = "reference"\n')
+    assert "Require snp.measurement, or" in said(capsys, "policy", "check", path)[1]
+    found = json.loads(said(capsys, "policy", "check", path, "--json")[1])
+    assert found["lacks"].startswith("Require snp.measurement, or")
+    assert "lacks" not in json.loads(said(capsys, "policy", "check", "strict", "--json")[1])
+
+
 def test_a_mistake_is_named_by_its_place(capsys, tmp_path):
     path = written(tmp_path, 'version = 1\nplatforms = ["tdx"]\n[tdx]\nmr_td = ["00"]\n')
     code, out, err = said(capsys, "policy", "check", path)

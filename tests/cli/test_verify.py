@@ -460,6 +460,9 @@ def test_malformed_collateral_is_refused_with_its_code(capsys, tmp_path):
     code, _, err = said(capsys, "verify", PHALA, "--collateral", bundle, *UNCHECKED)
     assert code == 1
     assert "endorsements.collateral.malformed" in err
+    code, _, err = said(capsys, "verify", PHALA, "--collateral", PHALA, *UNCHECKED)
+    assert err.count("is no collateral bundle") == 1
+    assert "do: For a quote give Intel's collateral" in err
 
 
 # --- simulated evidence

@@ -82,6 +82,15 @@ def test_a_policy_is_drafted_with_what_was_fetched_when_asked_for(capsys, tmp_pa
     assert "[policy.draft.inadmissible]" in err  # authentic, under a root that is not this installation's
 
 
+def test_a_file_that_is_no_key_is_a_usage_error_and_no_verdict(capsys, tmp_path):
+    words = fetched(capsys, tmp_path)
+    code, out, err = said(
+        capsys, *words, "--reference-manifest", "quote.bin", "--reference-trust", "root.pem"
+    )
+    assert (code, out) == (exit_codes.USAGE, "")
+    assert "error: root.pem: The file does not hold a public key" in err
+
+
 @pytest.mark.parametrize("days", [-400, -60, 60, 400])
 def test_what_holds_now_is_of_no_use_for_another_time(capsys, tmp_path, days):
     words = (*fetched(capsys, tmp_path), "--cached", "--at", (TODAY + timedelta(days=days)).isoformat())

@@ -64,6 +64,7 @@ TABLE: Final = (
     ExitCode(TIME_LIMIT, "run", "the workload reached its time limit"),
     ExitCode(NOT_STARTED, "run", "Assay failed or refused before the workload started"),
     ExitCode(SIGNALLED, "run", "the workload was ended by signal n", "128+n"),
+    ExitCode(OK, "lease attach", "as run, once the workload has ended; the same for wait", "0 to 255"),
     ExitCode(OK, "verify", "accepted: every required check passed"),
     ExitCode(REFUSED, "verify", "refused"),
     ExitCode(NOT_BOUND, "verify", "genuine and within policy, but not bound to anything of yours"),
@@ -87,6 +88,9 @@ TABLE: Final = (
     ExitCode(
         USAGE, "measure", "the command line is wrong, or a file cannot be read, be it inside a directory"
     ),
+    ExitCode(OK, "reference diff", "the same values"),
+    ExitCode(REFUSED, "reference diff", "they differ"),
+    ExitCode(USAGE, "reference diff", "one of them cannot be read"),
     ExitCode(OK, "doctor", "everything that is needed works"),
     ExitCode(REFUSED, "doctor", "something that is needed does not work"),
 )

@@ -12,7 +12,7 @@ from assay.cli import exit_codes
 from assay.cli.groups import VerbsBelow
 from assay.cli.output import emit, emit_json, escape, progress, style
 from assay.cli.writing import write_new
-from assay.errors import EvidenceError, UsageError
+from assay.errors import EvidenceError, PolicyError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def check(path: str, *, as_json: bool) -> int:
     found = load_policy(path)
     if as_json:
         members = {"name": found.name, "sha256": found.digest.hex(), "gate": found.gate}
-        emit_json("assay/policy-check/v1", members)
+        emit_json("assay/policy-check/v1", members | ({"lacks": lacks} if (lacks := _lacks(found)) else {}))
         return exit_codes.OK
     counts = ", ".join(
         f"{len(compiled.rules)} checks on {platform}" for platform, compiled in found.platforms.items()
@@ -50,6 +50,8 @@ def check(path: str, *, as_json: bool) -> int:
     emit(f"{escape(found.name)}: a policy with {counts}")
     emit(f"SHA-256 {found.digest.hex()}")
     emit(_gate_sentence(found))
+    if lacks := _lacks(found):
+        emit(lacks)
     return exit_codes.OK
 
 
@@ -230,6 +232,15 @@ def _require_authentic(answer: Answer) -> None:
         f"No policy can be written from evidence that is not authenticated: {first.reason}",
         action=f"Type {fetch} and this again with --cached." if fetch else escape(needs, limit=400),
     )
+
+
+def _lacks(found: Policy) -> str:
+    """Return what a gate would need besides; empty for nothing."""
+    try:
+        found.for_gate()
+    except PolicyError as error:
+        return error.action
+    return ""
 
 
 def _gate_sentence(found: Policy) -> str:

@@ -15,7 +15,7 @@ from assay.cli.measure import FILE
 from assay.cli.output import emit, emit_json, escape, progress, table
 from assay.cli.reading import read_file
 from assay.cli.writing import write_new
-from assay.errors import AssayError, StoreError, UsageError
+from assay.errors import AssayError, ReferenceValueError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -170,7 +170,7 @@ def diff(before: Path, after: Path, *, as_json: bool) -> int:
 @click.option("--tag-id", required=True, help="Name of the CoRIM.")
 @click.option("--vendor", required=True, help="Vendor of the environment that is measured.")
 @click.option("--model", required=True, help="Its model.")
-@click.option("--key", type=FILE, metavar="PEM", help="Sign it with this private key (P-256).")
+@click.option("--key", type=FILE, metavar="PEM", help="Sign it with this private key: Ed25519 or P-256.")
 @click.option("--out", type=FILE, required=True, metavar="FILE", help="A new file.")
 def export(file: Path, tag_id: str, vendor: str, model: str, key: Path | None, out: Path) -> None:
     """Write values as a CoRIM, signed (COSE) with --key."""
@@ -219,12 +219,21 @@ def trusted_keys(paths: Sequence[Path]) -> list[TrustedKey]:
     """Load the public keys whose word about Reference Values is taken.
 
     Raises:
-        UsageError: ``cli.file.*``.
-        ReferenceValueError: ``reference.key.*``.
+        UsageError: ``cli.file.*``, ``cli.reference.trust`` for a file without such a key.
     """
     from assay.reference.manifest import TrustedKey
 
-    return [TrustedKey.load(_key_bytes(path)) for path in paths]
+    found: list[TrustedKey] = []
+    for path in paths:
+        try:
+            found.append(TrustedKey.load(_key_bytes(path)))
+        except ReferenceValueError as error:
+            raise UsageError(
+                "cli.reference.trust",
+                f"{escape(str(path), limit=300)}: {error.message}",
+                action="Name a public key: openssl pkey -in KEY -pubout writes it.",
+            ) from None
+    return found
 
 
 def remember(signed: SignedManifest, state: Path, now: datetime) -> None:

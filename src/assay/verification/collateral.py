@@ -78,6 +78,9 @@ def candidates(files: Mapping[str, bytes]) -> Iterator[Candidate]:
             return
 
 
+_NO_BUNDLE: Final = "This is no collateral bundle: "
+
+
 def read_bundle(data: bytes, name: str) -> Collateral:
     """Return the one bundle that a file holds.
 
@@ -88,7 +91,10 @@ def read_bundle(data: bytes, name: str) -> Collateral:
         return Collateral.from_bundle_json(data)
     except EndorsementError as error:
         raise EndorsementError(
-            "endorsements.collateral.malformed", f"{name} is no collateral bundle: {error.message}"
+            "endorsements.collateral.malformed",
+            f"{name} is no collateral bundle: {error.message.removeprefix(_NO_BUNDLE)}",
+            action="For a quote give Intel's collateral: a bundle in JSON, one of assay endorsements bundle,"
+            " or a directory with either, or with the answers of Intel's service.",
         ) from None
 
 
