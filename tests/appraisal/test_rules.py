@@ -221,7 +221,7 @@ def test_service_tds(found: bytes | None, accept: str, listed: str | None, code:
 
 
 def test_a_rejected_advisory_refuses_even_where_others_are_fine() -> None:
-    by = policy('[tcb]\nrejected_advisories = ["INTEL-SA-00001"]')
+    by = policy('[tcb]\nrejected_advisories = ["INTEL-DOC-00001", "INTEL-SA-00001"]')
     result = judged(tdx(advisories=("INTEL-SA-00000", "INTEL-SA-00001")), by)
     assert failures(result) == ["policy.tcb.rejected_advisories.rejected"]
     assert judged(tdx(advisories=("INTEL-SA-00000",)), by).accepted

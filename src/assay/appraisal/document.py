@@ -40,7 +40,9 @@ VERSION: Final = 1
 MAX_GRACE_DAYS: Final = 36500
 ADVISORY_CHARACTERS: Final = 64
 _ADVISORY: Final = Pattern(
-    "INTEL-SA-[0-9]{5}", '"INTEL-SA-" and five digits: any other would reject nothing', "`INTEL-SA-01036`"
+    "INTEL-(SA|DOC)-[0-9]{5}",
+    '"INTEL-SA-" or "INTEL-DOC-" and five digits: any other would reject nothing',
+    "`INTEL-SA-01036`",
 )
 
 
