@@ -16,6 +16,8 @@ from assay.evidence.decoding.der import DerError
 from assay.evidence.roots import Roots
 from assay.evidence.x509.certificate import Certificate
 from assay.evidence.x509.crl import RevocationList
+from assay.evidence.x509.distribution import places_of_list
+from assay.evidence.x509.general import GeneralCertificate
 from assay.evidence.x509.roles import issued
 from assay.simulator.intel import Installation
 
@@ -37,18 +39,23 @@ def SEEDS() -> list[bytes]:  # noqa: N802 - the harness's name
 
 
 def target(data: bytes) -> None:
-    """Decode the data as each of the three, and judge a certificate for every role."""
+    """Decode the data as each of the three, judge a certificate for every role, and see where its list is."""
     try:
         certificate = Certificate.parse(data)
     except DerError:
         pass
     else:
         _judge(certificate)
-    for decode in (RevocationList.parse, PckExtension.parse):
+    for decode in (RevocationList.parse, PckExtension.parse, _places):
         try:
             decode(data)
         except DerError:
             continue
+
+
+def _places(data: bytes) -> None:
+    if any("," in place for place in places_of_list(GeneralCertificate.parse(data))):
+        raise AssertionError("a place of a list would be taken for two")
 
 
 def _judge(certificate: Certificate) -> None:

@@ -251,3 +251,7 @@ def test_the_certificate_inside_leads_to_the_older_root(case):
     assert result.claims.ak.instance.production is True
     assert result.claims.log.explained == frozenset(range(10))
     assert result.claims.ak.revocation_checked is False
+    assert {need.key["at"] for need in result.needs if need.kind == "revocation-list"} == {
+        "https://pki.goog/cloud_integrity/tpm_ek_intermediate_2.crl",
+        "http://pki.goog/cloud_integrity/tpm_ek_root_1.crl",
+    }

@@ -51,7 +51,7 @@ LOG: Any = SimpleNamespace()
 AZURE_SNP = AzureClaims(SNP, RUNTIME, QUOTE, AK, LOG, user_data_bound=True)
 AZURE_TDX = replace(AZURE_SNP, hardware=TDX)
 INSTANCE = Instance("us-central1-a", 12, "a-project", 34, "a-name", 1, production=True, flags={})
-KEY = CertifiedKey(INSTANCE, bytes(32), VENDOR, revocation_checked=True)
+KEY = CertifiedKey(INSTANCE, bytes(32), VENDOR, revocation_checked=True, named_lists_checked=True)
 GOOGLE = GoogleVmClaims(QUOTE, KEY, LOG, None, td_bound=False)
 GOOGLE_TDX = GoogleVmClaims(QUOTE, KEY, LOG, TDX, td_bound=True)
 TPM = TpmClaims(

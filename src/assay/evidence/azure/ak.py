@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from assay.evidence.facts import FactCache, Window
     from assay.evidence.ledger import CheckSpec
     from assay.evidence.roots import Root, Roots
+    from assay.evidence.verification import Need
 
 _OID_EXTENDED_USAGE: Final = bytes.fromhex("551d25")
 _OID_POLICIES: Final = bytes.fromhex("551d20")
@@ -117,7 +118,7 @@ def certified(
     roots: Roots,
     now: datetime,
     facts: FactCache,
-) -> tuple[tuple[Check, ...], AkCertificate | None]:
+) -> tuple[tuple[Check, ...], AkCertificate | None, tuple[Need, ...]]:
     """Judge the attestation key's certificate.
 
     Args:
@@ -132,7 +133,8 @@ def certified(
         facts: Where chains that were verified are remembered.
 
     Returns:
-        The outcomes of ``checks.AK_CHECKS``, and the Claims; None unless the chain was verified.
+        The outcomes of ``checks.AK_CHECKS``; the Claims, None unless the chain was verified; and the lists of
+        what its issuers revoked that would say more.
     """
     try:
         leaf = GeneralCertificate.parse(trim(certificate))
@@ -140,14 +142,14 @@ def certified(
     except DerError as error:
         reason = f"The attestation key's certificate cannot be read: {error.message}"
         open_ = _unreached("azure.ak.layout", checks.AK_KEY, checks.AK_CHAIN, checks.AK_REVOKED)
-        return (checks.AK_CERTIFICATE.failed("azure.ak.layout", reason), *open_), None
+        return (checks.AK_CERTIFICATE.failed("azure.ak.layout", reason), *open_), None, ()
     key = checks.AK_KEY.passed
     if leaf.spki != spki:
         key = checks.AK_KEY.failed("azure.ak.key", "The certificate is for another key than HCLAkPub.")
-    chain, revoked, claims = _chain(leaf, others, known, crls, roots, now, facts)
+    chain, revoked, claims, needs = _chain(leaf, others, known, crls, roots, now, facts)
     if key.outcome is Outcome.FAILED:
         claims = None
-    return (checks.AK_CERTIFICATE.passed, key, chain, revoked), claims
+    return (checks.AK_CERTIFICATE.passed, key, chain, revoked), claims, needs
 
 
 def _unreached(stopper: str, *specs: CheckSpec) -> tuple[Check, ...]:
@@ -163,13 +165,13 @@ def _chain(
     roots: Roots,
     now: datetime,
     facts: FactCache,
-) -> tuple[Check, Check, AkCertificate | None]:
-    """Return the outcomes of chain and revocation, and the Claims unless one of both is not proven."""
+) -> tuple[Check, Check, AkCertificate | None, tuple[Need, ...]]:
+    """Return the outcomes of chain and revocation, the Claims unless one of both is not proven, and needs."""
     spec = checks.AK_CHAIN
     try:
         between, root = _order(leaf, given, known, roots)
         if root is None:
-            return _NO_CHAIN, _NO_LISTS, None
+            return _NO_CHAIN, _NO_LISTS, None, ()
         if any(one not in between for one in given):
             why = "A certificate that came along has no place in the chain."
             return _broken("azure.ak.chain.unused", why)
@@ -186,9 +188,9 @@ _NO_CHAIN: Final = Check(checks.AK_CHAIN, Outcome.NOT_APPLICABLE, "", _NO_ISSUER
 _NO_LISTS: Final = Check(checks.AK_REVOKED, Outcome.NOT_APPLICABLE, "", _NO_ISSUER)
 
 
-def _broken(code: str, reason: str) -> tuple[Check, Check, None]:
+def _broken(code: str, reason: str) -> tuple[Check, Check, None, tuple[()]]:
     (revoked,) = _unreached("azure.ak.chain", checks.AK_REVOKED)
-    return checks.AK_CHAIN.failed(code, reason), revoked, None
+    return checks.AK_CHAIN.failed(code, reason), revoked, None, ()
 
 
 def _remembered(
@@ -198,28 +200,34 @@ def _remembered(
     roots: Roots,
     now: datetime,
     facts: FactCache,
-) -> tuple[Check, AkCertificate | None] | PathDefect:
+) -> tuple[Check, AkCertificate | None, tuple[Need, ...]] | PathDefect:
     """Return what a chain and the lists of its issuers prove, verified now or before."""
     seal = hashlib.sha256(roots.digest)
     for one in chain:
         seal.update(hashlib.sha256(one.der).digest())
     shelf, key = facts.shelf("azure.ak"), (seal.digest(), digest_of(crls))
-    known: tuple[Check, AkCertificate] | None = shelf.get(key, now)
+    known: tuple[Check, AkCertificate, tuple[Need, ...]] | None = shelf.get(key, now)
     if known is not None:
         return known
     window = _verify(chain, now)
     if isinstance(window, PathDefect):
         return window
-    revocation = judge_lists(checks.AK_REVOKED, chain, crls, now)
+    revocation = judge_lists(checks.AK_REVOKED, chain, crls, now, vendor=AZURE_VTPM)
     if revocation.check.outcome is Outcome.FAILED:
-        return revocation.check, None
+        return revocation.check, None, ()
     leaf = chain[0]
     mark = hashlib.sha256(leaf.der).digest()
     claims = AkCertificate(
-        leaf.common_name, chain[1].common_name, mark, root.anchor, revocation_checked=revocation.complete
+        leaf.common_name,
+        chain[1].common_name,
+        mark,
+        root.anchor,
+        revocation_checked=revocation.complete,
+        named_lists_checked=revocation.named,
     )
-    shelf.put(key, window & revocation.window, (revocation.check, claims))
-    return revocation.check, claims
+    found = (revocation.check, claims, revocation.needs)
+    shelf.put(key, window & revocation.window, found)
+    return found
 
 
 def _verify(chain: tuple[GeneralCertificate, ...], now: datetime) -> Window | PathDefect:

@@ -27,6 +27,8 @@ class AkCertificate:
         revocation_checked: Whether a CRL of every issuer was given and none listed a certificate below it.
             The authorities name places where the lists above them are; an attestation key's certificate
             names none.
+        named_lists_checked: Whether this holds of every issuer whose list a certificate names; it does where
+            none is named.
     """
 
     common_name: str
@@ -34,6 +36,7 @@ class AkCertificate:
     fingerprint: bytes
     anchor: Anchor
     revocation_checked: bool = False
+    named_lists_checked: bool = False
 
 
 @record

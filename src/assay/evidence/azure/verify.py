@@ -313,7 +313,7 @@ class _Work:
         if parts.ak_certificate is None:
             self.made += _NO_CERTIFICATE
             return
-        outcomes, self._ak = certified(
+        outcomes, self._ak, lists = certified(
             parts.ak_certificate,
             parts.ak_intermediates,
             self.endorsements.ak_intermediates,
@@ -324,6 +324,7 @@ class _Work:
             self.facts,
         )
         self.made += outcomes
+        self.needs += lists
         chain = outcomes[-2]
         self.certificate_open = chain.outcome is Outcome.NOT_APPLICABLE
         if self.certificate_open:

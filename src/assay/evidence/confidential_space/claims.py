@@ -111,6 +111,8 @@ class ConfidentialSpaceClaims:
         revocation_checked: Whether a CRL of every issuer of a PKI token's chain was given and none listed a
             certificate below it; False under a published key. The intermediate names the place of the root's
             list; the leaf names none for the intermediate's.
+        named_lists_checked: Whether this holds of every issuer whose list a certificate of that chain names;
+            False under a published key.
     """
 
     kind: Literal["oidc", "pki"]
@@ -142,3 +144,4 @@ class ConfidentialSpaceClaims:
     service_accounts: tuple[str, ...]
     token: Mapping[str, Any] = field(repr=False)
     revocation_checked: bool = False
+    named_lists_checked: bool = False

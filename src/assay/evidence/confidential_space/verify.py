@@ -207,6 +207,7 @@ def _claims(opened: Opened, nonces: tuple[str, ...], slot: int | None) -> Confid
                 "jose.claims", "Claim monitoring_enabled holds something else than true and false."
             )
     issued_at = read.moment(named.issued_at)
+    revocation = opened.signer.revocation
     return ConfidentialSpaceClaims(
         "pki" if opened.signer.via == "x5c" else "oidc",
         named.issuer,
@@ -236,7 +237,8 @@ def _claims(opened: Opened, nonces: tuple[str, ...], slot: int | None) -> Confid
         tcb_date,
         read.texts(claims, "google_service_accounts"),
         MappingProxyType(claims),
-        opened.signer.revocation_checked,
+        revocation is not None and revocation.complete,
+        revocation is not None and revocation.named,
     )
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from assay.evidence.facts import FactCache, Window
     from assay.evidence.google_vm.container import StatedInstance
     from assay.evidence.roots import Root, Roots
+    from assay.evidence.verification import Need
 
 OID_INSTANCE: Final = bytes.fromhex("2b06010401d679020115")
 _OID_SUBJECT_ALTERNATIVE_NAME: Final = bytes.fromhex("551d11")
@@ -106,11 +107,13 @@ class Certified:
         spki: The certified key, SubjectPublicKeyInfo in DER.
         claims: What the certificate says.
         checks: The outcomes of chain, instance and revocation, in this order.
+        needs: Lists of what its issuers revoked that would say more.
     """
 
     spki: bytes
     claims: CertifiedKey
     checks: tuple[Check, Check, Check]
+    needs: tuple[Need, ...] = ()
 
 
 def read_instance(extension: bytes) -> Instance:
@@ -256,15 +259,22 @@ def _fresh(
     try:
         instance = read_instance(leaf.extensions.get(OID_INSTANCE, (False, b""))[1])
     except DerError as error:
-        found = checks.AK_INSTANCE.failed(checks.AK_INSTANCE.id, error.message)
-        return (spec.passed, found), None, None
-    revocation = judge_lists(checks.AK_REVOKED, whole, crls, now)
+        wrong = checks.AK_INSTANCE.failed(checks.AK_INSTANCE.id, error.message)
+        return (spec.passed, wrong), None, None
+    revocation = judge_lists(checks.AK_REVOKED, whole, crls, now, vendor=GOOGLE_VTPM)
     outcomes = (spec.passed, checks.AK_INSTANCE.passed, revocation.check)
     if revocation.check.outcome is Outcome.FAILED:
         return outcomes, None, None
     mark = hashlib.sha256(leaf.der).digest()
-    claims = CertifiedKey(instance, mark, root.anchor, revocation_checked=revocation.complete)
-    return outcomes, Certified(leaf.spki, claims, outcomes), window & revocation.window
+    claims = CertifiedKey(
+        instance,
+        mark,
+        root.anchor,
+        revocation_checked=revocation.complete,
+        named_lists_checked=revocation.named,
+    )
+    found = Certified(leaf.spki, claims, outcomes, revocation.needs)
+    return outcomes, found, window & revocation.window
 
 
 def _placed(

@@ -52,12 +52,15 @@ class CertifiedKey:
         anchor: The root in which its chain ended.
         revocation_checked: Whether a CRL of every issuer was given and none listed a certificate below it.
             Newer leaves name no place where their issuer publishes one; the authorities do.
+        named_lists_checked: Whether this holds of every issuer whose list a certificate names; it does where
+            none is named.
     """
 
     instance: Instance
     fingerprint: bytes
     anchor: Anchor
     revocation_checked: bool
+    named_lists_checked: bool
 
 
 @record

@@ -269,7 +269,9 @@ class _Work:
             self._facts,
         )
         self._made += outcomes
-        self._anchor = self._ak.claims.anchor if self._ak is not None else None
+        if self._ak is not None:
+            self._anchor = self._ak.claims.anchor
+            self._needs += self._ak.needs
 
     def _compare_key(self, key: AttestationKey, ak: Certified) -> None:
         spec = checks.AK_KEY

@@ -101,6 +101,8 @@ def accepted(
         claims: Its Claims.
         binding: What was expected.
     """
+    revocation = opened.signer.revocation
+    lists = () if revocation is None else revocation.needs
     return EvidenceResult(
         platform,
         ledger.close(),
@@ -108,7 +110,7 @@ def accepted(
         opened.signer.anchor,
         opened.signed_digest,
         (),
-        (_BINDING_NEED,) if isinstance(binding, Unchecked) else (),
+        (*lists, _BINDING_NEED) if isinstance(binding, Unchecked) else lists,
         {"header": opened.signer.header, "claims": opened.claims},
         claims,
     )

@@ -23,7 +23,7 @@ from assay.evidence.jose.x5c import certificate_of, ders_of
 from assay.evidence.ledger import Check, CheckFailedError, CheckSpec, LedgerBuilder, Outcome
 from assay.evidence.verification import Anchor
 from assay.evidence.x509.path import DefectKind, PathDefect, Position, verify_path
-from assay.evidence.x509.revoked import judge_lists
+from assay.evidence.x509.revoked import Revocation, judge_lists
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,7 +139,7 @@ class Signer:
         outcomes: The outcomes that established it.
         header: The header's members.
         via: Whether it is a published key or was certified by the chain in the header.
-        revocation_checked: Whether every issuer of that chain had a CRL, and none listed a certificate.
+        revocation: What revocation lists say of that chain; None under a published key.
     """
 
     algorithm: Algorithm
@@ -148,7 +148,7 @@ class Signer:
     outcomes: Mapping[CheckSpec, Check]
     header: Mapping[str, Any]
     via: Literal["jwks", "x5c"]
-    revocation_checked: bool = False
+    revocation: Revocation | None = None
 
 
 class Opened(NamedTuple):
@@ -242,9 +242,10 @@ def _establish(
             specs.algorithm, f"{specs.algorithm.id}.refused", f"The algorithm {name[:16]!r} is not accepted."
         )
     algorithm = ALGORITHMS[name]
-    certified, unrevoked = profile.chain is not None and "x5c" in header, False
+    certified = profile.chain is not None and "x5c" in header
+    revocation: Revocation | None = None
     if certified:
-        key, anchor, window, unrevoked = _certified(ledger, header, profile, given)
+        key, anchor, window, revocation = _certified(ledger, header, profile, given)
     else:
         key, anchor, window = _published(ledger, header, profile, given)
     if name not in key.algorithms:
@@ -254,7 +255,7 @@ def _establish(
     ledger.passed(specs.algorithm)
     via: Literal["jwks", "x5c"] = "x5c" if certified else "jwks"
     outcomes = {check.spec: check for check in ledger.close()}
-    return Signer(algorithm, key.key, anchor, outcomes, MappingProxyType(header), via, unrevoked), window
+    return Signer(algorithm, key.key, anchor, outcomes, MappingProxyType(header), via, revocation), window
 
 
 def _published(
@@ -290,8 +291,8 @@ def _published(
 
 def _certified(
     ledger: LedgerBuilder, header: Mapping[str, Any], profile: TokenProfile, given: Given
-) -> tuple[VerificationKey, Anchor, Window, bool]:
-    """Verify the header's chain for its role and return the leaf's key, and whether all issuers had lists."""
+) -> tuple[VerificationKey, Anchor, Window, Revocation]:
+    """Verify the header's chain for its role and return the leaf's key, and what lists say of the chain."""
     profiled = profile.chain
     assert profiled is not None
     specs = profiled.specs
@@ -318,11 +319,11 @@ def _certified(
         spec = _CHAIN_SPEC[found.kind]
         raise ledger.fail(specs[spec], f"{specs[spec].id}.{found.kind}", found.reason)
     ledger.passed(specs.issue, specs.role, specs.validity)
-    revocation = judge_lists(specs.revoked, whole, given.crls, given.now)
+    revocation = judge_lists(specs.revoked, whole, given.crls, given.now, vendor=profiled.vendor)
     ledger.record(revocation.check)
     if revocation.check.outcome is Outcome.FAILED:
         raise CheckFailedError(revocation.check.code, revocation.check.reason)
-    return key, root.anchor, found & revocation.window, revocation.complete
+    return key, root.anchor, found & revocation.window, revocation
 
 
 _CHAIN_SPEC: Final = {

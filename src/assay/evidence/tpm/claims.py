@@ -82,6 +82,8 @@ class TpmClaims:
         ak_common_name: Common name of that certificate; empty without one.
         ak_revocation_checked: Whether a CRL of every issuer above the key was given, and none listed a
             certificate below it; False without a certificate.
+        ak_named_lists_checked: Whether this holds of every issuer whose list a certificate names; it does
+            where none is named, and is False without a certificate.
     """
 
     quote: TpmQuoteClaims
@@ -90,3 +92,4 @@ class TpmClaims:
     ak_certified: bool
     ak_common_name: str
     ak_revocation_checked: bool = False
+    ak_named_lists_checked: bool = False

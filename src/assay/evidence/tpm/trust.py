@@ -44,6 +44,7 @@ class TrustedKey:
         common_name: Common name of that certificate.
         window: When that holds.
         revocation_checked: Whether every issuer of the chain had a CRL, and none listed a certificate.
+        named_lists_checked: The same of those issuers alone whose list a certificate names.
     """
 
     key: AttestationKey
@@ -52,6 +53,7 @@ class TrustedKey:
     common_name: str
     window: Window
     revocation_checked: bool = False
+    named_lists_checked: bool = False
 
 
 class Trust(NamedTuple):
@@ -196,7 +198,7 @@ def _certified(
             ledger.passed(checks.AK_CHAIN, checks.AK_ROLE)
         raise ledger.fail(spec, spec.id, window.reason)
     ledger.passed(checks.AK_CHAIN, checks.AK_ROLE, checks.AK_VALIDITY)
-    revocation = judge_lists(checks.AK_REVOKED, chain, crls, now)
+    revocation = judge_lists(checks.AK_REVOKED, chain, crls, now, vendor=TPM)
     ledger.record(revocation.check)
     if revocation.check.outcome is Outcome.FAILED:
         raise CheckFailedError(revocation.check.code, revocation.check.reason)
@@ -207,6 +209,7 @@ def _certified(
         common_name=chain[0].common_name,
         window=window & revocation.window,
         revocation_checked=revocation.complete,
+        named_lists_checked=revocation.named,
     )
 
 

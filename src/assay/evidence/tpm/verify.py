@@ -142,6 +142,7 @@ def verify_tpm(
                 trusted.certified,
                 trusted.common_name,
                 trusted.revocation_checked,
+                trusted.named_lists_checked,
             )
     return EvidenceResult(
         PLATFORM,

@@ -35,6 +35,7 @@ class Profile:
         end: notAfter.
         digest: Hash of the signature over it.
         issuer_name: Common name of the issuer as it is written; None takes the issuer's own.
+        list_at: Where its issuer is said to publish its list; empty for nowhere.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Profile:
     end: datetime
     digest: hashes.SHA256 | hashes.SHA384 = field(default_factory=hashes.SHA256)
     issuer_name: str | None = None
+    list_at: str = ""
 
 
 ROOT: Final = Profile(
@@ -136,6 +138,9 @@ def _issue(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
         )
     )
+    if profile.list_at:
+        place = x509.DistributionPoint([x509.UniformResourceIdentifier(profile.list_at)], None, None, None)
+        builder = builder.add_extension(x509.CRLDistributionPoints([place]), critical=False)
     if profile.authority:
         usage = dict.fromkeys(
             (
