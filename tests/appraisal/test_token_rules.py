@@ -405,3 +405,17 @@ def test_what_is_not_in_debug_mode_is_named(platform, what):
     assert found.spec.title == f"the {what} is not in debug mode"
     demanding = policy(platform, "[attributes]\ndebug = false")
     assert judged(platform, demanding).ledger["policy.attributes.debug"].outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize("wanted", ["named", "every-issuer"])
+@pytest.mark.parametrize(("named", "every"), [(False, False), (True, False), (True, True)])
+def test_lists_of_revoked_certificates_that_a_policy_demands(wanted, named, every):
+    by = policy("confidential-space", f'[confidential_space]\nrevocation = "{wanted}"')
+    claims = changed(SPACE, kind="pki", revocation_checked=every, named_lists_checked=named)
+    enough = every if wanted == "every-issuer" else named
+    found = judged("confidential-space", by, claims, PINNED)
+    assert failures(found) == ([] if enough else ["policy.confidential_space.revocation.incomplete"])
+    oidc = changed(claims, kind="oidc")
+    assert failures(judged("confidential-space", by, oidc)) == [
+        "policy.confidential_space.revocation.no_chain"
+    ]

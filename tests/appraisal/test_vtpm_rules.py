@@ -152,17 +152,46 @@ def located(**changed: Any) -> Any:
         ('instance_names = ["a-name"]', located(instance_name="x"), "instance_names.not_listed"),
         ("production = true", located(production=False), "production.mismatch"),
         ("production = true", located(production=None), "production.unknown"),
-        (
-            "revocation = true",
-            replace(GOOGLE, ak=replace(KEY, revocation_checked=False)),
-            "revocation.mismatch",
-        ),
     ],
 )
 def test_requirements_of_google(body, claims, code):
     by = policy("gcp-vtpm", f"[google]\n{body}")
     assert judged("gcp-vtpm", by).accepted
     assert failures(judged("gcp-vtpm", by, claims)) == [f"policy.google.{code}"]
+
+
+@pytest.mark.parametrize("wanted", ["named", "every-issuer"])
+@pytest.mark.parametrize(("named", "every"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize("table", ["azure", "google", "tpm"])
+def test_lists_of_revoked_keys_that_a_policy_demands(table, wanted, named, every):
+    platform, claims = {
+        "azure": (
+            "azure-snp",
+            replace(
+                AZURE_SNP,
+                ak_certificate=replace(AK, revocation_checked=every, named_lists_checked=named),
+            ),
+        ),
+        "google": (
+            "gcp-vtpm",
+            replace(GOOGLE, ak=replace(KEY, revocation_checked=every, named_lists_checked=named)),
+        ),
+        "tpm": ("tpm", replace(TPM, ak_revocation_checked=every, ak_named_lists_checked=named)),
+    }[table]
+    result = judged(platform, policy(platform, f'[{table}]\nrevocation = "{wanted}"'), claims)
+    enough = every if wanted == "every-issuer" else named
+    assert failures(result) == ([] if enough else [f"policy.{table}.revocation.incomplete"])
+    assert judged(platform, policy(platform), claims).accepted
+
+
+@pytest.mark.parametrize("wanted", ["named", "every-issuer"])
+def test_where_no_chain_vouches_for_the_key_no_list_can_show_anything(wanted):
+    by = policy("azure-snp", f'[azure]\nrevocation = "{wanted}"')
+    uncertified = replace(AZURE_SNP, ak_certificate=None)
+    assert failures(judged("azure-snp", by, uncertified)) == ["policy.azure.revocation.no_chain"]
+    given = replace(TPM, ak_certified=False, ak_revocation_checked=True, ak_named_lists_checked=True)
+    by = policy("tpm", f'[tpm]\nrevocation = "{wanted}"')
+    assert failures(judged("tpm", by, given)) == ["policy.tpm.revocation.no_chain"]
 
 
 @pytest.mark.parametrize(

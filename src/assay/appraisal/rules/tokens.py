@@ -10,6 +10,7 @@ from assay.appraisal.platforms import PlatformAppraisal
 from assay.appraisal.rules.lists import flag_rule, listed_rule
 from assay.appraisal.rules.patches import status_rule
 from assay.appraisal.rules.registers import register_rule
+from assay.appraisal.rules.revocation import Looked, revocation_rule
 from assay.appraisal.rules.subject import Rule, Subject, Workshop, failed
 from assay.appraisal.rules.weaknesses import weakness_rule
 from assay.appraisal.tables.tokens import ConfidentialSpace, Maa, TrustAuthority
@@ -109,6 +110,13 @@ def _confidential_space(shop: Workshop) -> Iterator[Rule]:
             lambda claims: any(claims.monitoring.values()) if claims.monitoring else None,
             wanted=table.monitoring,
         )
+    if table.revocation is not None:
+        yield revocation_rule(shop, "confidential_space.revocation", _lists, table.revocation)
+
+
+def _lists(claims: Any) -> Looked | None:
+    """Return what was looked at; a token under a published key shows no chain."""
+    return Looked(claims.named_lists_checked, claims.revocation_checked) if claims.kind == "pki" else None
 
 
 def _overrides(claims: Any) -> str:

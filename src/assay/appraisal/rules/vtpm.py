@@ -10,6 +10,7 @@ from assay.appraisal.platforms import PlatformAppraisal
 from assay.appraisal.rules import snp, tdx
 from assay.appraisal.rules.lists import flag_rule, least_rule, listed_rule
 from assay.appraisal.rules.registers import register_rule
+from assay.appraisal.rules.revocation import Looked, revocation_rule
 from assay.appraisal.rules.subject import Rule, Subject, Workshop, nested
 from assay.appraisal.rules.weaknesses import weakness_rule
 from assay.appraisal.tables.snp import Snp
@@ -116,6 +117,8 @@ def _azure(shop: Workshop) -> Iterator[Rule]:
             wanted=azure.ak_certificate,
             title="Azure certified the attestation key",
         )
+    if azure.revocation is not None:
+        yield revocation_rule(shop, "azure.revocation", _azure_lists, azure.revocation)
     yield from _registers(shop, attrgetter("tpm"), attrgetter("log"))
 
 
@@ -125,6 +128,11 @@ def _setting(name: str) -> Callable[[Any], bool | None]:
         return found
 
     return read
+
+
+def _azure_lists(claims: Any) -> Looked | None:
+    found = claims.ak_certificate
+    return None if found is None else Looked(found.named_lists_checked, found.revocation_checked)
 
 
 def _vm_id(claims: Any) -> str | None:
@@ -193,8 +201,12 @@ def _google(shop: Workshop) -> Iterator[Rule]:
         read = attrgetter("ak.instance.production")
         yield flag_rule(shop, "google.production", read, wanted=google.production)
     if google.revocation is not None:
-        checked = attrgetter("ak.revocation_checked")
-        yield flag_rule(shop, "google.revocation", checked, wanted=google.revocation)
+        yield revocation_rule(
+            shop,
+            "google.revocation",
+            lambda claims: Looked(claims.ak.named_lists_checked, claims.ak.revocation_checked),
+            google.revocation,
+        )
     yield from _registers(shop, attrgetter("tpm"), attrgetter("log"))
 
 
@@ -211,11 +223,19 @@ def _tpm(shop: Workshop) -> Iterator[Rule]:
         yield flag_rule(shop, "tpm.ak_certified", read, wanted=table.ak_certified)
     if table.ima is not None:
         yield flag_rule(shop, "tpm.ima", lambda claims: claims.ima is not None, wanted=table.ima)
+    if table.revocation is not None:
+        yield revocation_rule(shop, "tpm.revocation", _tpm_lists, table.revocation)
     yield from _registers(shop, attrgetter("quote"), attrgetter("boot"))
     if shop.document.ima is not None:
         from assay.appraisal.rules import ima  # noqa: PLC0415 - most machines send no log of their files
 
         yield from ima.rules(shop, shop.document.ima, attrgetter("ima"))
+
+
+def _tpm_lists(claims: Any) -> Looked | None:
+    return (
+        Looked(claims.ak_named_lists_checked, claims.ak_revocation_checked) if claims.ak_certified else None
+    )
 
 
 def _host_tpm(shop: Workshop, path: str) -> Rule:

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from assay.appraisal.fields import Choice, Flag, Key, ListOf, Text
 from assay.appraisal.register_fields import Allowed, AnyRegister, Register
+from assay.appraisal.revocation_field import REVOCATION
 
 SUPPORT: Final = ("LATEST", "STABLE", "USABLE", "EXPERIMENTAL")
 _ID: Final = 256
@@ -49,6 +50,7 @@ class ConfidentialSpace:
     gpu_modes: Annotated[
         tuple[str, ...] | None, Key(ListOf(Text(32)), "Modes of confidential GPUs that are accepted: ON.")
     ] = None
+    revocation: Annotated[str | None, REVOCATION] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from assay.appraisal.fields import Flag, Hex, Integer, Key, ListOf, Text
 from assay.appraisal.register_fields import AnyRegister
+from assay.appraisal.revocation_field import REVOCATION
 from assay.appraisal.tables.registers import pcr_fields, table
 
 PCRS: Final = 24
@@ -65,6 +66,7 @@ class Azure:
         bool | None,
         Key(Flag(), "true demands Azure's certificate for the attestation key, besides the hardware's word."),
     ] = None
+    revocation: Annotated[str | None, REVOCATION] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,7 @@ class Google:
     production: Annotated[
         bool | None, Key(Flag(), "true demands that Google calls the platform a production one.")
     ] = None
-    revocation: Annotated[
-        bool | None, Key(Flag(), "true demands that revocation lists of the issuers were looked at.")
-    ] = None
+    revocation: Annotated[str | None, REVOCATION] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,7 @@ class Tpm:
         bool | None, Key(Flag(), "true demands a certificate for the attestation key, under a root of trust.")
     ] = None
     ima: Annotated[bool | None, Key(Flag(), "true demands a log of what the kernel measured.")] = None
+    revocation: Annotated[str | None, REVOCATION] = None
 
 
 def no_registers() -> Any:

@@ -58,7 +58,7 @@ def _make(order: Order, *, tee: Literal["", "tdx", "snp"]) -> Made:
             "[google]",
             f'project_ids = ["{INSTANCE.project_id}"]',
             "production = true",
-            "revocation = true",
+            'revocation = "every-issuer"',
         ),
         accept=_ACCEPT[tee],
         endorsements=_endorsements(scenario, scene),
