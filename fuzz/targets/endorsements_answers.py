@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -46,6 +47,12 @@ WANTED: Final = (
     Wanted.of("jwks", issuer=GOOGLE),
     Wanted.of("jwks", issuer="https://portal.trustauthority.intel.com"),
     Wanted.of("nvidia-rim", id="NV_GPU_DRIVER_GH100_550.90.07"),
+    Wanted.of(
+        "revocation-list",
+        at="https://pki.goog/cloud_integrity/tpm_ek_root_1.crl",
+        chain=b64encode(ROOTS.of("google-vtpm")[0].der).decode(),
+        vendor="google-vtpm",
+    ),
 )
 _SIGNED: Final = b'{"%b":%b,"signature":"%b"}'
 
@@ -92,6 +99,7 @@ def SEEDS() -> list[bytes]:  # noqa: N802 - the harness's name
         8: json.dumps({"issuer": GOOGLE, "jwks_uri": "https://www.googleapis.com/x"}).encode() + b"\n\n",
         9: b'{"keys":[{"kid":"a","kty":"RSA","n":"AQAB","e":"AQAB"}]}\n\n',
         10: b'{"id":"NV_GPU_DRIVER_GH100_550.90.07","rim":"PGE+PC9hPg=="}\n\n',
+        11: COLLATERAL.root_ca_crl + b"\n\n",
     }
     return [bytes([number]) + body for number, body in bodies.items()]
 

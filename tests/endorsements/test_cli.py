@@ -22,7 +22,10 @@ from assay.endorsements.services import SERVICES
 from assay.evidence.facts import Window
 from support import endorsement_amd as amd
 from support.endorsement_intel import INTEL, OTHER, publish
+from support.endorsement_lists import ROOT_AT, google, mirrored
+from support.endorsement_lists import publish as publish_lists
 from support.endorsement_services import FakeService, Reply, World, authority_pem
+from support.google_vm_scenes import NONCE
 
 TODAY = datetime.now(UTC).replace(microsecond=0)
 REPORT_DATA = b"\x5a" * 64
@@ -133,6 +136,76 @@ def test_a_report_is_fetched_for_bundled_and_verified(capsys, service, tmp_path)
         "amd-crl",
         "amd-vek",
     ]
+
+
+@pytest.fixture
+def vm(tmp_path, service):
+    """The attestation of a Google VM whose chain names a list, and the options that lead to it."""
+    stage = google(at=TODAY)
+    publish_lists(service, stage)
+    (tmp_path / "vm.bin").write_bytes(stage.finish().container)
+    (tmp_path / "google.pem").write_bytes(amd.pem(stage.google.root_der))
+    (tmp_path / "ca.pem").write_bytes(authority_pem())
+    (tmp_path / "policy.toml").write_text(
+        'version = 1\nplatforms = ["gcp-vtpm"]\naccept = ["host-tpm"]\n[google]\nrevocation = "named"\n'
+    )
+    roots = f"--roots=google-vtpm={tmp_path / 'google.pem'}"
+    return tmp_path / "vm.bin", [
+        f"--service=google-lists={service.url}",
+        f"--tls-ca={tmp_path / 'ca.pem'}",
+        roots,
+    ]
+
+
+def demanded(capsys, vm, *more):
+    """The code under which a policy that demands the lists refuses the machine; empty where it does not."""
+    file, (*_, roots) = vm
+    words = ["verify", file, roots, "--nonce", NONCE.hex(), "--policy", file.parent / "policy.toml", "--json"]
+    (result,) = json.loads(said(capsys, *words, *more)[1])["results"]
+    (check,) = [check for check in result["checks"] if check["id"] == "policy.google.revocation"]
+    return check.get("code", "")
+
+
+def test_lists_of_an_authority_are_fetched_bundled_and_demanded(capsys, vm, service, tmp_path):
+    file, options = vm
+    bundle = tmp_path / "b.tar"
+    assert demanded(capsys, vm) == "policy.google.revocation.incomplete"
+    code, out, _ = said(capsys, "endorsements", "bundle", bundle, file, *options)
+    assert code == 0, out
+    service.stop()
+    assert demanded(capsys, vm, "--endorsements", bundle) == ""
+    assert demanded(capsys, vm, "--cached") == ""
+    for word in ("show", "check"):
+        code, out, _ = said(
+            capsys, "endorsements", word, bundle, *(["--within", "30d"] if word == "check" else [])
+        )
+        assert code == (1 if word == "check" else 0)
+        assert "revocation-list" in out
+        assert f"{TODAY + timedelta(days=29):%Y-%m-%d}" in out
+        assert "EK/AK_CA_Root" in out
+
+
+def test_without_its_lists_no_bundle_is_made_unless_they_are_left_out(capsys, vm, service, tmp_path):
+    file, options = vm
+    service.routes[mirrored(ROOT_AT)] = Reply(404)
+    words = ["endorsements", "bundle", tmp_path / "b.tar", file, *options]
+    code, out, _ = said(capsys, *words)
+    assert code == 1
+    assert "endorsements.http.not_found" in out
+    assert "missing   revocation-list" in out
+    code, out, _ = said(capsys, *words, "--without-lists")
+    assert code == 0, out
+    assert demanded(capsys, vm, "--endorsements", tmp_path / "b.tar") == "policy.google.revocation.incomplete"
+
+
+def test_a_machine_whose_list_is_missing_is_told_how_to_get_it(capsys, vm):
+    file, (*_, roots) = vm
+    _, out, _ = said(capsys, "verify", file, roots, "--nonce", NONCE.hex(), "--json")
+    (result,) = json.loads(out)["results"]
+    (missing,) = [each for each in result["missing"] if "list of what an authority revoked" in each["what"]]
+    assert ROOT_AT[:40] in missing["what"]
+    assert "EK/AK_CA_Root" in missing["what"]
+    assert "assay endorsements fetch" in missing["action"]
 
 
 def test_what_is_at_hand_is_not_asked_for_again_unless_told(capsys, files, service):

@@ -23,9 +23,12 @@ from assay.evidence.verification import EvidenceResult, Need, Unchecked
 from assay.verification.formats import format_of
 from assay.verification.materials import Materials
 from assay.verification.terms import Given, Terms
+from support import google_vm_scenes
 from support.endorsement_amd import AMD, NOW, Product, publish, roots, thim
 from support.endorsement_intel import INTEL, ROOTS, fetcher
 from support.endorsement_intel import publish as publish_collateral
+from support.endorsement_lists import AUTHORITY_AT, ROOT_AT, google, mirrored
+from support.endorsement_lists import publish as publish_lists
 from support.endorsement_services import FakeService, Reply, World, running
 from support.endorsement_tokens import DISCOVERY, ISSUERS, NAMES, discovery, tokens
 
@@ -271,3 +274,75 @@ def test_what_cannot_say_what_it_rests_on_is_still_had(cache):
 def test_who_asks_for_everything_anew_asks_once(cache):
     one = replace(odd(cache, holds(-DAY, DAY)), fresh_for=timedelta(0))
     assert [one.get(ODD).origin for _ in range(2)] == [Origin.NETWORK, Origin.CACHE]
+
+
+# --- what authorities revoked
+
+
+def google_vm(service, cache, stage, *, offline=False, choices=Choices(), tee="none"):  # noqa: B008 - a frozen value
+    made = stage.finish()
+    trusted = google_vm_scenes.roots_of(made)
+    names = ["google-lists", "pcs", "intel-crl"]
+    asked = fetcher(cache, service, names=names, roots=trusted, offline=offline)
+    platform = "gcp-vtpm" if tee == "none" else "gcp-tdx"
+    return gather(verifier(platform, made.container, trusted), asked, choices)
+
+
+def test_the_key_of_a_virtual_tpm_gets_the_lists_that_its_chain_names(service, cache):
+    stage = google(authority_at=(AUTHORITY_AT,))
+    publish_lists(service, stage)
+    found = google_vm(service, cache, stage)
+    assert [each.wanted.kind for each in found.found] == ["revocation-list"] * 2
+    assert {each.wanted["at"] for each in found.usable} == {ROOT_AT, AUTHORITY_AT}
+    assert found.open == ()
+    assert found.result.claims.ak.revocation_checked
+    assert google_vm(service, cache, stage, offline=True).result.claims.ak.revocation_checked
+    assert len(service.requests) == 2
+
+
+def test_lists_are_fetched_together_with_what_the_hardware_needs(service, cache):
+    """The whole is not authentic before the collateral is there; its chain verifies all the same."""
+    stage = google("tdx")
+    publish_lists(service, stage)
+    publish_collateral(service, stage.finish().endorsements.collateral)
+    found = google_vm(service, cache, stage, tee="tdx")
+    assert {each.wanted.kind for each in found.usable} == {"revocation-list", "intel-collateral"}
+    assert found.open == ()
+    assert found.result.claims.ak.named_lists_checked
+
+
+def test_a_list_that_has_the_key_is_gathered_and_refuses_it(service, cache):
+    stage = google()
+    stage.crls[0].revoked = (stage.authority.serial,)
+    publish_lists(service, stage)
+    found = google_vm(service, cache, stage)
+    assert [check.code for check in found.result.ledger.failed()] == ["google_vm.ak.revoked.listed"]
+    assert len(found.usable) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [(Reply(404), "endorsements.http.not_found"), (Reply(500), "endorsements.http.unavailable")],
+)
+def test_a_list_that_cannot_be_had_stays_open_and_refuses_nothing(service, cache, reply, code):
+    service.routes[mirrored(ROOT_AT)] = reply
+    found = google_vm(service, cache, google())
+    assert [each.error.code for each in found.found] == [code]
+    assert [need.kind for need in found.open] == ["revocation-list"]
+    assert found.result.authentic
+    assert not found.result.claims.ak.named_lists_checked
+
+
+def test_a_foreign_place_stays_open_and_is_not_asked(service, cache):
+    found = google_vm(service, cache, google(root_at=(f"{service.url}/crl.crl",)))
+    assert [each.error.code for each in found.found] == ["endorsements.list.place"]
+    assert [need.kind for need in found.open] == ["revocation-list"]
+    assert service.requests == []
+
+
+def test_who_leaves_lists_out_is_not_told_that_they_are_missing(service, cache):
+    stage = google()
+    publish_lists(service, stage)
+    found = google_vm(service, cache, stage, choices=Choices(lists=False))
+    assert (found.found, found.open) == ((), ())
+    assert service.requests == []

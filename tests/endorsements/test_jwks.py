@@ -249,6 +249,9 @@ def test_needs_lead_to_what_is_published():
     assert early == (Wanted.of("intel-collateral", **collateral, update="early"),)
     assert needs("rim", component="driver", id="NV_X") == (Wanted.of("nvidia-rim", id="NV_X"),)
     assert needs("ocsp", serial="00", chain="AA==") == (Wanted.of("nvidia-ocsp", chain="AA=="),)
+    listed = {"at": "https://a.example/a.crl", "chain": "AA==", "issuer": "A_CA", "vendor": "google-vtpm"}
+    assert needs("revocation-list", **listed) == (Wanted.of("revocation-list", **listed),)
+    assert needs("revocation-list", Choices(lists=False), **listed) == ()
 
 
 def test_a_need_of_a_chip_leads_to_certificate_chain_and_list():
@@ -292,5 +295,14 @@ def test_a_report_that_names_no_product_is_looked_for_in_both():
 def test_what_nobody_publishes_is_left_out(kind):
     assert needs(kind) == ()
     assert not can_be_fetched(Need(kind, {}, "why"))
-    for published in ("collateral", "jwks", "ocsp", "rim", "snp-vek", "snp-chain", "snp-crl"):
+    for published in (
+        "collateral",
+        "jwks",
+        "ocsp",
+        "rim",
+        "revocation-list",
+        "snp-vek",
+        "snp-chain",
+        "snp-crl",
+    ):
         assert can_be_fetched(Need(published, {}, "why"))

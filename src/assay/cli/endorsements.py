@@ -58,6 +58,11 @@ def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
             help="On an Azure confidential VM: take its chip's certificate from the instance metadata.",
         ),
         click.option(
+            "--without-lists",
+            is_flag=True,
+            help="Leave out what authorities of attestation keys revoked; only a policy can demand it.",
+        ),
+        click.option(
             "--service",
             "services",
             multiple=True,
@@ -230,6 +235,7 @@ def _errand(
     update: str | None,
     evaluation_number: int | None,
     imds: bool,
+    without_lists: bool,
     services: tuple[str, ...],
     tls_ca: Path | None,
     proxy: str,
@@ -254,7 +260,7 @@ def _errand(
             [(path, typed.evidence_of(path)) for path in files],
             state=_directory(),
             roots=anchors.roots_of(roots, anchors.installation_roots(os.environ)),
-            choices=Choices(update or "", str(evaluation_number or ""), imds),
+            choices=Choices(update or "", str(evaluation_number or ""), imds, lists=not without_lists),
             services=services,
             authorities=None if tls_ca is None else read_file(tls_ca, limit=MAX_CA_BYTES),
             proxy=proxy,

@@ -30,9 +30,12 @@ _NAMES: Final = {
     "snp-chain": "certificates above it",
     "snp-crl": "revocation list",
     "chain": "certificates of the device",
+    "revocation-list": "list of what an authority revoked",
     "ak": "certificates above the attestation key's",
 }
-_PUBLISHED: Final = frozenset({"collateral", "jwks", "ocsp", "rim", "snp-vek", "snp-chain", "snp-crl"})
+_PUBLISHED: Final = frozenset(
+    {"collateral", "jwks", "ocsp", "revocation-list", "rim", "snp-vek", "snp-chain", "snp-crl"}
+)
 _ONCE_FETCHED: Final = "Then verify with --cached. Or give what you have: --endorsements FILE or DIR."
 _HOW_TO_GIVE: Final = {
     "ak": "Type --endorsements FILE or DIR, and --roots tpm=FILE for the root that they lead to.",

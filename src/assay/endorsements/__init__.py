@@ -1,6 +1,6 @@
 """What vouches for hardware: fetched, verified, kept, carried to machines without a network.
 
-    intel_pcs, amd_kds, azure_thim, google, microsoft_maa, trust_authority, nvidia
+    intel_pcs, amd_kds, azure_thim, google, microsoft_maa, trust_authority, nvidia, revocation_lists
                     one module for each publisher: which documents, and what proves them
     http, services  the one client, and the only hosts that it may reach
     cache           what was verified, by what it is about; stale entries stay, and are called stale

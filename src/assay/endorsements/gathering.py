@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.endorsements.bundle import Bundle
-from assay.endorsements.needs import can_be_fetched, wanted_of
+from assay.endorsements.needs import wanted_of
 from assay.errors import EndorsementError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Gathered:
         result: What the verifier says with everything that is usable.
         found: What became of each thing that was wanted.
         unasked: Needs that do not say what they are about, and why.
-        open: Needs that somebody publishes and that are not met.
+        open: Needs that somebody publishes, that the caller does not leave out, and that are not met.
     """
 
     result: EvidenceResult[Any]
@@ -75,5 +75,4 @@ def gather(
         }
         created = fetcher.access.surroundings.now()
         result = verify(Bundle.of(usable.values(), created=created) if usable else None)
-    left = tuple(need for need in result.needs if can_be_fetched(need))
-    return Gathered(result, tuple(found.values()), tuple(unasked.values()), left)
+    return Gathered(result, tuple(found.values()), tuple(unasked.values()), choices.unmet(result.needs))

@@ -109,8 +109,8 @@ class Client:
         surroundings: Clocks, waiting, chance.
         turns: When a host may be asked.
         limits: Bounds of each request.
-        proxy: An HTTP proxy to go through, as the caller named it; it sees host names, and no content. What
-            is asked in plain HTTP, of this very machine, never goes through it.
+        proxy: An HTTP proxy to go through, as the caller named it; it sees host names, and no content but of
+            signed lists in plain HTTP. What is asked of this very machine never goes through it.
     """
 
     tls: ssl.SSLContext
@@ -201,7 +201,7 @@ class Client:
         deadline: float,
     ) -> Answer | str:
         """Send one request; return its answer, or where it redirects to."""
-        proxy = "" if place.plain else self.proxy
+        proxy = "" if place.own else self.proxy
         transport = _Transport(self.tls, _Deadline(self.surroundings, deadline), proxy)
         ours = {"Accept-Encoding": "identity", "User-Agent": _AGENT, "Connection": "close", **headers}
         try:

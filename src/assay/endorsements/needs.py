@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from assay.endorsements import amd_kds, azure_thim, google, intel_pcs, jwks, nvidia
+from assay.endorsements import amd_kds, azure_thim, google, intel_pcs, jwks, nvidia, revocation_lists
 from assay.endorsements.record import Wanted
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ SOURCES: Final[tuple[Source, ...]] = (
     *google.SOURCES,
     *jwks.SOURCES,
     *nvidia.SOURCES,
+    *revocation_lists.SOURCES,
 )
 
 # A report of version 2 names no product; its layout is that of these two.
@@ -40,11 +41,19 @@ class Choices:
         update: Intel's channel: ``early``, ``standard``; empty for the service's own.
         number: Intel's TCB evaluation data number instead of a channel; empty for none.
         instance_metadata: Ask Azure's instance metadata for the certificate of this machine's chip, not AMD.
+        lists: Ask for what authorities of attestation keys and token signers revoked. Evidence verifies
+            without, and only a policy can demand it.
     """
 
     update: str = ""
     number: str = ""
     instance_metadata: bool = False
+    lists: bool = True
+
+    def unmet(self, needs: Iterable[Need]) -> tuple[Need, ...]:
+        """Return the needs that somebody publishes and that the caller does not leave out."""
+        asked = (need for need in needs if self.lists or need.kind != revocation_lists.LIST)
+        return tuple(need for need in asked if can_be_fetched(need))
 
 
 def by_kind() -> Mapping[str, Source]:
@@ -83,6 +92,9 @@ def _wanted(kind: str, key: Mapping[str, str], choices: Choices) -> Iterable[Wan
         yield Wanted.of(nvidia.OCSP, chain=key.get("chain", ""))
     elif kind == "rim":
         yield Wanted.of(nvidia.RIM, id=key.get("id", ""))
+    elif kind == revocation_lists.LIST and choices.lists:
+        named = {name: key.get(name, "") for name in ("at", "chain", "issuer", "vendor")}
+        yield Wanted.of(revocation_lists.LIST, **named)
 
 
 def _snp(kind: str, key: Mapping[str, str], product: str, choices: Choices) -> Iterable[Wanted]:
@@ -98,4 +110,4 @@ def _snp(kind: str, key: Mapping[str, str], product: str, choices: Choices) -> I
 
 
 _SNP: Final = frozenset({"snp-vek", "snp-chain", "snp-crl"})
-_KINDS: Final = frozenset({"collateral", "jwks", "ocsp", "rim"}) | _SNP
+_KINDS: Final = frozenset({"collateral", "jwks", "ocsp", "rim", revocation_lists.LIST}) | _SNP

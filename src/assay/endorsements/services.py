@@ -19,8 +19,24 @@ if TYPE_CHECKING:
 
 LINK_LOCAL: Final = "169.254.169.254"
 """Azure's instance metadata: plain HTTP by design, reachable from the machine itself only."""
+_THIS_MACHINE: Final = (LINK_LOCAL, "127.0.0.1")
 _BASE: Final = re.compile(r"https?://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]{0,200})?")
 _PROXY: Final = re.compile(r"http://[A-Za-z0-9.-]{1,253}:[0-9]{1,5}")
+_LIST_PLACES: Final = {
+    "google-lists": re.compile(
+        r"https?://("
+        r"privateca-content-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.storage\.googleapis\.com"
+        r"/[0-9a-f]{8,64}/crl\.crl"
+        r"|pki\.goog/cloud_integrity/[a-z0-9_]{1,64}\.crl)"
+    ),
+    "microsoft-lists": re.compile(
+        r"https?://("
+        r"www\.microsoft\.com/pkiops/crl/(?:[A-Za-z0-9._-]|%20){1,160}\.crl"
+        r"|(?:(?:primary|secondary)-cdn\.pki\.core\.windows\.net|crl\.microsoft\.com)"
+        r"/[a-z0-9]{1,32}/crls/azurevtpmpki/[a-z0-9]{1,64}/current\.crl)"
+    ),
+}
+"""Host and path of the lists that each authority's certificates name; no other place is asked for one."""
 _MAA_HOST: Final = re.compile(r"[a-z0-9]{3,24}\.[a-z0-9]{2,16}\.attest\.azure\.net")
 
 
@@ -55,6 +71,8 @@ SERVICES: Final = (
     Service("google-keys", "https://www.googleapis.com", 0.1, "Google's published signing keys"),
     Service("imds", f"http://{LINK_LOCAL}", 0.1, "Azure's instance metadata, from inside the machine"),
     Service("maa", "", 0.1, "instances of Microsoft Azure Attestation, each at its own host"),
+    Service("google-lists", "", 0.1, "lists of what Google's authorities revoked, each at its own host"),
+    Service("microsoft-lists", "", 0.1, "lists of what Microsoft's authorities revoked, at several hosts"),
     Service("trust-authority", "https://portal.trustauthority.intel.com", 0.1, "Intel Trust Authority"),
     Service("nvidia-rim", "https://rim.attestation.nvidia.com", 0.1, "NVIDIA's reference manifests (RIM)"),
     Service("nvidia-ocsp", "https://ocsp.ndis.nvidia.com", 0.1, "NVIDIA's certificate status"),
@@ -72,8 +90,13 @@ class Place:
 
     @property
     def plain(self) -> bool:
-        """True for the one place that speaks plain HTTP: the machine's own metadata."""
+        """True where plain HTTP is spoken: by the machine's own metadata, and for lists that are signed."""
         return self.url.startswith("http://")
+
+    @property
+    def own(self) -> bool:
+        """True for what this very machine answers in plain HTTP, and no proxy can."""
+        return self.plain and urlsplit(self.url).hostname in _THIS_MACHINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +125,7 @@ class Services:
                     action=f"Services: {', '.join(known)}.",
                 )
             plain = base.startswith("http://") and not (
-                name == "imds" and urlsplit(base).hostname in (LINK_LOCAL, "127.0.0.1")
+                name == "imds" and urlsplit(base).hostname in _THIS_MACHINE
             )
             if not _BASE.fullmatch(base) or not _has_port(base) or plain:
                 raise EndorsementError(
@@ -120,6 +143,19 @@ class Services:
         """Return where a path of a service is; ``path`` begins with a slash and may hold a query."""
         service = self.known[name]
         return Place(service.base + path, authority(service.base), service.pace)
+
+    def list_place(self, name: str, url: str) -> Place | None:
+        """Return where to ask for a revocation list; None where the service's authorities publish none.
+
+        Args:
+            name: ``google-lists`` or ``microsoft-lists``.
+            url: The address, as a certificate names it. It is asked as it stands, in plain HTTP if it says
+                so: lists are signed. Where the caller gave the service an address, host and path follow it.
+        """
+        found = _LIST_PLACES[name].fullmatch(url)
+        if found is None:
+            return None
+        return self.replaced(name, f"/{found[1]}") or Place(url, authority(url), self.known[name].pace)
 
 
 def proxy_address(text: str) -> str:
