@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -196,6 +197,40 @@ def test_without_its_lists_no_bundle_is_made_unless_they_are_left_out(capsys, vm
     code, out, _ = said(capsys, *words, "--without-lists")
     assert code == 0, out
     assert demanded(capsys, vm, "--endorsements", tmp_path / "b.tar") == "policy.google.revocation.incomplete"
+
+
+def test_certificates_that_evidence_leaves_out_lead_to_the_lists_that_they_name(
+    capsys, vm, service, tmp_path
+):
+    file, options = vm
+    stage = google(at=TODAY)
+    stage.intermediates = ()
+    file.write_bytes(stage.finish().container)
+    (tmp_path / "authority.der").write_bytes(stage.authority.sign())
+    words = ["endorsements", "bundle", tmp_path / "b.tar", file, *options]
+    code, out, _ = said(capsys, *words)
+    assert code == 1
+    assert "google_vm.ak.chain.root" in out
+    assert service.requests == []
+    given = ["--endorsements", tmp_path / "authority.der"]
+    code, out, _ = said(capsys, *words, *given)
+    assert code == 0, out
+    assert [each.wanted.kind for each in Bundle.decode((tmp_path / "b.tar").read_bytes()).endorsements] == [
+        "revocation-list"
+    ]
+    assert demanded(capsys, vm, *given) == "policy.google.revocation.incomplete"
+    assert demanded(capsys, vm, *given, "--endorsements", tmp_path / "b.tar") == ""
+    assert demanded(capsys, vm, *given, "--cached") == ""
+
+
+def test_a_list_that_was_given_and_holds_no_longer_keeps_no_kept_one_from_being_used(capsys, vm, tmp_path):
+    file, options = vm
+    stale = replace(google(at=TODAY).crls[0], made=TODAY - timedelta(days=90)).sign()
+    (tmp_path / "stale.crl").write_bytes(stale)
+    assert said(capsys, "endorsements", "fetch", file, *options)[0] == 0
+    given = ["--endorsements", tmp_path / "stale.crl"]
+    assert demanded(capsys, vm, *given) == "policy.unauthenticated"
+    assert demanded(capsys, vm, *given, "--cached") == ""
 
 
 def test_a_machine_whose_list_is_missing_is_told_how_to_get_it(capsys, vm):

@@ -125,27 +125,32 @@ def with_cache(question: Question, files: Iterable[tuple[Path, bytes]], cache: P
     from assay.endorsements.needs import Choices
     from assay.endorsements.surroundings import Surroundings
     from assay.store.files import is_absent
+    from assay.verification.materials import Materials
 
     if is_absent(cache):
         return question
-    errand = run_errand(
-        _pieces(files),
-        state=cache,
-        roots=question.roots,
-        choices=Choices(),
-        services=(),
-        authorities=None,
-        proxy="",
-        fresh=False,
-        offline=True,
-        surroundings=replace(Surroundings.real(), now=lambda: question.now),
-    )
-    kept = errand.bundle()
-    if not kept.endorsements:
-        return question
-    given = question.materials
-    merged = replace(given, files={**kept.files(), **given.files}, bundles=(*given.bundles, kept))
-    return replace(question, materials=merged)
+    given, pieces = question.materials, _pieces(files)
+    surroundings = replace(Surroundings.real(), now=lambda: question.now)
+    merged = given
+    # Once as if nothing were given, which may no longer hold; once with it, which may lead to more.
+    for materials in (Materials({}), given) if given else (given,):
+        errand = run_errand(
+            pieces,
+            state=cache,
+            roots=question.roots,
+            choices=Choices(),
+            services=(),
+            authorities=None,
+            proxy="",
+            fresh=False,
+            offline=True,
+            surroundings=surroundings,
+            materials=materials,
+        )
+        kept = errand.bundle()
+        if kept.endorsements:
+            merged = replace(merged, files={**kept.files(), **merged.files}, bundles=(*merged.bundles, kept))
+    return question if merged is given else replace(question, materials=merged)
 
 
 def _pieces(files: Iterable[tuple[Path, bytes]]) -> list[tuple[Path, bytes]]:

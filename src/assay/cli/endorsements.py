@@ -58,6 +58,14 @@ def _asking(command: Callable[..., Any]) -> Callable[..., Any]:
             help="On an Azure confidential VM: take its chip's certificate from the instance metadata.",
         ),
         click.option(
+            "--endorsements",
+            "given",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            metavar="FILE|DIR",
+            help="What you have, such as certificates that evidence leaves out. Repeatable.",
+        ),
+        click.option(
             "--without-lists",
             is_flag=True,
             help="Leave out what authorities of attestation keys revoked; only a policy can demand it.",
@@ -235,6 +243,7 @@ def _errand(
     update: str | None,
     evaluation_number: int | None,
     imds: bool,
+    given: tuple[Path, ...],
     without_lists: bool,
     services: tuple[str, ...],
     tls_ca: Path | None,
@@ -267,6 +276,7 @@ def _errand(
             fresh=fresh,
             offline=offline,
             surroundings=Surroundings.real(),
+            materials=typed.materials_of(given),
         )
     except EndorsementError as error:  # 1 would say that something is missing
         if error.code not in _TYPED:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from assay.evidence.verification import EvidenceResult, Need
     from assay.verification.opened import Opened
 
+_NOTHING_AT_HAND: Final = Materials({})
 _UNSAID: Final = "the evidence does not say what it needs"
 
 
@@ -136,6 +137,7 @@ def run_errand(
     fresh: bool,
     offline: bool,
     surroundings: Surroundings,
+    materials: Materials = _NOTHING_AT_HAND,
 ) -> Errand:
     """Gather what files need.
 
@@ -150,6 +152,8 @@ def run_errand(
         fresh: Ask even for what is at hand and holds.
         offline: Ask nobody.
         surroundings: Time and randomness; what holds is what holds at their time.
+        materials: What the caller has at hand, such as certificates that evidence does not bring itself. What
+            it meets is not gathered.
 
     Raises:
         EndorsementError: ``endorsements.service.*``, ``endorsements.cache.*``,
@@ -181,7 +185,8 @@ def run_errand(
     for path, data in files:
         try:
             for opened in open_bundle(data).parts:
-                verify = partial(_verified, opened, roots=roots, now=now, facts=FactCache(max_entries=32))
+                facts = FactCache(max_entries=32)
+                verify = partial(_verified, opened, materials=materials, roots=roots, now=now, facts=facts)
                 outcomes.append((path, gather(verify, fetcher, choices)))
         except AssayError as error:
             outcomes.append((path, error))
@@ -198,15 +203,23 @@ def _mute(outcome: Gathered) -> Check | None:
 
 
 def _verified(
-    opened: Opened, bundle: Bundle | None, *, roots: Roots, now: datetime, facts: FactCache
+    opened: Opened,
+    bundle: Bundle | None,
+    *,
+    materials: Materials,
+    roots: Roots,
+    now: datetime,
+    facts: FactCache,
 ) -> EvidenceResult[Any]:
-    """Verify evidence with nothing, or with what of a bundle fits it."""
+    """Verify evidence with what fits it of what is at hand, and of a bundle."""
     form = format_of(opened.platform)
     given = Given(roots, now, Unchecked("only its endorsements are looked for"), facts, Terms())
     first = form.verify(opened.evidence, None, given)
-    if bundle is None or not first.needs:
+    if bundle is not None:
+        materials = Materials({**bundle.files(), **materials.files}, (*materials.bundles, bundle))
+    if not materials or not first.needs:
         return first
-    fitting = form.endorse(Materials(bundle.files(), (bundle,)), first, given)
+    fitting = form.endorse(materials, first, given)
     return first if fitting is None else form.verify(opened.evidence, fitting, given)
 
 
