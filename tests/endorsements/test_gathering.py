@@ -18,16 +18,18 @@ from assay.endorsements.services import Services
 from assay.endorsements.source import Fetched, Judged, Source
 from assay.errors import EndorsementError, EvidenceError
 from assay.evidence.facts import FactCache, Window
+from assay.evidence.ledger import Outcome
 from assay.evidence.roots import Roots
 from assay.evidence.verification import EvidenceResult, Need, Unchecked
+from assay.simulator.tokens import chain
 from assay.verification.formats import format_of
 from assay.verification.materials import Materials
 from assay.verification.terms import Given, Terms
-from support import google_vm_scenes
+from support import azure_scenes, google_vm_scenes, token_scenes
 from support.endorsement_amd import AMD, NOW, Product, publish, roots, thim
 from support.endorsement_intel import INTEL, ROOTS, fetcher
 from support.endorsement_intel import publish as publish_collateral
-from support.endorsement_lists import AUTHORITY_AT, ROOT_AT, google, mirrored
+from support.endorsement_lists import AUTHORITY_AT, AZURE_AT, ROOT_AT, google, mirrored, name_lists
 from support.endorsement_lists import publish as publish_lists
 from support.endorsement_services import FakeService, Reply, World, running
 from support.endorsement_tokens import DISCOVERY, ISSUERS, NAMES, discovery, tokens
@@ -346,3 +348,34 @@ def test_who_leaves_lists_out_is_not_told_that_they_are_missing(service, cache):
     found = google_vm(service, cache, stage, choices=Choices(lists=False))
     assert (found.found, found.open) == ((), ())
     assert service.requests == []
+
+
+@pytest.mark.parametrize("platform", azure_scenes.PLATFORMS)
+def test_the_key_of_an_azure_vm_gets_the_list_that_its_chain_names(service, cache, platform):
+    stage = azure_scenes.scene(platform, at=NOW)
+    stage.certify()
+    authority = stage.azure.authority_draft()
+    name_lists(authority, AZURE_AT)
+    stage.intermediates = (authority.sign(),)
+    stage.form = "bundle"
+    made, service.routes[mirrored(AZURE_AT)] = stage.finish(), Reply(200, stage.crls[0].sign())
+    trusted = azure_scenes.roots_of(made)
+    asked = fetcher(cache, service, names=["microsoft-lists", "kds", "pcs", "intel-crl"], roots=trusted)
+    found = gather(verifier(platform, made.container, trusted), asked, Choices())
+    assert [each.wanted["vendor"] for each in found.usable] == ["azure-vtpm"]
+    assert "revocation-list" not in {need.kind for need in found.open}
+    assert found.result.ledger["azure.ak.revoked"].outcome is Outcome.PASSED
+
+
+def test_a_pki_token_gets_the_list_that_its_chain_names(service, cache):
+    services = token_scenes.services()
+    named = services.root.issue(replace(chain.INTERMEDIATE, list_at=ROOT_AT), services.intermediate.key)
+    draft = services.confidential_space(NOW, kind="pki")
+    draft.header["x5c"] = [each.text(pem=False) for each in (services.leaf, named, services.root)]
+    service.routes[mirrored(ROOT_AT)] = Reply(200, services.root.crl(NOW - timedelta(days=1)))
+    trusted = token_scenes.roots()
+    asked = fetcher(cache, service, names=["google-lists"], roots=trusted)
+    found = gather(verifier("confidential-space", draft.sign(), trusted), asked, Choices())
+    assert [each.wanted["vendor"] for each in found.usable] == [token_scenes.VENDOR]
+    assert found.open == ()
+    assert found.result.claims.named_lists_checked
