@@ -240,7 +240,7 @@ def test_a_machine_whose_list_is_missing_is_told_how_to_get_it(capsys, vm):
     (missing,) = [each for each in result["missing"] if "list of what an authority revoked" in each["what"]]
     assert ROOT_AT[:40] in missing["what"]
     assert "EK/AK_CA_Root" in missing["what"]
-    assert "assay endorsements fetch" in missing["action"]
+    assert missing["command"] == f"assay endorsements fetch {file}"
 
 
 def test_what_is_at_hand_is_not_asked_for_again_unless_told(capsys, files, service):
