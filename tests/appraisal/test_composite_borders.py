@@ -53,6 +53,11 @@ def runtime(data: bytes | None, claims: Any, *, bound: bool = True) -> Any:
     return replace(claims, runtime=replace(claims.runtime, user_data=data), user_data_bound=bound)
 
 
+def quoting(claims: Any, tie: Any) -> Any:
+    """Return Azure's Claims with a quote that answered this session."""
+    return replace(claims, tpm=replace(claims.tpm, extra_data=expected(tie, "azure-snp", None).value))
+
+
 HOLDING: dict[str, tuple[str, Any]] = {
     "tdx": ("tdx", lambda data: replace(TDX, report_data=data)),
     "snp": ("snp", lambda data: replace(SNP, report_data=data)),
@@ -86,7 +91,8 @@ HOLDING: dict[str, tuple[str, Any]] = {
 def test_a_machine_commits_to_this_session_or_to_another(name, tie, fitting):
     platform, holding = HOLDING[name]
     for data in (HASH, CARRIED.digest("tpm") + bytes(32), CARRIED.digest("gpu") + bytes(32), NONCE, PADDED):
-        session = judged(Made(platform, holding(data)), tie)[checks.SESSION.id]
+        claims = quoting(holding(data), tie) if platform.startswith("azure") else holding(data)
+        session = judged(Made(platform, claims), tie)[checks.SESSION.id]
         wanted = ("passed", "") if data in fitting else ("failed", "composite.session.other")
         assert session == wanted, data.hex()
 
@@ -94,10 +100,22 @@ def test_a_machine_commits_to_this_session_or_to_another(name, tie, fitting):
 @pytest.mark.parametrize("claims", [AZURE_SNP, AZURE_TDX], ids=["snp", "tdx"])
 def test_user_data_that_the_hardware_does_not_cover_commit_to_nothing(claims):
     platform = "azure-snp" if claims is AZURE_SNP else "azure-tdx"
-    open_data = runtime(b"x" * 64, claims, bound=False)
+    open_data = runtime(b"x" * 64, quoting(claims, CARRIED), bound=False)
     assert judged(Made(platform, open_data), CARRIED)[checks.SESSION.id] == ("passed", "")
-    bound = runtime(b"x" * 64, claims)
+    bound = runtime(b"x" * 64, quoting(claims, CARRIED))
     assert judged(Made(platform, bound), CARRIED)[checks.SESSION.id][1] == "composite.session.other"
+
+
+@pytest.mark.parametrize("claims", [AZURE_SNP, AZURE_TDX], ids=["snp", "tdx"])
+@pytest.mark.parametrize("tie", [CARRIED, Shared(NONCE), Held(PADDED)], ids=["carried", "shared", "held"])
+def test_a_quote_that_answered_another_session_commits_to_that(claims, tie):
+    """composite.session.other: the quote was compared, with something else than what ties these pieces."""
+    platform = "azure-snp" if claims is AZURE_SNP else "azure-tdx"
+    here, elsewhere = (runtime(None, quoting(claims, each)) for each in (tie, Shared(b"elsewhere")))
+    assert judged(Made(platform, here), tie)[checks.SESSION.id] == ("passed", "")
+    found = judged(Made(platform, elsewhere), tie)[checks.SESSION.id]
+    assert found == ("failed", "composite.session.other")
+    assert judged(Made(platform, elsewhere, signature=Outcome.FAILED), tie)[checks.SESSION.id][0] == "passed"
 
 
 def test_which_platforms_speak_for_what():

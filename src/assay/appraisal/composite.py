@@ -103,7 +103,9 @@ def appraise_together(pieces: Sequence[Piece], policy: Policy, *, tie: Tie, now:
     """Return what pieces of evidence prove together.
 
     Args:
-        pieces: The pieces, each appraised under the policy with all their platforms as its company.
+        pieces: The pieces, each verified with the binding that ``pieces.expected`` returns for the tie, and
+            appraised under the policy with all their platforms as its company. What machines, and devices
+            beside them, answered is compared here once more; what a token or a lone device did is not.
         policy: The policy; its added policies are applied as well.
         tie: How the pieces are tied to the session.
         now: The time of the appraisal; the one that each piece was appraised at.

@@ -34,8 +34,10 @@ TOKENS: Final = frozenset({"confidential-space", "maa", "trust-authority"})
 """Platforms whose evidence is somebody else's word about a machine."""
 DEVICES: Final = frozenset({"nvidia-gpu", "nras"})
 TPMS: Final = frozenset({"gcp-vtpm", "tpm"})
+AZURE: Final = frozenset({"azure-snp", "azure-tdx"})
+"""Machines that commit to a session by the quote of their virtual TPM; the hardware names its key."""
 LONGEST_NONCE_BYTES: Final = 64
-_QUOTED: Final = TPMS | {"azure-snp", "azure-tdx", "gcp-tdx", "gcp-snp"}
+_QUOTED: Final = TPMS | AZURE | {"gcp-tdx", "gcp-snp"}
 """Platforms that answer with the quote of a virtual TPM, whatever hardware is below it."""
 
 

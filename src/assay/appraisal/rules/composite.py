@@ -5,7 +5,19 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.appraisal.pieces import DEVICES, MACHINES, TOKENS, TPMS, Carried, Held, Piece, Shared, Tie
+from assay.appraisal.pieces import (
+    AZURE,
+    DEVICES,
+    MACHINES,
+    TOKENS,
+    TPMS,
+    Carried,
+    Held,
+    Piece,
+    Shared,
+    Tie,
+    expected,
+)
 from assay.appraisal.result import Verdict
 from assay.appraisal.rules.context import company_defect
 from assay.evidence.ledger import Check, CheckSpec, Outcome
@@ -16,7 +28,7 @@ from assay.evidence.nvidia.composite import (
     check_gpu_nonce,
     head_nonce,
 )
-from assay.evidence.verification import Unchecked
+from assay.evidence.verification import Expected, Unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -221,9 +233,18 @@ def _session(pieces: Sequence[Piece], tie: Tie) -> Check:
         return _open(SESSION, tie.reason)
     for piece in _machines(pieces):
         found = _held(piece)
-        if found is not None and found not in _committed(tie):
+        if (found is not None and found not in _committed(tie)) or _answered_another(piece, tie):
             return _failed(SESSION, "other", f"{piece.name} commits to another session.")
     return SESSION.passed
+
+
+def _answered_another(piece: Piece, tie: Tie) -> bool:
+    """Return whether a machine that commits by the quote of its virtual TPM answered another session."""
+    evidence = piece.result.evidence
+    if evidence.platform not in AZURE or not evidence.authentic:
+        return False
+    asked = expected(tie, evidence.platform, None)
+    return asked != Expected(evidence.claims.tpm.extra_data)
 
 
 def _held(piece: Piece) -> bytes | None:
@@ -238,7 +259,7 @@ def _held(piece: Piece) -> bytes | None:
         found = claims.td.report_data
     elif evidence.platform == "gcp-snp":
         found = claims.snp.report_data
-    elif evidence.platform in ("azure-snp", "azure-tdx"):
+    elif evidence.platform in AZURE:
         found = claims.runtime.user_data if claims.user_data_bound else None
     else:
         found = claims.report_data
