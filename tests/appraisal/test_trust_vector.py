@@ -18,6 +18,7 @@ from support.appraisal_evidence import (
     TDX_WORDS,
     attributes,
     evidence,
+    failures,
     judged,
     policy,
     register,
@@ -278,6 +279,23 @@ def test_a_tpm_of_the_host_keeps_nothing_from_it(platform: str, accept: str, har
     found = judged(made, policy(platforms=f'["{platform}"]', accept=accept))
     assert found.accepted is (hardware == 32)
     assert (found.trust_vector["hardware"], found.trust_vector["runtime-opaque"]) == (hardware, 96)
+
+
+@pytest.mark.parametrize(
+    ("platform", "value"), [("nitro", 32), ("nvidia-gpu", 32), ("snp", 2), ("azure-tdx", 2), ("gcp-snp", 2)]
+)
+def test_encrypted_memory_is_affirmed_only_where_evidence_shows_it(platform: str, value: int) -> None:
+    from support.appraisal_nitro import CLAIMS as NITRO
+    from support.appraisal_nvidia import CLAIMS as DEVICES
+    from support.appraisal_snp import SNP
+    from support.appraisal_vtpm import GOOD as MACHINES
+
+    known = {**MACHINES, "nitro": NITRO, "nvidia-gpu": DEVICES, "snp": SNP}
+    made = replace(evidence(), platform=platform, _claims=known[platform])
+    words = '["unjudged-tcb"]' if platform.endswith("snp") else "[]"
+    found = judged(made, policy(platforms=f'["{platform}"]', accept=words))
+    assert found.accepted, failures(found)
+    assert found.trust_vector["runtime-opaque"] == value
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ HARDWARE_VULNERABLE: Final = 32
 HARDWARE_CONTRAINDICATED: Final = 96
 HARDWARE_UNRECOGNIZED: Final = 97
 RUNTIME_ENCRYPTED: Final = 2
+RUNTIME_ISOLATED: Final = 32
 RUNTIME_VISIBLE: Final = 96
 
 _CONFIGURATION_WORDS: Final = frozenset(
@@ -77,6 +78,9 @@ _MACHINE_KEYS: Final = (
 _HOST_KEYS: Final = ("nitro.host_tpm.", "google.host_tpm.", "tpm.host_tpm.")
 """Keys whose failed checks weigh on a claim."""
 
+_NOT_ENCRYPTED: Final = ("nitro", "nvidia-gpu")
+"""TEEs whose evidence shows isolation alone: a hypervisor's, or that of a device's own memory."""
+
 NAMES: Final = (
     "instance-identity",
     "configuration",
@@ -118,6 +122,10 @@ class TrustClaim:
 
 _UNJUDGED: Final = TrustClaim(NO_CLAIM, "The policy is for other platforms, and judged nothing of this one.")
 _THIRD_PARTY: Final = TrustClaim(NO_CLAIM, "Only a third party's word stands for the hardware.")
+_ENCRYPTED: Final = TrustClaim(RUNTIME_ENCRYPTED, "The processor encrypts the TEE's memory.")
+_ISOLATED: Final = TrustClaim(
+    RUNTIME_ISOLATED, "Others are kept out; nothing shows that the memory is encrypted."
+)
 
 
 def vector(subject: Appraised) -> dict[str, TrustClaim]:
@@ -244,4 +252,4 @@ def _runtime(subject: Appraised) -> TrustClaim:
         )
     if "debug" in subject.admitted or subject.any_failed("attributes.debug"):
         return TrustClaim(RUNTIME_VISIBLE, "Debug mode lets the host see everything.")
-    return TrustClaim(RUNTIME_ENCRYPTED, "The processor encrypts the TEE's memory.")
+    return _ISOLATED if subject.platform in _NOT_ENCRYPTED else _ENCRYPTED
