@@ -13,6 +13,7 @@ from assay.appraisal.tables.registers import pcr_fields, table
 PCRS: Final = 24
 PCR_SIZES: Final = (32, 48, 64)
 
+_RESETTABLE: Final = "software resets it at any time and extends what it likes, so it proves no history."
 _MEANING: Final = {
     0: "The firmware's code.",
     1: "Firmware configuration.",
@@ -25,6 +26,8 @@ _MEANING: Final = {
     10: "What the kernel measured with IMA; it grows while the machine runs.",
     11: "Unified kernel image and boot phases.",
     12: "Kernel command line of a unified kernel image.",
+    16: f"Debugging: {_RESETTABLE}",
+    23: f"Applications: {_RESETTABLE}",
 }
 
 Vtpm: Final = table(
