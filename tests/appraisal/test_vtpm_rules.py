@@ -78,6 +78,15 @@ def test_the_firmware_of_the_tpm(platform):
     assert failures(judged(platform, by, old)) == ["policy.vtpm.min_firmware_version.too_small"]
 
 
+@pytest.mark.parametrize("platform", GOOD)
+def test_a_clock_that_may_have_gone_back(platform):
+    by = policy(platform, "[vtpm]\nclock_safe = true")
+    assert judged(platform, by).accepted
+    unsafe = quoted(platform, safe=False)
+    assert failures(judged(platform, by, unsafe)) == ["policy.vtpm.clock_safe.mismatch"]
+    assert judged(platform, policy(platform, "[vtpm]\nclock_safe = false"), unsafe).accepted
+
+
 @pytest.mark.parametrize(
     ("platform", "without"),
     [

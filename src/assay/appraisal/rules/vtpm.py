@@ -64,6 +64,14 @@ def _registers(
             lambda claims: quote_of(claims).firmware_version,
             table.min_firmware_version,
         )
+    if table.clock_safe is not None:
+        yield flag_rule(
+            shop,
+            "vtpm.clock_safe",
+            lambda claims: quote_of(claims).safe,
+            wanted=table.clock_safe,
+            title=f"the TPM's clock {'cannot' if table.clock_safe else 'may'} have gone back",
+        )
 
 
 def _pcr(quote_of: Callable[[Any], TpmQuoteClaims], index: int) -> Callable[[Any], bytes]:

@@ -47,6 +47,18 @@ Vtpm: Final = table(
             ],
             field(default=None),
         ),
+        (
+            "clock_safe",
+            Annotated[
+                bool | None,
+                Key(
+                    Flag(),
+                    "true demands a clock that the TPM calls safe: it never reported a later time, so quotes"
+                    " of one key can be put in order by it.",
+                ),
+            ],
+            field(default=None),
+        ),
     ],
 )
 
