@@ -72,12 +72,21 @@ def test_a_register_that_the_document_does_not_hold_is_not_the_named_one():
         ('instance_ids = ["i-0123456789abcdef0"]', {"instance_id": "i-1"}, "instance_ids.not_listed"),
         ('regions = ["eu-central-1"]', {"region": "us-east-1"}, "regions.not_listed"),
         ("max_age_seconds = 60", {"timestamp": NOW - timedelta(seconds=61)}, "max_age_seconds.too_old"),
-        ("max_age_seconds = 60", {"timestamp": NOW + timedelta(seconds=1)}, "max_age_seconds.too_old"),
+        ("max_age_seconds = 60", {"timestamp": NOW + timedelta(seconds=61)}, "max_age_seconds.too_old"),
     ],
 )
 def test_requirements(body, changed, code):
     assert judged(policy(body)).accepted
     assert failures(judged(policy(body), **changed)) == [f"policy.nitro.{code}"]
+
+
+def test_clocks_that_differ_by_a_minute_age_no_document():
+    by = policy("max_age_seconds = 1")
+    for ahead in (timedelta(milliseconds=1), timedelta(seconds=60)):
+        assert judged(by, timestamp=NOW + ahead).accepted
+    late = judged(by, timestamp=NOW + timedelta(seconds=60, milliseconds=1))
+    assert "60 seconds after now" in late.ledger["policy.nitro.max_age_seconds"].reason
+    assert failures(late) == ["policy.nitro.max_age_seconds.too_old"]
 
 
 @pytest.mark.parametrize("platform", ["nitro", "nitro-tpm"])

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from assay.evidence.nitro.claims import NitroClaims
 
 
+_SKEW: Final = timedelta(seconds=60)
+"""How far ahead of ours the clock of AWS may be, by which a document says when it was made."""
+
+
 def _pcr(index: int) -> Callable[[NitroClaims], bytes]:
     def read(claims: NitroClaims) -> bytes:
         return claims.pcrs.get(index, b"")
@@ -90,10 +94,13 @@ def _age(shop: Workshop, seconds: int) -> Rule:
 
     def judge(subject: Subject) -> Check:
         age = subject.now - subject.claims.timestamp
-        if timedelta(0) <= age <= limit:
+        if -_SKEW <= age <= limit:
             return passed
-        found = int(age.total_seconds())
-        return failed(spec, path, "too_old", f"It was made {found} seconds before now; 0 to {seconds} pass.")
+        found = abs(age) // timedelta(seconds=1)
+        side = "before" if age > limit else "after"
+        return failed(
+            spec, path, "too_old", f"It was made {found} seconds {side} now; {seconds} before now pass."
+        )
 
     return Rule(spec, judge)
 
