@@ -184,6 +184,8 @@ def test_values_are_for_the_platform_that_the_policy_names(here, capsys):
     answered(capsys, *words, "--for", "azure-tdx", "--out", "values.json")
     assert read_measured((here / "values.json").read_bytes()).platform == "azure-tdx"
     refused(capsys, "cli.measure.platform", *words, "--for", "azure", code=2)
+    # Before anything is read: an image can take minutes.
+    refused(capsys, "cli.measure.platform", "measure", "eif", "absent", "--for", "azure", code=2)
 
 
 def test_a_compose_file_is_measured(here, capsys):

@@ -29,6 +29,16 @@ _NOT_READ = frozenset({"reference.artefact.unreadable", "reference.artefact.kind
 
 
 def _keep_platform(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    """Keep a platform that there is; of another one it is said before minutes of measuring."""
+    if value is not None:
+        from assay.appraisal.vocabulary import PLATFORMS
+
+        if value not in PLATFORMS:
+            raise UsageError(
+                "cli.measure.platform",
+                f"No policy names a platform {escape(value, limit=40)!r}.",
+                action=f"Use one of {', '.join(PLATFORMS)}.",
+            )
     ctx.meta[_PLATFORM] = value
 
 
@@ -354,17 +364,9 @@ def _digest(text: str) -> bytes:
 def _show(found: Measured, out: Path | None, *, as_json: bool) -> None:
     from dataclasses import replace
 
-    from assay.appraisal.vocabulary import PLATFORMS
     from assay.reference.values import SCHEMA, write_measured
 
-    platform = click.get_current_context().meta[_PLATFORM]
-    if platform not in (None, *PLATFORMS):
-        raise UsageError(
-            "cli.measure.platform",
-            f"No policy names a platform {escape(platform, limit=40)!r}.",
-            action=f"Use one of {', '.join(PLATFORMS)}.",
-        )
-    found = replace(found, platform=platform or found.platform)
+    found = replace(found, platform=click.get_current_context().meta[_PLATFORM] or found.platform)
     if out is not None:
         write_new(out, write_measured(found))
     if as_json:
