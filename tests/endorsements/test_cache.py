@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import inspect
 import os
 import shutil
@@ -407,6 +409,21 @@ def open_locks(cache):
         with suppress(FileNotFoundError):
             count += str(path.readlink()).startswith(f"{cache.directory}/locks/")
     return count
+
+
+def test_a_disk_without_locks_is_named(tmp_path, monkeypatch):
+    """As some network file systems are."""
+    cache, turns = opened(tmp_path / "c"), Turns(World().surroundings(), tmp_path / "hosts")
+
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(EndorsementError, match=r"\[endorsements\.cache\.unusable\]"), cache.flight(WANTED):
+        pass
+    with pytest.raises(EndorsementError, match=r"\[endorsements\.cache\.unusable\]"):
+        turns.take("a.example", pace=0.0, patience=0)
+    assert open_locks(cache) == 0
 
 
 @pytest.mark.parametrize("what", ["link", "directory"])

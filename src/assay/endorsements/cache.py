@@ -161,19 +161,21 @@ class Cache:
 
     def _locked_file(self, path: Path, end: float) -> int:
         """Return the descriptor of a file, locked."""
-        try:
+        with private.used(path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise EndorsementError(
-                "endorsements.cache.unusable",
-                f"{str(path)!r} cannot be used: {os.strerror(error.errno or 0)}.",
-            ) from error
+        try:
+            with private.used(path):
+                self._wait_for_lock(descriptor, end)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _wait_for_lock(self, descriptor: int, end: float) -> None:
         while not _locked(descriptor):
             if self.surroundings.monotonic() >= end:
-                os.close(descriptor)
                 raise _busy()
             self.surroundings.sleep(_POLL_SECONDS)
-        return descriptor
 
     def _entry(self, wanted: Wanted) -> Path:
         return self.directory / "entries" / f"{wanted.digest}.json"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from assay.errors import EndorsementError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _OTHERS = 0o077
@@ -44,6 +45,19 @@ def prepare_directory(path: Path) -> None:
                 f"Anybody may write to {str(parent)!r} and so replace {str(path)!r}.",
                 action=f"Remove that right, or set the sticky bit: chmod o-w {str(parent)!r}",
             )
+
+
+@contextmanager
+def used(path: Path) -> Iterator[None]:
+    """Say of a path that it cannot be used, where the system refuses what is done with it.
+
+    Raises:
+        EndorsementError: ``endorsements.cache.unusable``.
+    """
+    try:
+        yield
+    except OSError as error:
+        _unusable(path, error)
 
 
 def read(path: Path, *, limit: int) -> bytes | None:

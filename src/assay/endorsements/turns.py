@@ -92,15 +92,11 @@ class Turns:
                 self._next[host] = book.turn
                 return
             path = self.directory / hashlib.sha256(host.encode()).hexdigest()
-            try:
+            with private.used(path):
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            except OSError as error:
-                raise EndorsementError(
-                    "endorsements.cache.unusable",
-                    f"{str(path)!r} cannot be used: {os.strerror(error.errno or 0)}.",
-                ) from error
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)  # held for two system calls, by whoever holds it
+                with private.used(path):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)  # held for two system calls, by whoever holds it
                 book = _Book(descriptor, turn)
                 yield book
                 self._next[host] = book.turn
