@@ -216,6 +216,21 @@ def test_a_guests_whole_answer_keeps_its_event_log() -> None:
     assert opened.presented.log == b"[]"
 
 
+def test_a_guests_whole_answer_may_have_its_quote_in_base64() -> None:
+    config = {"event_log": "[]", "vm_config": "{}"}
+    whole = open_evidence(json.dumps({"quote": TDX.hex(), **config}).encode())
+    opened = open_evidence(json.dumps({"quote": BASE64, **config, "more": 1}).encode())
+    assert opened.presented == whole.presented
+    assert (opened.evidence, opened.unverified) == (TDX, ("more",))
+    assert opened.form.endswith(" with an event log")
+    for log in ("", "e30=", "{}", 7, []):
+        opened = open_evidence(json.dumps({"quote": BASE64, "event_log": log}).encode())
+        assert (opened.presented, opened.unverified) == (None, ("event_log",))
+    assert code(json.dumps({"quote": BASE64, "event_log": "[]", "vm_config": 7})) == "dstack.answer.member"
+    enclave = {"quote": base64.b64encode(SGX).decode(), "event_log": "[]"}
+    assert open_evidence(json.dumps(enclave).encode()).unverified == ("event_log",)
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [

@@ -7,7 +7,7 @@
     quote         JSON with a DCAP quote alone: ``quote`` of the Confidential Containers attesters (with the
                   log in ``cc_eventlog``) and of Intel Trust Authority's client (there also inside of ``tdx``
                   or ``sgx``), as text or a list of numbers; ``outblob`` of configfs-tsm; or a dstack guest's
-                  answer that lost its event log
+                  answer that lost its event log, or has its quote in base64
     document      JSON with a Nitro document in hexadecimal or base64, as services of enclaves answer and as
                   requests to AWS's key service hold it
     cloud TPM     the JSON of vaportpm: {nonce, pcrs, ak_pubkeys, attestation: {tpm, gcp or nitro}}
@@ -24,6 +24,7 @@ it and is malformed is refused by its own parser. A container proves nothing abo
 from __future__ import annotations
 
 import binascii
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +36,7 @@ from assay.verification.recognition import recognise
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from assay.evidence.dstack import Presented
     from assay.evidence.eat.cmw import Cmw
     from assay.verification.firmware_log import CcelData
 
@@ -46,6 +48,7 @@ _COLLECTION: Final = "__cmwc_t"
 _TEES: Final = ("tdx", "sgx")
 _NITRO: Final = ("nitro", "nitro-tpm")
 _DOCUMENTS: Final = ("attestation", "attestation_doc", "attestation_document", "AttestationDocument")
+_EXPLAINED: Final = ("event_log", "vm_config", "report_data")
 _TDX_PROVIDER: Final = "tdx_guest"
 
 
@@ -210,10 +213,23 @@ def _quote_alone(found: dict[str, Any]) -> tuple[Opened, ...] | None:
     if platform not in _TEES:
         return None
     log = _firmware_log(found.get("cc_eventlog")) if platform == "tdx" else None
-    form = f"{len(quote)} bytes, from JSON{' with an event log' if log else ''}"
-    read |= {"cc_eventlog"} if log else set()
+    presented = _guests_answer(found, quote) if platform == "tdx" else None
+    form = f"{len(quote)} bytes, from JSON{' with an event log' if log or presented else ''}"
+    read.update(["cc_eventlog"] if log else [])
+    read.update(_EXPLAINED if presented else ())
     left = [name for name, value in found.items() if name not in read and value is not None]
-    return noted((Opened(quote, platform, form, firmware_log=log),), left)
+    return noted((Opened(quote, platform, form, presented, firmware_log=log),), left)
+
+
+def _guests_answer(found: dict[str, Any], quote: bytes) -> Presented | None:
+    """Return a dstack guest's answer whose quote is in base64; None where no event log is with it."""
+    log = found.get("event_log")
+    if type(log) is not str or not log.startswith("["):
+        return None
+    from assay.evidence.dstack import from_get_quote  # noqa: PLC0415 - this form alone
+
+    answer = {name: found[name] for name in _EXPLAINED if name in found}
+    return from_get_quote(json.dumps({**answer, "quote": quote.hex()}).encode())
 
 
 def _document_alone(found: dict[str, Any]) -> tuple[Opened, ...] | None:
