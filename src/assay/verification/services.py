@@ -156,4 +156,4 @@ def _bounded(parts: list[Opened]) -> None:
 
 
 def _member(why: str) -> EvidenceError:
-    return EvidenceError("verification.service.member", why)
+    return EvidenceError("verification.service.member", why, action="Give the evidence inside of it alone.")
