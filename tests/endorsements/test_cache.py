@@ -321,6 +321,26 @@ def test_what_somebody_takes_away_meanwhile_is_not_missed(tmp_path, monkeypatch)
     assert list(cache.entries()) == [endorsement("two")]
 
 
+@pytest.mark.parametrize(("goes", "unreadable"), [("both", 0), ("part", 1)])
+def test_an_entry_that_makes_room_while_all_are_listed_is_not_unreadable(
+    tmp_path, monkeypatch, goes, unreadable
+):
+    cache = opened(tmp_path / "c")
+    cache.put(endorsement("one"))
+    gone = [entry_file(tmp_path / "c"), part_file(tmp_path / "c")]
+    read = private.read
+
+    def taken_away(path, *, limit):
+        data = read(path, limit=limit)
+        if path == gone[0]:
+            for each in gone if goes == "both" else gone[1:]:
+                each.unlink()
+        return data
+
+    monkeypatch.setattr(private, "read", taken_away)
+    assert cache.contents() == ([], unreadable)
+
+
 def test_an_entry_that_is_larger_than_the_cache_is_kept_until_the_next(tmp_path):
     cache = opened(tmp_path / "c", max_bytes=10)
     cache.put(endorsement("one", a=b"1" * 100))

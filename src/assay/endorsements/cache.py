@@ -101,16 +101,21 @@ class Cache:
         yield from self.contents()[0]
 
     def contents(self) -> tuple[list[Endorsement], int]:
-        """Return everything that is kept and can be read, by kind and key, and how many entries cannot be."""
-        found = []
-        paths = [path for path in self._listed("entries") if path.suffix == ".json"]
-        for path in paths:
+        """Return everything that is kept and can be read, by kind and key, and how many entries cannot be.
+
+        What makes room for something else meanwhile is neither.
+        """
+        found, unreadable = [], 0
+        for path in self._listed("entries"):
+            if path.suffix != ".json":
+                continue
             data = private.read(path, limit=MAX_RECORD_BYTES)
-            if data is not None:
-                with suppress(AssayError):
-                    found.append(self._open(data))
+            try:
+                found.append(self._open(data or b""))
+            except AssayError:
+                unreadable += os.path.lexists(path)
         found.sort(key=lambda entry: (entry.wanted.kind, entry.wanted.key))
-        return found, len(paths) - len(found)
+        return found, unreadable
 
     @contextmanager
     def flight(self, wanted: Wanted) -> Iterator[None]:
