@@ -1,7 +1,9 @@
 """From bytes to an Attestation Result: the one path that gate, command line and library take.
 
-result = verify(quote, policy=policy, binding=Expected(report_data), roots=Roots.vendor(), now=now,
-endorsements=collateral)
+    result = verify(evidence, policy=policy, binding=Expected(value), roots=Roots.vendor(), now=now,
+                    materials=Materials.of(files))
+
+The same call does for every platform.
 """
 
 from __future__ import annotations
