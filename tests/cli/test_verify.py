@@ -350,6 +350,16 @@ def test_what_was_typed_wrongly_is_a_usage_error_with_its_own_code(capsys, words
     assert code in err
 
 
+def test_standard_input_is_said_not_to_be_read(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = said(capsys, "verify", "-", *UNCHECKED)
+    assert code == exit_codes.USAGE
+    assert "standard input is not read here" in err
+    assert "do: Write what it gives into a file" in err
+    (tmp_path / "-").write_bytes(Path(CRABBOX).read_bytes())
+    assert said(capsys, "verify", "-", *UNCHECKED)[1].startswith("-: TDX, 5010 bytes")
+
+
 def test_files_that_cannot_be_read_are_usage_errors(capsys, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -32,6 +32,12 @@ def read_file(path: Path, *, limit: int) -> bytes:
         # Without O_NONBLOCK a named pipe that nobody writes to would hold the program for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
+        if str(path) == "-":
+            raise UsageError(
+                "cli.file.missing",
+                "There is no file -; standard input is not read here.",
+                action="Write what it gives into a file, and name that.",
+            ) from None
         raise UsageError("cli.file.missing", f"There is no file {shown}.") from None
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
         why = os.strerror(error.errno or 0) if isinstance(error, OSError) else "that is no file name"
