@@ -113,6 +113,6 @@ def test_what_is_missing_is_counted_whether_or_not_it_is_shown(selected, whole_c
     needs = [Need("ocsp", {"serial": str(at)}, "r") for at in range(selected)]
     needs += [Need("ocsp", {"chain": f"{at}" + "0" * 300}, "r") for at in range(whole_chains)]
     assert (
-        missing_endorsement(needs, "", Path("evidence")).what
+        missing_endorsement(needs, "", Path("evidence"), as_of=False).what
         == f"answer about a certificate's status{shown_as}"
     )

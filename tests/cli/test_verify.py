@@ -117,6 +117,7 @@ def test_what_is_published_is_fetched_by_a_command_that_can_be_pasted(capsys, tm
         _, out, _ = said(capsys, "verify", *UNCHECKED, "--", name)
         (line,) = [each for each in out.splitlines() if each.startswith("    assay ")]
         assert shlex.split(line)[:3] == ["assay", "endorsements", "fetch"]
+        assert "need not have held" not in out
         _, found, _ = said(capsys, *shlex.split(line)[1:], "--offline", "--json")
         assert json.loads(found)["results"][0]["missing"], "the command reads this very file"
 
@@ -132,6 +133,7 @@ def test_where_nothing_but_the_time_is_wrong_another_time_is_named(capsys):
     words = ["verify", PHALA, "--collateral", PHALA_COLLATERAL, *UNCHECKED]
     _, found = results(capsys, *words, "--at", "2026-11-21T00:00Z")
     missing = {each["what"]: each for each in found[0]["missing"]}
+    assert "need not have held at the time" in found[0]["missing"][0]["action"]
     assert "--at TIME" in missing["a time at which all of it holds"]["action"]
     _, found = results(capsys, *words, "--at", "2025-06-25T12:00Z", "--policy", "strict")
     missing = {each["what"]: each for each in found[0]["missing"]}

@@ -210,11 +210,11 @@ class Question:
     ) -> Iterator[Missing]:
         for need in result.evidence.needs:
             if need.kind == "collateral":
-                yield missing_collateral(need.key, self.now, note, file)
+                yield missing_collateral(need.key, self.now, note, file, as_of=self.as_of)
         others = [need for need in result.evidence.needs if need.kind not in _SAID_OTHERWISE]
         for kind, reason in dict.fromkeys((need.kind, need.reason) for need in others):
             alike = [need for need in others if (need.kind, need.reason) == (kind, reason)]
-            yield missing_endorsement(alike, note, file)
+            yield missing_endorsement(alike, note, file, as_of=self.as_of)
         yield from missing_terms(result, file)
         if self.asked.value is None:
             yield missing_freshness(result.platform)

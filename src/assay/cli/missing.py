@@ -32,11 +32,13 @@ _NAMES: Final = {
     "chain": "certificates of the device",
     "revocation-list": "list of what an authority revoked",
     "ak": "certificates above the attestation key's",
+    "evidence": "evidence of another device",
 }
 _PUBLISHED: Final = frozenset(
     {"collateral", "jwks", "ocsp", "revocation-list", "rim", "snp-vek", "snp-chain", "snp-crl"}
 )
 _ONCE_FETCHED: Final = "Then verify with --cached. Or give what you have: --endorsements FILE or DIR."
+_THEN_OR_NOW: Final = f"{_ONCE_FETCHED} What is published now need not have held at the time of --at."
 _HOW_TO_GIVE: Final = {
     "ak": "Type --endorsements FILE or DIR, and --roots tpm=FILE for the root that they lead to.",
     "chain": "Type --endorsements FILE or DIR.",
@@ -104,7 +106,14 @@ def _typed(file: Path) -> str:
     return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
-def missing_collateral(key: Mapping[str, str], now: datetime, note: str, file: Path) -> Missing:
+def once_fetched(*, as_of: bool) -> str:
+    """Return what to do with what was fetched, which for a time that was asked for may be of no use."""
+    return _THEN_OR_NOW if as_of else _ONCE_FETCHED
+
+
+def missing_collateral(
+    key: Mapping[str, str], now: datetime, note: str, file: Path, *, as_of: bool
+) -> Missing:
     """Say which collateral is missing, and how to get it."""
     named = [
         f"FMSPC {key['fmspc']}" if "fmspc" in key else "",
@@ -116,12 +125,12 @@ def missing_collateral(key: Mapping[str, str], now: datetime, note: str, file: P
     return Missing(
         f"collateral for {what}",
         f"{why}; {note}." if note else f"{why}.",
-        _ONCE_FETCHED,
+        once_fetched(as_of=as_of),
         fetching(file),
     )
 
 
-def missing_endorsement(alike: Sequence[Need], note: str, file: Path) -> Missing:
+def missing_endorsement(alike: Sequence[Need], note: str, file: Path, *, as_of: bool) -> Missing:
     """Return what needs of one kind and reason ask for, of which a rack of GPUs has dozens."""
     kind = alike[0].kind
     each = [text for need in alike if (text := _selected(need))]
@@ -131,7 +140,7 @@ def missing_endorsement(alike: Sequence[Need], note: str, file: Path) -> Missing
     why = escape(alike[0].reason, limit=300)
     why = f"{why.rstrip('.')}; {note}." if note else why
     if kind in _PUBLISHED:
-        return Missing(what, why, _ONCE_FETCHED, fetching(file))
+        return Missing(what, why, once_fetched(as_of=as_of), fetching(file))
     return Missing(what, why, _HOW_TO_GIVE.get(kind, ""))
 
 
