@@ -82,7 +82,7 @@ def crl(issuer, *revoked, signer="", stated="", start=NOW - DAY, days=2):
 
 
 def judged(*crls, found=None, at=NOW):
-    return judge_lists(SPEC, found or chain(), crls, at)
+    return judge_lists(SPEC, found or chain(), crls, at, vendor="a-vendor")
 
 
 def test_without_a_list_nothing_is_known():
