@@ -122,3 +122,9 @@ def test_without_a_part_it_is_not_taken_for_one(path):
     with pytest.raises(EvidenceError) as refused:
         opened(document)
     assert refused.value.code == "verification.answer.unrecognised"
+
+
+def test_with_a_platforms_name_on_it_it_is_an_envelope():
+    with pytest.raises(EvidenceError) as refused:
+        opened(written() | {"platform": "tdx"})
+    assert refused.value.code == "verification.answer.unrecognised"

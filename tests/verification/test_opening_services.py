@@ -162,6 +162,12 @@ def test_additional_evidence_that_is_none(additional, expected):
     assert code(brokered(attested(), additional)) == expected
 
 
+def test_a_name_that_is_none_of_a_platform_is_listed_and_names_no_piece():
+    bundle = opened(brokered(attested(), json.dumps({"x" * 99: attested(SGX)})))
+    assert [part.name for part in bundle.parts] == ["tdx", "sgx"]
+    assert bundle.unverified[0] == f"additional_evidence.{'x' * 44}..."
+
+
 def test_what_the_verifier_of_trustee_is_asked_with():
     request = {"tee": "tdx", "evidence": written(attested()), "runtime_data": {"raw": ""}, "init_data": None}
     for document, left in (

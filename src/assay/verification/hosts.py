@@ -66,7 +66,10 @@ def open_vouched(found: dict[str, Any], again: Again) -> tuple[Opened, ...] | No
 
 def _is_clean_room(found: Mapping[str, Any]) -> bool:
     inner = found.get("evidence")
-    return type(inner) is dict and inner.keys() >= _OF_VM and type(found.get(_CERTIFICATES)) is str
+    holds = type(inner) is dict and inner.keys() >= _OF_VM and type(found.get(_CERTIFICATES)) is str
+    return (
+        holds and "platform" not in found
+    )  # with a name on it, it is an envelope, and the name is looked at
 
 
 def _clean_room(found: dict[str, Any]) -> tuple[Opened, ...]:

@@ -67,12 +67,14 @@ def open_service(found: dict[str, Any], again: Again) -> tuple[Opened, ...] | No
 
 def _composite(found: dict[str, Any], again: Again) -> tuple[Opened, ...]:
     parts = [*again(_written(found[_PRIMARY]))]
+    left = [*(found.keys() - {_PRIMARY, _ADDITIONAL})]
     for word, inner in _additional(found.get(_ADDITIONAL)).items():
         more = again(_written(inner))
-        demand_named(word, more)
-        parts += [replace(each, name=word) for each in more]
+        known = demand_named(word, more)
+        parts += [replace(each, name=word if known else each.name) for each in more]
+        left += [] if known else [f"{_ADDITIONAL}.{word}"]
         _bounded(parts)
-    return noted(tuple(parts), found.keys() - {_PRIMARY, _ADDITIONAL})
+    return noted(tuple(parts), left)
 
 
 def _additional(text: Any) -> dict[str, Any]:
