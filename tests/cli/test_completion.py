@@ -48,3 +48,12 @@ def test_options_of_a_verb_are_completed():
 
 def test_options_of_the_program_are_completed():
     assert _complete("assay --ver", 1) == ["--version"]
+
+
+@pytest.mark.parametrize(
+    "words", ["verify --policy", "verify --also", "run --policy", "policy explain", "policy diff"]
+)
+def test_policies_are_completed_by_name_and_by_file(words):
+    position = len(words.split()) + 1
+    assert _complete(f"assay {words} ", position) == ["genuine", "strict", "local", ""]
+    assert _complete(f"assay {words} prod", position) == ["prod"]  # of which the shell makes files

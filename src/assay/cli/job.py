@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from assay.cli.completing import policies
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,7 +29,9 @@ def machine_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--on", metavar="PROVIDER[:MACHINE][/PLATFORM]", help="Where to lease; 'local' is here."
             ),
-            click.option("--policy", metavar="NAME|PATH", help="What admits a machine."),
+            click.option(
+                "--policy", metavar="NAME|PATH", shell_complete=policies, help="What admits a machine."
+            ),
             click.option("--ttl", metavar="TIME", help="Longest life of the lease (90m)."),
             click.option("--idle", metavar="TIME", help="End the lease when idle for so long (30m)."),
             click.option("--attack", type=click.Choice(_ATTACKS), help="local only: its host attacks you."),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.cli import exit_codes
+from assay.cli.completing import policies
 from assay.cli.groups import VerbsBelow
 from assay.cli.output import emit, emit_json, escape, progress, style
 from assay.cli.writing import write_new
@@ -30,7 +31,7 @@ def policy() -> None:
 
 
 @policy.command()
-@click.argument("path", metavar="PATH")
+@click.argument("path", metavar="PATH", shell_complete=policies)
 @_JSON
 def check(path: str, *, as_json: bool) -> int:
     """Check a policy file: every mistake is named by its place in the file.
@@ -56,7 +57,7 @@ def check(path: str, *, as_json: bool) -> int:
 
 
 @policy.command()
-@click.argument("name", metavar="NAME|PATH")
+@click.argument("name", metavar="NAME|PATH", shell_complete=policies)
 @click.option("--toml", is_flag=True, help="Print the file itself: a good beginning for one of your own.")
 @_JSON
 def explain(name: str, *, toml: bool, as_json: bool) -> int:
@@ -84,8 +85,8 @@ def _shown(text: str) -> str:
 
 
 @policy.command()
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
+@click.argument("first", metavar="A", shell_complete=policies)
+@click.argument("second", metavar="B", shell_complete=policies)
 @_JSON
 def diff(first: str, second: str, *, as_json: bool) -> int:
     """Say in which keys two policies differ, and whether B is stricter there."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay.cli import exit_codes
+from assay.cli.completing import policies
 from assay.cli.groups import VerbsBelow
 from assay.cli.output import emit, emit_json, escape, style
 from assay.errors import LeaseError, UsageError
@@ -73,6 +74,7 @@ def show(file: Path, *, as_json: bool) -> None:
     "--policy",
     "policy_name",
     metavar="NAME|PATH",
+    shell_complete=policies,
     help="Default: that of the lease's provider; with --export, the shipped one of the recorded name.",
 )
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from assay.cli import exit_codes
+from assay.cli.completing import policies
 from assay.cli.output import emit, emit_json, escape
 from assay.errors import AssayError, UsageError
 
@@ -36,11 +37,16 @@ _READ_FOR: Final = {
     "policy_name",
     default="genuine",
     metavar="NAME|PATH",
+    shell_complete=policies,
     show_default=True,
     help="genuine, strict, local, or a policy file.",
 )
 @click.option(
-    "--also", multiple=True, metavar="NAME|PATH", help="A policy applied as well: both must accept."
+    "--also",
+    multiple=True,
+    metavar="NAME|PATH",
+    shell_complete=policies,
+    help="A policy applied as well: both must accept.",
 )
 @click.option(
     "--report-data",
