@@ -144,6 +144,25 @@ def test_an_authority_that_may_not_sign_lists_has_none(service, cache):
     refused(ask(cache, service, wanted(*chain)), "answer.unverified")
 
 
+def test_an_authority_whose_key_cannot_be_told_has_no_list(service, cache):
+    key, root = GOOGLE.key("authority"), x509.load_der_x509_certificate(GOOGLE.root_der)
+    unreadable = x509.UnrecognizedExtension(x509.ExtensionOID.SUBJECT_KEY_IDENTIFIER, b"\x30")
+    authority = (
+        x509.CertificateBuilder()
+        .subject_name(root.subject)
+        .issuer_name(root.subject)
+        .public_key(key.public_key())
+        .serial_number(9)
+        .not_valid_before(root.not_valid_before_utc)
+        .not_valid_after(root.not_valid_after_utc)
+        .add_extension(unreadable, critical=False)
+        .sign(GOOGLE.key("root"), hashes.SHA256())
+    )
+    service.routes[mirrored(ROOT_AT)] = Reply(200, crl())
+    chain = (authority.public_bytes(Encoding.DER), GOOGLE.root_der)
+    refused(ask(cache, service, wanted(*chain)), "answer.unverified")
+
+
 @pytest.mark.parametrize(
     ("reply", "code"),
     [

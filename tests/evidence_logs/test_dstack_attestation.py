@@ -380,6 +380,7 @@ def twice() -> bytes:
 CERTIFICATES = {
     "nothing": (b"", "der.malformed"),
     "bytes behind it": (TRUE + b"\0", "der.malformed"),
+    "as large as may be": (bytes(1024 * 1024), "der.malformed"),
     "too large": (bytes(1024 * 1024 + 1), "dstack.certificate.size"),
     "no extension of dstack": (certificate({}), "dstack.certificate.no_log"),
     "quote without log": (TRUE, "dstack.certificate.no_log"),

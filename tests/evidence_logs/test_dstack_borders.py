@@ -86,9 +86,6 @@ def a_measurement(size: int) -> None:
     os_image.parse_document(json.loads(image_config(content))["tdx_measurement"])
 
 
-AROUND = len(certificate({100: bytes(1 << 19)})) - (1 << 19)
-"""Bytes of a certificate around the value of its one large extension."""
-
 BOUNDS = {
     "event name": (lambda size: runtime("n" * size), 256, "dstack.log.name"),
     "event payload": (lambda size: runtime("n", bytes(size)), 65536, "dstack.log.payload"),
@@ -142,11 +139,6 @@ BOUNDS = {
         lambda size: parse_attestation(version_0(b"", [runtime("n")] * size)),
         4096,
         "dstack.log.events",
-    ),
-    "certificate": (
-        lambda size: parse_certificate(certificate({100: bytes(size - AROUND)})),
-        1 << 20,
-        "dstack.certificate.size",
     ),
     "certificates of a chain": (
         lambda size: leaf_of_chain(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" * size),
