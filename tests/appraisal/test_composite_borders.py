@@ -185,10 +185,12 @@ def test_several_pieces_of_one_platform_have_to_be_demanded():
     pieces = [machine(), gpus(digest=b"1" * 32), gpus(device="02", digest=b"2" * 32)]
     found = Whole(pieces).judge().ledger[checks.TOGETHER.id]
     assert found.code == "composite.together.repeated"
-    assert found.reason == "There are several pieces of nvidia-gpu, and the policy does not say so."
+    assert found.reason == "There are several pieces of nvidia-gpu, and the policy test does not say so."
     by = demanding("tdx", "nvidia-gpu", "nvidia-gpu")
     assert Whole(pieces, by).judge().ledger[checks.TOGETHER.id].code == ""
-    assert Whole(pieces, policy().tighten(by)).judge().ledger[checks.TOGETHER.id].code == ""
+    assert Whole(pieces, by.tighten(by)).judge().ledger[checks.TOGETHER.id].code == ""
+    for both in (policy().tighten(by), by.tighten(policy())):
+        assert Whole(pieces, both).judge().ledger[checks.TOGETHER.id].code == "composite.together.repeated"
     empty = Whole([]).judge().ledger[checks.TOGETHER.id]
     assert (empty.code, empty.reason) == ("composite.together.missing", "There is no evidence.")
 

@@ -170,12 +170,14 @@ def _together(pieces: Sequence[Piece], policy: Policy) -> Check:
         defect = company_defect(company if demanded is None else demanded, company)
         if defect is not None:
             return _failed(TOGETHER, *defect)
-    stated = {name for part in (policy, *policy.also) for name in part.document.together or ()}
-    twice = sorted(name for name in set(company) - stated if company.count(name) > 1)
-    if twice:
-        return _failed(
-            TOGETHER, "repeated", f"There are several pieces of {twice[0]}, and the policy does not say so."
-        )
+        # Each for itself: what one policy says of several pieces does not relax another that says nothing.
+        twice = sorted(name for name in set(company).difference(demanded or ()) if company.count(name) > 1)
+        if twice:
+            return _failed(
+                TOGETHER,
+                "repeated",
+                f"There are several pieces of {twice[0]}, and the policy {part.name} does not say so.",
+            )
     return TOGETHER.passed
 
 
