@@ -765,6 +765,18 @@ def test_a_key_that_nobody_vouches_for_leaves_the_evidence_unproven():
     assert not result.authentic
 
 
+def test_a_quote_without_any_key_is_not_checked_and_not_refused():
+    found = draft()
+    found.public = b""
+    result = judge(found.encode())
+    assert result.ledger["tpm.quote.key"].outcome is Outcome.NOT_CHECKED
+    assert result.ledger["tpm.quote.key"].code == "tpm.quote.key.missing"
+    assert result.ledger["tpm.quote.signature"].outcome is Outcome.NOT_CHECKED
+    assert not result.ledger.failed()
+    assert [need.kind for need in result.needs] == ["ak"]
+    assert not result.authentic
+
+
 def test_what_nothing_proves_of_the_logs_is_named_where_it_stands_in_the_container():
     found = draft()
     data = found.encode()

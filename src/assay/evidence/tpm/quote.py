@@ -82,7 +82,8 @@ def verify_quote(
         signature: TPMT_SIGNATURE, or one that was decoded before; ``signature.rsassa`` is that of a bare RSA
             signature.
         specs: The checks under the format's names.
-        key: The attestation key: TPMT_PUBLIC, TPM2B_PUBLIC or SPKI in DER, or one that was decoded before.
+        key: The attestation key: TPMT_PUBLIC, TPM2B_PUBLIC or SPKI in DER, or one that was decoded before;
+            empty when there is none, which leaves it and all behind it unchecked.
         bank: The bank that the values were presented as; the signed one must be the same.
         pcrs: The values presented, by PCR index: exactly those that the quote covers.
         relied: PCRs that the quote must cover; may be empty, then it must cover some.
@@ -174,6 +175,10 @@ def _read(noted: list[Check], specs: QuoteSpecs, attest: bytes) -> Attest:
 
 
 def _key(noted: list[Check], specs: QuoteSpecs, key: bytes | AttestationKey) -> AttestationKey:
+    if key == b"":
+        reason = "not checked: the attestation key was not given"
+        noted.append(Check(specs.key, Outcome.NOT_CHECKED, f"{specs.key.id}.missing", reason))
+        raise CheckFailedError(noted[-1].code, reason)
     try:
         found = key if isinstance(key, AttestationKey) else AttestationKey.parse(key)
     except EvidenceError as error:
