@@ -13,7 +13,7 @@ from assay.cli import exit_codes
 from assay.cli.main import main
 from assay.evidence.decoding.pem import encode as pem
 from assay.simulator.vtpm_pki import CrlDraft
-from support.tpm_scenes import ISSUER_NAME, NONCE, NOW, draft, keys, root
+from support.tpm_scenes import ISSUER_NAME, NONCE, NOW, chain, draft, keys, machine, root
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +33,24 @@ def test_regions_of_one_name_stand_in_one_line(tmp_path, capsys):
     assert text.count(": digest of another bank; signed by nobody") == 1
     assert text.count(": type of an event; signed by nobody") == 1
     assert "places of bytes" in text
+
+
+def test_logs_longer_than_other_evidence_are_verified(tmp_path, capsys):
+    """Kernels that measure every file write megabytes in a day."""
+    host = machine()
+    for number in range(10_000):
+        host.run(f"/usr/lib/python3/dist-packages/a_package_of_many_modules/module_{number}.py", b"")
+    evidence = host.evidence(NONCE)
+    evidence.certificates = chain("p256")
+    (tmp_path / "evidence.bin").write_bytes(evidence.encode())
+    (tmp_path / "root.pem").write_bytes(pem(root()))
+    assert (tmp_path / "evidence.bin").stat().st_size > 1 << 20
+    words = ("--nonce", NONCE.hex(), "--at", NOW.isoformat(), "--roots", "root.pem")
+    assert main(["verify", "evidence.bin", *words, "--json"]) == exit_codes.REFUSED
+    (found,) = json.loads(capsys.readouterr().out)["results"]
+    failed = {check["id"] for check in found["checks"] if check["outcome"] == "failed"}
+    assert failed == {"policy.platforms"}
+    assert [check["outcome"] for check in found["checks"] if check["id"] == "tpm.ima.replay"] == ["passed"]
 
 
 def test_that_no_policy_takes_a_root_of_ones_own_is_said(tmp_path, capsys):

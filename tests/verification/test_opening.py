@@ -80,6 +80,7 @@ def test_answers_of_a_dstack_guest_are_taken_apart() -> None:
         (b"HCLA" + bytes(2596), "verification.evidence.hcl_alone"),
         ((b"HCLA" + bytes(2596)).hex().encode(), "verification.evidence.hcl_alone"),
         (bytes(MAX_EVIDENCE_BYTES + 1), "verification.evidence.oversized"),
+        (b"ASSAYTPM".ljust((80 << 20) + 1), "verification.evidence.oversized"),
     ],
 )
 def test_what_is_no_evidence_is_refused(data: bytes, code: str) -> None:

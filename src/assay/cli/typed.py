@@ -15,7 +15,7 @@ from assay.cli.output import escape
 from assay.cli.reading import read_directory, read_file
 from assay.errors import UsageError
 from assay.evidence.verification import Expected, Unchecked
-from assay.verification.opening import MAX_EVIDENCE_BYTES, MAX_LOG_BYTES
+from assay.verification.opening import MAX_LOG_BYTES, MAX_TPM_EVIDENCE_BYTES
 from assay.verification.terms import Terms
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def evidence_of(path: Path) -> bytes:
     Raises:
         UsageError: ``cli.file.*``.
     """
-    return read_file(path, limit=MAX_EVIDENCE_BYTES)
+    return read_file(path, limit=MAX_TPM_EVIDENCE_BYTES)
 
 
 def log_of(path: Path | None) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,8 @@ from assay.cli.output import emit, emit_json, escape
 from assay.errors import AssayError, UsageError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from assay.cli.asking import Answer, Question
     from assay.cli.together import Whole
     from assay.verification.opened import Bundle
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     Found = tuple[Bundle, Answer | Whole] | AssayError
 
 SCHEMA: Final = "assay/verify/v1"
+_LONG_BYTES: Final = 1 << 20
 _SEVERITY: Final = (exit_codes.OK, exit_codes.NOT_BOUND, exit_codes.REFUSED)
 _READ_FOR: Final = {
     "event_log": ("--event-log", ("tdx",)),
@@ -142,7 +146,8 @@ def verify(files: tuple[Path, ...], *, as_json: bool, cached: bool, **typed: Any
         from assay.cli.at_hand import with_own_cache
 
         question = with_own_cache(question, contents)
-    found = [_judge(question, path, data) for path, data in contents]
+    with _told_when_long(contents):
+        found = [_judge(question, path, data) for path, data in contents]
     code = max((_code(answer) for _, answer in found), key=_SEVERITY.index)
     if code != exit_codes.REFUSED:
         _demand_use({**typed, "carrier": typed["carrier"] != "user_data"}, [answer for _, answer in found])
@@ -201,6 +206,15 @@ def _question(
         app_compose=typed.compose_of(app_compose),
         facts=FactCache(max_entries=64),
     )
+
+
+def _told_when_long(contents: list[tuple[Path, bytes]]) -> AbstractContextManager[None]:
+    """Return what says, after a second, why it takes so long: long logs alone do."""
+    if max(len(data) for _, data in contents) < _LONG_BYTES:
+        return nullcontext()
+    from assay.cli.patience import said_when_slow
+
+    return said_when_slow("verifying: each entry of a long log is hashed ...")
 
 
 def _judge(question: Question, path: Path, data: bytes) -> tuple[Path, Found]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.errors import EvidenceError
 from assay.verification.firmware_log import CcelData
 from assay.verification.opened import Bundle, Opened, noted, unrecognised
-from assay.verification.recognition import recognise
+from assay.verification.recognition import TPM_MAGIC, recognise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from assay.evidence.dstack import Presented
 
 MAX_EVIDENCE_BYTES: Final = 1 << 20
+MAX_TPM_EVIDENCE_BYTES: Final = 80 << 20
+"""A TPM's evidence holds its logs, which are long; its container bounds each of them."""
 MAX_LOG_BYTES: Final = 4 << 20
 MAX_DEPTH: Final = 3
 """How deep evidence may lie in wrappings."""
@@ -72,10 +74,11 @@ def open_bundle(data: bytes) -> Bundle:
         EvidenceError: ``verification.evidence.oversized``, ``verification.evidence.unrecognised``,
             ``verification.evidence.hcl_alone``, or the codes of the container's own parser.
     """
-    if len(data) > MAX_EVIDENCE_BYTES:
+    most = MAX_TPM_EVIDENCE_BYTES if data.startswith(TPM_MAGIC) else MAX_EVIDENCE_BYTES
+    if len(data) > most:
         raise EvidenceError(
             "verification.evidence.oversized",
-            f"The file has {len(data)} bytes; evidence has at most {MAX_EVIDENCE_BYTES}.",
+            f"The file has {len(data)} bytes; evidence of its kind has at most {most}.",
         )
     if not data:
         raise unrecognised("The file is empty.")

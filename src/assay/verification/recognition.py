@@ -24,7 +24,7 @@ _SMALL: Final = 32  # no format has such a beginning in exactly the bytes of a r
 _MAX_PAYLOAD: Final = 1 << 16
 _COSE: Final = (b"\xd2\x84\x44\xa1\x01\x38\x22", b"\x84\x44\xa1\x01\x38\x22")  # ES384 and nothing else
 _SPDM: Final = b"\x11\xe0"
-_TPM: Final = b"ASSAYTPM"
+TPM_MAGIC: Final = b"ASSAYTPM"
 _TPMS_ATTEST: Final = b"\xffTCG\x80\x18"
 _FIRST_FIELD: Final = 0x0A
 
@@ -134,7 +134,7 @@ _MEMBERS: Final = (
 
 def _tpm(data: bytes) -> str | None:
     """A TPM's quote with its logs, in our own container."""
-    return "tpm" if data.startswith(_TPM) else None
+    return "tpm" if data.startswith(TPM_MAGIC) else None
 
 
 def _attestation(data: bytes) -> str | None:
