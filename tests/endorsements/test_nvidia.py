@@ -150,6 +150,31 @@ def test_a_wrong_status_says_which_check_failed(service, cache):
     assert ask(cache, service, status()).error.detail["check"] == "nonce"
 
 
+def signed_at(moment):
+    def change(draft):
+        draft.this_update = draft.produced_at = moment
+
+    return change
+
+
+@pytest.mark.parametrize(("ahead", "waited"), [(0, []), (1, [5.0]), (5, [5.0])])
+def test_a_status_of_the_next_seconds_is_waited_for(service, cache, ahead, waited):
+    """It is signed when it is asked for, by a clock that may be ahead of ours."""
+    service.responder.spoil = signed_at(NOW + timedelta(seconds=ahead))
+    world = World()
+    found = ask(cache, service, status(), world=world)
+    assert (found.usable, found.error) == (True, None)
+    assert world.waits == waited
+    assert found.endorsement.fetched == NOW + timedelta(seconds=sum(waited))
+
+
+def test_a_status_of_the_future_is_not_waited_for(service, cache):
+    service.responder.spoil = signed_at(NOW + timedelta(seconds=6))
+    world = World()
+    refused(ask(cache, service, status(), world=world), "answer.stale")
+    assert world.waits == []
+
+
 def test_a_status_that_names_no_end_holds_for_a_day(service, cache):
     service.responder.spoil = lambda draft: setattr(draft, "next_update", None)
     window = ask(cache, service, status()).endorsement.window

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
     from assay.endorsements.cache import Cache
     from assay.endorsements.record import Wanted
-    from assay.endorsements.source import Access, Source
+    from assay.endorsements.source import Access, Fetched, Source
 
 FRESH_FOR: Final = timedelta(days=1)
 """How long an endorsement that still holds is used without asking again: revocations appear every day."""
+AHEAD: Final = timedelta(seconds=5)
+"""How far a publisher's clock may be ahead of ours: an answer that begins to hold by then is waited for."""
 
 
 class Origin(StrEnum):
@@ -149,7 +151,19 @@ class Fetcher:
         """Ask the publisher and verify its answer."""
         with self.watch(wanted):
             answer = source.fetch(wanted, self.access)
-        now = self.access.surroundings.now()
+        world = self.access.surroundings
+        try:
+            return self._judged(wanted, source, answer, world.now())
+        except EndorsementError as error:
+            if error.code != "endorsements.answer.stale":
+                raise
+        # What is signed when it is asked for is of the future to a clock that is a little behind.
+        self._judged(wanted, source, answer, world.now() + AHEAD)
+        world.sleep(AHEAD.total_seconds())
+        return self._judged(wanted, source, answer, world.now())
+
+    def _judged(self, wanted: Wanted, source: Source, answer: Fetched, now: datetime) -> Endorsement:
+        """Verify an answer as of a time."""
         try:
             judged = source.judge(wanted, answer.parts, replace(self.access, also=self.also), now)
         except EndorsementError:
