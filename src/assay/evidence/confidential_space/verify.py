@@ -153,7 +153,8 @@ def _audience(ledger: LedgerBuilder, claims: Mapping[str, Any], expected: str | 
     found = claims.get("aud")
     if type(found) is not str:
         raise ledger.fail(spec, f"{spec.id}.type", "The audience is missing, or not exactly one text.")
-    if len(found.encode("utf-8", "surrogatepass")) > MAX_AUDIENCE_BYTES:
+    size = len(found) if found.isascii() else len(found.encode("utf-8", "surrogatepass"))
+    if size > MAX_AUDIENCE_BYTES:
         raise ledger.fail(
             spec, f"{spec.id}.length", f"The audience is longer than {MAX_AUDIENCE_BYTES} bytes."
         )

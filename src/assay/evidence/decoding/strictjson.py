@@ -108,6 +108,8 @@ def _brackets_left(data: bytes) -> bool:
 
     Brackets in texts may leave some as well; then the value itself is looked at, which takes longer.
     """
+    if data.count(b"{") + data.count(b"[") <= MAX_DEPTH:  # as in most documents: too few to be too deep
+        return False
     left = data.translate(None, _NO_BRACKETS)
     for _ in range(MAX_DEPTH // 2):  # each takes two levels where objects and arrays alternate
         if not left:
