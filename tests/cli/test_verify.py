@@ -366,7 +366,8 @@ def test_files_that_cannot_be_read_are_usage_errors(capsys, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     large = tmp_path / "large"
-    large.write_bytes(bytes((1 << 20) + 1))
+    large.touch()
+    os.truncate(large, (80 << 20) + 1)
     for path, code in (
         (tmp_path / "none", "cli.file.missing"),
         (tmp_path, "cli.file.directory"),
@@ -378,6 +379,16 @@ def test_files_that_cannot_be_read_are_usage_errors(capsys, tmp_path):
         answer, _, err = said(capsys, "verify", path, *UNCHECKED)
         assert (answer, code in err) == (2, True), path
         assert ("do: " in err) == (code in ("cli.file.directory", "cli.file.special")), path
+
+
+def test_a_file_too_long_for_its_kind_is_refused_and_the_others_are_judged(capsys, tmp_path):
+    long = tmp_path / "long"
+    long.write_bytes(bytes((1 << 20) + 1))
+    answer, out, _ = said(capsys, "verify", long, CRABBOX, *UNCHECKED, "--json")
+    assert answer == 1
+    first, second = json.loads(out)["results"]
+    assert first["error"]["code"] == "verification.evidence.oversized"
+    assert second["platform"] == "tdx"
 
 
 def test_an_empty_file_is_called_empty(capsys, tmp_path):
