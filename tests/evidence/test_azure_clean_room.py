@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from base64 import b64encode, urlsafe_b64decode
-from functools import cache
 from typing import Any
 
 import pytest
@@ -15,42 +13,8 @@ from assay.evidence.azure.clean_room import container_of
 from assay.evidence.decoding.pem import encode as pem
 from assay.evidence.ledger import Outcome
 from assay.verification.opening import open_evidence
-from support.azure_scenes import judge, scene
-
-
-@cache
-def made():
-    stage = scene()
-    stage.form = "v2"
-    return stage.finish()
-
-
-def text(data: bytes) -> str:
-    return b64encode(data).decode()
-
-
-def sized(data: bytes) -> bytes:
-    return len(data).to_bytes(2, "big") + data
-
-
-def written() -> dict[str, Any]:
-    own = json.loads(made().container)
-    quote = own["tpm_quote"]
-    message, signature = bytes.fromhex(quote["message"]), bytes.fromhex(quote["signature"])
-    hcl, vcek = urlsafe_b64decode(own["hcl_report"]), urlsafe_b64decode(own["vcek"])
-    return {
-        "evidence": {
-            "tpmQuote": text(sized(message) + bytes.fromhex("0014000b") + sized(signature)),
-            "hclReport": text(hcl),
-            "snpReport": text(hcl[32:1216]),
-            "aikCert": "",
-            "pcrs": {str(at): text(bytes.fromhex(value)) for at, value in enumerate(quote["pcrs"])},
-            "runtimeClaims": {"user-data": "00"},
-        },
-        "nonce": "AA==",
-        "platformCertificates": pem(vcek).decode(),
-        "imageReference": {"publisher": "nobody"},
-    }
+from support.azure_clean_room import made, sized, text, written
+from support.azure_scenes import judge
 
 
 def opened(document: Any):

@@ -16,6 +16,7 @@ from assay.evidence.snp import Product
 from assay.simulator.amd.scene import SnpScene
 from assay.verification.materials import Materials
 from assay.verification.opening import open_bundle, open_evidence
+from support import azure_clean_room as clean_room
 from support import vectors
 from support.snp_scenes import AMD, NOW, REPORT_DATA, STRANGER, roots_of
 
@@ -98,6 +99,41 @@ def test_the_report_in_a_request_to_a_service_on_ccf():
     found = only({"attestation": wrapped(PAIRS[0], uvm_endorsements=""), "wrappingKey": "x"})
     assert (found.evidence, found.unverified) == (made().report, ("uvm_endorsements", "wrappingKey"))
     assert found.beside.keys() == {"endorsements"}
+
+
+def test_evidence_with_a_name_on_it_is_an_envelope():
+    """A pair of members makes no exception: the name must be the one found."""
+    named = wrapped(PAIRS[0], certificates(made().endorsements), platform="snp")
+    assert only(named).unverified == ("endorsements",)
+    assert code(named | {"platform": "tdx"}) == "verification.envelope.platform"
+
+
+def test_what_a_vm_in_a_clean_room_answers():
+    answer = clean_room.written()
+    found = only(answer)
+    assert (found.platform, found.beside) == (
+        "azure-snp",
+        {"platformCertificates": answer["platformCertificates"].encode()},
+    )
+    left = ("aikCert", "runtimeClaims", "snpReport")
+    assert found.unverified == (*(f"evidence.{name}" for name in left), "imageReference", "nonce")
+    assert found.form == f"{len(found.evidence)} bytes, from the answer of a clean room's agent"
+    least = {name: answer["evidence"][name] for name in ("tpmQuote", "hclReport", "pcrs")}
+    bare = only({"evidence": least, "platformCertificates": answer["platformCertificates"]})
+    assert (bare.evidence, bare.unverified) == (found.evidence, ())
+
+
+def test_what_is_no_whole_answer_of_a_clean_room():
+    answer = clean_room.written()
+    for name in ("tpmQuote", "hclReport"):
+        inner = {other: value for other, value in answer["evidence"].items() if other != name}
+        assert code(answer | {"evidence": inner}) == "verification.answer.unrecognised"
+    for value in (None, 7, ["PEM"]):
+        assert code(answer | {"platformCertificates": value}) == "verification.answer.unrecognised"
+    assert code(answer | {"platform": "azure-snp"}) == "verification.answer.unrecognised"
+    assert code(answer | {"platformCertificates": "\ud800"}) == "azure.container.layout"
+    two = {name: answer["evidence"][name] for name in ("tpmQuote", "hclReport")}
+    assert code(answer | {"evidence": two}) == "azure.container.layout"
 
 
 @pytest.mark.parametrize("word", ["quotes", "attestations"])

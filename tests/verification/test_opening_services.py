@@ -185,6 +185,10 @@ def test_requests_without_evidence_are_refused(requests):
     assert code({"verification_requests": requests}) == "verification.service.member"
 
 
+def test_text_that_no_file_can_hold_is_no_evidence():
+    assert code(brokered("\ud800")) == "verification.evidence.unrecognised"
+
+
 def test_a_name_of_another_platform_is_refused():
     for document in (
         {"tee": "snp", "evidence": attested()},

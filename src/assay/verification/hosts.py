@@ -66,17 +66,16 @@ def open_vouched(found: dict[str, Any], again: Again) -> tuple[Opened, ...] | No
 
 def _is_clean_room(found: Mapping[str, Any]) -> bool:
     inner = found.get("evidence")
-    holds = type(inner) is dict and inner.keys() >= _OF_VM and type(found.get(_CERTIFICATES)) is str
-    return (
-        holds and "platform" not in found
-    )  # with a name on it, it is an envelope, and the name is looked at
+    if type(inner) is not dict or "platform" in found:
+        return False  # with a name on it, it is an envelope, and the name is looked at
+    return inner.keys() >= _OF_VM and type(found.get(_CERTIFICATES)) is str
 
 
 def _clean_room(found: dict[str, Any]) -> tuple[Opened, ...]:
     from assay.evidence.azure.clean_room import container_of  # noqa: PLC0415 - this form alone
 
     container = container_of(found)
-    beside = {_CERTIFICATES: found[_CERTIFICATES].encode("utf-8", "surrogatepass")}
+    beside = {_CERTIFICATES: found[_CERTIFICATES].encode()}
     form = f"{len(container)} bytes, from the answer of a clean room's agent"
     left = [f"evidence.{name}" for name in found["evidence"].keys() - _OF_VM - {"pcrs"}]
     part = Opened(container, "azure-snp", form, beside=beside)

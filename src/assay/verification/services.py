@@ -127,7 +127,6 @@ def _of_trust_authority(found: dict[str, Any], again: Again) -> tuple[Opened, ..
         devices = again(
             _written({plain: asked[name] for name, plain in _OF_DEVICES.items() if name in asked})
         )
-        demand_named("nvidia", devices)
         parts += [replace(each, name=_DEVICES) for each in devices]
         left = [f"{_DEVICES}.{name}" for name in asked.keys() - _OF_DEVICES.keys()]
     opened = {part.name for part in parts}
