@@ -324,6 +324,12 @@ def test_nobody_is_asked_on_the_word_of_an_unknown_authority(service, cache):
         wanted(GOOGLE.root_der[:-1]),
         wanted(GOOGLE.root_der, b"\0"),
         wanted(*[GOOGLE.root_der[:1]] * 2),
+        Wanted.of(
+            "revocation-list",
+            at=ROOT_AT,
+            chain="!" + base64.b64encode(GOOGLE.root_der).decode(),
+            vendor="google-vtpm",
+        ),
     ],
 )
 def test_a_question_about_no_authority_is_not_asked(service, cache, about):

@@ -42,6 +42,11 @@ def test_the_answer_is_the_container_of_trustees_attester():
     assert result.bound, result.ledger.unmet()
 
 
+def test_the_issuers_certificates_follow_the_chips():
+    chain = written()["platformCertificates"] + (pem(b"issuer") + pem(b"root")).decode()
+    assert opened(put(written(), "platformCertificates", chain)).evidence == opened(written()).evidence
+
+
 def test_another_vms_quote_is_refused():
     changed = put(written(), "evidence.pcrs.7", text(b"\x11" * 32))
     result = judge(made(), evidence=opened(changed).evidence)

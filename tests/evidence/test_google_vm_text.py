@@ -247,6 +247,30 @@ def test_what_is_no_text_form_is_refused(rest):
     assert refused.value.code == "protobuf.malformed"
 
 
+@pytest.mark.parametrize(
+    ("rest", "why"),
+    [
+        ("other: 7", "a field that is not known"),
+        ("quotes: 7", "is no message"),
+        ("ak_cert: 7", "a value of another kind"),
+        ('ak_cert: "\\ud800"', "an escape of no character"),
+        ('ak_cert: "\\U00110000"', "an escape of no character"),
+        ('ak_cert: "\\777"', "an escape of no byte"),
+    ],
+)
+def test_what_is_wrong_with_a_text_form_is_said(rest, why):
+    with pytest.raises(ProtobufError, match=why):
+        to_binary(f'ak_pub: "k" {rest}'.encode())
+
+
+@pytest.mark.parametrize(("name", "number"), [("UNKNOWN", 0), ("MILAN", 1), ("GENOA", 2), ("TURIN", 3)])
+def test_the_products_of_amd_are_words(name, number):
+    text = f'ak_pub: "k" sev_snp_attestation: {{product: {{name: SEV_PRODUCT_{name} stepping: 2}}}}'
+    product = encode_varint(1 << 3) + encode_varint(number) + encode_varint(2 << 3) + encode_varint(2)
+    expected = encode_bytes(1, b"k") + encode_bytes(8, encode_bytes(3, product))
+    assert to_binary(text.encode()) == expected
+
+
 def test_other_text_is_not_taken_for_one():
     for text in (
         b"",

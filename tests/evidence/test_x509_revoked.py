@@ -18,7 +18,7 @@ from assay.evidence.ledger import CheckSpec, Outcome
 from assay.evidence.x509.crl import MAX_CRL_BYTES
 from assay.evidence.x509.general import GeneralCertificate
 from assay.evidence.x509.revocation import GeneralRevocationList
-from assay.evidence.x509.revoked import judge_lists
+from assay.evidence.x509.revoked import is_list_of, judge_lists
 
 SPEC = CheckSpec("test.revoked", "no certificate is revoked", "a test")
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -83,6 +83,21 @@ def crl(issuer, *revoked, signer="", stated="", start=NOW - DAY, days=2):
 
 def judged(*crls, found=None, at=NOW):
     return judge_lists(SPEC, found or chain(), crls, at, vendor="a-vendor")
+
+
+def test_a_list_that_refuses_a_chain_completes_nothing():
+    found = judged(crl("root", BETWEEN), crl("between"))
+    assert (found.check.code, found.complete, found.named) == ("test.revoked.listed", False, False)
+    assert (found.needs, found.window) == ((), ALWAYS)
+
+
+def test_whose_a_list_is():
+    *_, root = chain()
+    assert is_list_of(GeneralRevocationList.parse(crl("root")), root) is True
+    for other in (crl("between"), crl("root", stated="stranger"), crl("root", signer="stranger")):
+        assert is_list_of(GeneralRevocationList.parse(other), root) is False
+    *_, silent = chain(lists=False)
+    assert is_list_of(GeneralRevocationList.parse(crl("root")), silent) is False
 
 
 def test_without_a_list_nothing_is_known():
