@@ -33,23 +33,11 @@ from support.endorsement_amd import (
     wanted_vek,
 )
 from support.endorsement_intel import fetcher
-from support.endorsement_services import FakeService, Reply, World, running
+from support.endorsement_services import Reply, World, running
 
 GENOA = Product.GENOA
 CHAIN = Wanted.of("amd-chain", kind="vcek", product="Genoa")
 CRL = Wanted.of("amd-crl", kind="vcek", product="Genoa")
-
-
-@pytest.fixture
-def service():
-    found = FakeService()
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def cache(tmp_path):
-    return Cache(tmp_path / "cache", World().surroundings())
 
 
 def ask(cache, service, wanted, *, product=GENOA, **options):

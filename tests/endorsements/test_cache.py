@@ -302,20 +302,25 @@ def test_damaged_entries_do_not_keep_others_from_making_room(tmp_path, content, 
     assert list(cache.entries()) == [endorsement("two")]
 
 
-def test_what_somebody_takes_away_meanwhile_is_not_missed(tmp_path, monkeypatch):
-    cache = opened(tmp_path / "c", max_bytes=3)
-    cache.put(endorsement("one"))
-    gone = [entry_file(tmp_path / "c"), part_file(tmp_path / "c")]
+def take_away_once_read(monkeypatch, entry, files):
+    """Let another process remove files right after an entry was read."""
     read = private.read
 
     def taken_away(path, *, limit):
         data = read(path, limit=limit)
-        if path == gone[0]:
-            for each in gone:
+        if path == entry:
+            for each in files:
                 each.unlink()
         return data
 
     monkeypatch.setattr(private, "read", taken_away)
+
+
+def test_what_somebody_takes_away_meanwhile_is_not_missed(tmp_path, monkeypatch):
+    cache = opened(tmp_path / "c", max_bytes=3)
+    cache.put(endorsement("one"))
+    gone = [entry_file(tmp_path / "c"), part_file(tmp_path / "c")]
+    take_away_once_read(monkeypatch, gone[0], gone)
     cache.put(endorsement("two"))
     assert [path.exists() for path in gone] == [False, False]
     assert list(cache.entries()) == [endorsement("two")]
@@ -328,16 +333,7 @@ def test_an_entry_that_makes_room_while_all_are_listed_is_not_unreadable(
     cache = opened(tmp_path / "c")
     cache.put(endorsement("one"))
     gone = [entry_file(tmp_path / "c"), part_file(tmp_path / "c")]
-    read = private.read
-
-    def taken_away(path, *, limit):
-        data = read(path, limit=limit)
-        if path == gone[0]:
-            for each in gone if goes == "both" else gone[1:]:
-                each.unlink()
-        return data
-
-    monkeypatch.setattr(private, "read", taken_away)
+    take_away_once_read(monkeypatch, gone[0], gone if goes == "both" else gone[1:])
     assert cache.contents() == ([], unreadable)
 
 

@@ -25,7 +25,7 @@ from support import endorsement_amd as amd
 from support.endorsement_intel import INTEL, OTHER, publish
 from support.endorsement_lists import ROOT_AT, google, mirrored
 from support.endorsement_lists import publish as publish_lists
-from support.endorsement_services import FakeService, Reply, World, authority_pem
+from support.endorsement_services import Reply, World, authority_pem
 from support.google_vm_scenes import NONCE
 
 TODAY = datetime.now(UTC).replace(microsecond=0)
@@ -40,11 +40,9 @@ def surroundings(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def service():
-    found = FakeService()
-    publish(found, INTEL.collateral(TODAY, platform="tdx"))
-    yield found
-    found.stop()
+def service(service):
+    publish(service, INTEL.collateral(TODAY, platform="tdx"))
+    return service
 
 
 @pytest.fixture

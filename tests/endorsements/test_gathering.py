@@ -9,7 +9,6 @@ from itertools import count
 
 import pytest
 
-from assay.endorsements.cache import Cache
 from assay.endorsements.fetching import Origin
 from assay.endorsements.gathering import gather
 from assay.endorsements.needs import Choices
@@ -31,22 +30,10 @@ from support.endorsement_intel import INTEL, ROOTS, fetcher
 from support.endorsement_intel import publish as publish_collateral
 from support.endorsement_lists import AUTHORITY_AT, AZURE_AT, ROOT_AT, google, mirrored, name_lists
 from support.endorsement_lists import publish as publish_lists
-from support.endorsement_services import FakeService, Reply, World, running
+from support.endorsement_services import Reply, World, running
 from support.endorsement_tokens import DISCOVERY, ISSUERS, NAMES, discovery, tokens
 
 REPORT_DATA = b"\x77" * 64
-
-
-@pytest.fixture
-def service():
-    found = FakeService()
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def cache(tmp_path):
-    return Cache(tmp_path / "cache", World().surroundings())
 
 
 def verifier(platform, evidence, trusted):

@@ -22,7 +22,6 @@ from assay.endorsements.surroundings import Surroundings
 from assay.endorsements.turns import LONGEST_SECONDS, Turns
 from assay.errors import EndorsementError
 from support.endorsement_services import (
-    FakeService,
     Reply,
     World,
     authority_pem,
@@ -31,13 +30,6 @@ from support.endorsement_services import (
 )
 
 LIMIT = 10_000
-
-
-@pytest.fixture
-def service():
-    found = FakeService()
-    yield found
-    found.stop()
 
 
 def client(world=None, **limits):

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from assay.endorsements.cache import Cache
 from assay.endorsements.fetching import Origin
 from assay.endorsements.intel_pcs import COLLATERAL_PART, evaluation_numbers
 from assay.endorsements.record import Basis, Wanted
@@ -19,7 +18,7 @@ from assay.simulator import pki
 from assay.simulator.intel import FMSPC
 from support import vectors
 from support.endorsement_intel import INTEL, NOW, OTHER, ROOTS, WANTED, encoded, fetcher, numbers, publish
-from support.endorsement_services import FakeService, Reply, World
+from support.endorsement_services import Reply, World
 
 TCB = f"/tdx/certification/v4/tcb?fmspc={FMSPC.hex()}"
 QE = "/tdx/certification/v4/qe/identity"
@@ -27,16 +26,9 @@ CRL = "/sgx/certification/v4/pckcrl?ca=platform&encoding=der"
 
 
 @pytest.fixture
-def service():
-    found = FakeService()
-    publish(found, INTEL.collateral(NOW, platform="tdx"))
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def cache(tmp_path):
-    return Cache(tmp_path / "cache", World().surroundings())
+def service(service):
+    publish(service, INTEL.collateral(NOW, platform="tdx"))
+    return service
 
 
 def refused(found, code, cache):

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from assay.endorsements.cache import Cache
 from assay.endorsements.fetching import Origin
 from assay.endorsements.jwks import publisher
 from assay.endorsements.needs import Choices, by_kind, can_be_fetched, wanted_of
@@ -20,21 +19,14 @@ from assay.evidence.roots import Roots
 from assay.evidence.verification import Need
 from support import vectors
 from support.endorsement_intel import fetcher
-from support.endorsement_services import NOW, FakeService, Reply, World
+from support.endorsement_services import NOW, Reply, World
 from support.endorsement_tokens import DISCOVERY, GOOGLE, ISSUERS, KEYS, NAMES, discovery, tokens
 
 
 @pytest.fixture
-def service():
-    found = FakeService()
-    found.routes[DISCOVERY] = discovery()
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def cache(tmp_path):
-    return Cache(tmp_path / "cache", World().surroundings())
+def service(service):
+    service.routes[DISCOVERY] = discovery()
+    return service
 
 
 def ask(cache, service, issuer, **options):

@@ -16,7 +16,6 @@ from cryptography.x509 import CertificateBuilder, Name, NameAttribute, NameOID, 
 from cryptography.x509.ocsp import load_der_ocsp_request
 
 from assay.endorsements.bundle import Bundle
-from assay.endorsements.cache import Cache
 from assay.endorsements.fetching import Origin
 from assay.endorsements.gathering import gather
 from assay.endorsements.needs import Choices
@@ -31,7 +30,7 @@ from assay.verification.formats import format_of
 from assay.verification.materials import Materials
 from assay.verification.terms import Given, Terms
 from support.endorsement_intel import fetcher
-from support.endorsement_services import NOW, FakeService, Reply, World
+from support.endorsement_services import NOW, Reply, World
 from support.nvidia_scenes import NVIDIA, STRANGER, roots, scene
 
 NAMES = ("nvidia-ocsp", "nvidia-rim")
@@ -71,18 +70,11 @@ def rim_reply(xml, name=RIM_ID, **changes):
 
 
 @pytest.fixture
-def service():
-    found = FakeService()
-    found.responder = Responder(device_chain(), DRIVER.chain)
-    found.routes["/"] = found.responder
-    found.routes[f"/v1/rim/{RIM_ID}"] = rim_reply(DRIVER.sign())
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def cache(tmp_path):
-    return Cache(tmp_path / "cache", World().surroundings())
+def service(service):
+    service.responder = Responder(device_chain(), DRIVER.chain)
+    service.routes["/"] = service.responder
+    service.routes[f"/v1/rim/{RIM_ID}"] = rim_reply(DRIVER.sign())
+    return service
 
 
 def status(chain=None, place=1):

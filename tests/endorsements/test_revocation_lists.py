@@ -12,7 +12,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from assay.endorsements.cache import Cache
 from assay.endorsements.fetching import Origin
 from assay.endorsements.record import Basis, Wanted
 from assay.endorsements.services import Place, Services
@@ -20,7 +19,7 @@ from assay.evidence.roots import Roots
 from support import azure_scenes, google_vm_scenes, token_scenes
 from support.endorsement_intel import fetcher
 from support.endorsement_lists import AUTHORITY_AT, AZURE_AT, ROOT_AT, mirrored
-from support.endorsement_services import NOW, FakeService, Reply, World, running
+from support.endorsement_services import NOW, Reply, running
 
 DAY = timedelta(days=1)
 GOOGLE = google_vm_scenes.GOOGLE
@@ -30,18 +29,6 @@ SECOND_AT = (
 )
 THIRD_AT = SECOND_AT.replace("secondary", "primary")
 FOURTH_AT = "http://crl.microsoft.com/eastus2/crls/azurevtpmpki/azurevtpmpolicycaeus2/current.crl"
-
-
-@pytest.fixture
-def service():
-    found = FakeService()
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def cache(tmp_path):
-    return Cache(tmp_path / "cache", World().surroundings())
 
 
 def trusted():

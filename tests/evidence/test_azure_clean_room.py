@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import Any
 
@@ -15,19 +14,11 @@ from assay.evidence.ledger import Outcome
 from assay.verification.opening import open_evidence
 from support.azure_clean_room import made, sized, text, written
 from support.azure_scenes import judge
+from support.documents import put
 
 
 def opened(document: Any):
     return open_evidence(json.dumps(document).encode())
-
-
-def put(document: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    *above, last = path.split(".")
-    changed = at = copy.deepcopy(document)
-    for name in above:
-        at = at[name]
-    at[last] = value
-    return changed
 
 
 def test_the_answer_is_the_container_of_trustees_attester():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from functools import cache
 from typing import Any
@@ -20,6 +19,7 @@ from assay.simulator.google_vm.scene import BANKS
 from assay.simulator.tpm.device import SoftwareTpm
 from assay.verification.opening import open_evidence
 from support import vectors
+from support.documents import put
 from support.google_vm_scenes import NONCE, judge, scene
 
 KEY = ec.derive_private_key(0xA5A5, ec.SECP256R1())
@@ -85,15 +85,6 @@ def test_a_nonce_beside_the_quote_is_no_claim():
     document = written() | {"nonce": "00"}
     assert judged(document).bound
     assert "nonce" in opened(document).unverified
-
-
-def put(document: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    *above, last = path.split(".")
-    changed = at = copy.deepcopy(document)
-    for name in above:
-        at = at[name]
-    at[last] = value
-    return changed
 
 
 def test_what_the_quote_does_not_hold_is_refused():

@@ -1078,6 +1078,15 @@ def test_an_unknown_root_is_named_by_its_digest():
     assert hashlib.sha256(other.chain()[-1].der).hexdigest() in failed.reason
 
 
+def answers_by_subject(stage):
+    """Return the drafts of all answers, by what they are about."""
+    return {
+        "device": stage.device_answers(),
+        "driver": stage.manifest_answers(stage.drivers[0]),
+        "firmware": stage.manifest_answers(stage.firmware[0]),
+    }
+
+
 EXEMPT = (
     (x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.OCSP_SIGNING]), False),
     (x509.OCSPNoCheck(), False),
@@ -1096,11 +1105,7 @@ EXEMPT = (
 def test_what_holds_of_responders_that_nobody_asked_about(plain, device, manifests):
     """One answer of a delegate without id-pkix-ocsp-nocheck is enough to say so, where it is about."""
     stage = scene()
-    answered = {
-        "device": stage.device_answers(),
-        "driver": stage.manifest_answers(stage.drivers[0]),
-        "firmware": stage.manifest_answers(stage.firmware[0]),
-    }
+    answered = answers_by_subject(stage)
     for name, drafts in answered.items():
         for draft in drafts[1:] if name == plain else drafts:
             certified(draft, *EXEMPT)
@@ -1123,11 +1128,7 @@ def test_what_holds_of_responders_that_nobody_asked_about(plain, device, manifes
 def test_what_holds_of_answers_that_were_asked_for_without_a_nonce(plain, device, manifests):
     """One such answer is enough to say so, where it is about."""
     stage = scene()
-    answered = {
-        "device": stage.device_answers(),
-        "driver": stage.manifest_answers(stage.drivers[0]),
-        "firmware": stage.manifest_answers(stage.firmware[0]),
-    }
+    answered = answers_by_subject(stage)
     if plain is not None:
         answered[plain][-1].nonce = answered[plain][-1].asked = None
     result = judge(stage.finish())

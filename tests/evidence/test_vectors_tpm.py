@@ -232,7 +232,7 @@ def archived_quote(entry: dict) -> None:
         ]
         assert algorithm.digest(b"".join(values)) == quote.pcr_digest
     assert not stated
-    defect = selection_defect(quote, SHA256, banks[SHA256], frozenset())
+    defect = selection_defect(quote, SHA256, banks[SHA256], tuple(banks[SHA256]), frozenset())
     assert (defect[0] if defect else None) == SELECTION[len(quote.selections)]
     if banks[SHA256]:
         result = judge(TpmEvidence(attest, signature, SHA256, banks[SHA256]).encode())

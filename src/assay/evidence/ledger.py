@@ -57,6 +57,15 @@ class CheckSpec:
         return f"CheckSpec({self.id!r})"
 
 
+def specs_under(prefix: str) -> Callable[[str, str, str], CheckSpec]:
+    """Return what makes checks, by name, title and source, whose ids begin with a format's prefix."""
+
+    def spec(name: str, title: str, source: str) -> CheckSpec:
+        return CheckSpec(f"{prefix}.{name}", title, source)
+
+    return spec
+
+
 @record
 class Check:
     """The outcome of one check.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from assay.evidence.ledger import Check, CheckSpec, Outcome
+from assay.evidence.ledger import Check, CheckSpec, Outcome, specs_under
 
 _PFP = "TCG PFP 1.06, section "
 
@@ -38,10 +38,7 @@ class LogSpecs:
     @classmethod
     def of(cls, prefix: str) -> LogSpecs:
         """Return the checks with ids that begin with ``prefix``, such as ``gcp-vtpm.log``."""
-
-        def spec(name: str, title: str, source: str) -> CheckSpec:
-            return CheckSpec(f"{prefix}.{name}", title, source)
-
+        spec = specs_under(prefix)
         return cls(
             layout=spec(
                 "layout",

@@ -22,7 +22,7 @@ from assay.evidence.ima.entries import (
     digest_algorithm,
     frames,
 )
-from assay.evidence.ledger import Check, CheckFailedError, CheckSpec, LedgerBuilder, Outcome
+from assay.evidence.ledger import Check, CheckFailedError, CheckSpec, LedgerBuilder, Outcome, specs_under
 from assay.evidence.verification import UnsignedRegion
 
 if TYPE_CHECKING:
@@ -81,10 +81,7 @@ class ImaSpecs:
     @classmethod
     def of(cls, prefix: str) -> ImaSpecs:
         """Return the checks with ids that begin with ``prefix``, such as ``tpm.ima``."""
-
-        def spec(name: str, title: str, source: str) -> CheckSpec:
-            return CheckSpec(f"{prefix}.{name}", title, source)
-
+        spec = specs_under(prefix)
         return cls(
             layout=spec(
                 "layout",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from assay.evidence.ledger import Check, CheckSpec, Outcome
+from assay.evidence.ledger import Check, CheckSpec, Outcome, specs_under
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -63,10 +63,7 @@ class QuoteSpecs:
     @classmethod
     def of(cls, prefix: str) -> QuoteSpecs:
         """Return the checks with ids that begin with ``prefix``, such as ``azure-snp.quote``."""
-
-        def spec(name: str, title: str, source: str) -> CheckSpec:
-            return CheckSpec(f"{prefix}.{name}", title, source)
-
+        spec = specs_under(prefix)
         return cls(
             layout=spec(
                 "layout", "the quote is one TPMS_ATTEST, to its last byte", _PART2 + "10.12.8 (TPMS_ATTEST)"

@@ -91,7 +91,7 @@ def compare_registers(
     if len(quote.selections) != 1 or quote.selections[0].pcrs != indices:  # the signed order is ascending
         found = dict(sorted(found.items()))
         indices = tuple(found)
-    defect = _selection_defect(quote, bank, found, indices, relied)
+    defect = selection_defect(quote, bank, found, indices, relied)
     if defect is not None:
         noted.append(specs.selection.failed(f"{specs.selection.id}.{defect[0]}", defect[1]))
     if bank not in banks:
@@ -110,23 +110,24 @@ def compare_registers(
 
 
 def selection_defect(
-    quote: Attest, bank: Algorithm, pcrs: Mapping[int, bytes], relied: frozenset[int]
-) -> tuple[str, str] | None:
-    """Compare the signed selection with the values presented, by ascending index.
-
-    Returns:
-        What is wrong, as a short word, and why; None when nothing is.
-    """
-    return _selection_defect(quote, bank, pcrs, tuple(pcrs), relied)
-
-
-def _selection_defect(
     quote: Attest,
     bank: Algorithm,
     pcrs: Mapping[int, bytes],
     indices: tuple[int, ...],
     relied: frozenset[int],
 ) -> tuple[str, str] | None:
+    """Compare the signed selection with the values presented.
+
+    Args:
+        quote: The quote.
+        bank: The bank that the values were presented as.
+        pcrs: The values presented, by ascending index.
+        indices: Their indices, ascending.
+        relied: PCRs that the quote must cover.
+
+    Returns:
+        What is wrong, as a short word, and why; None when nothing is.
+    """
     selections = quote.selections
     if len(selections) > 1:
         if len({selection.algorithm for selection in selections}) != len(selections):
