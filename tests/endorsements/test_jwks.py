@@ -10,13 +10,13 @@ import pytest
 from assay.endorsements.fetching import Origin
 from assay.endorsements.jwks import publisher
 from assay.endorsements.needs import Choices, by_kind, can_be_fetched, wanted_of
-from assay.endorsements.nvidia import encode_chain
 from assay.endorsements.record import Basis, Endorsement, Wanted
 from assay.errors import EndorsementError
 from assay.evidence.decoding.pem import encode
 from assay.evidence.facts import ALWAYS
 from assay.evidence.roots import Roots
 from assay.evidence.verification import Need
+from assay.evidence.x509 import need_chain
 from support import vectors
 from support.endorsement_intel import fetcher
 from support.endorsement_services import NOW, Reply, World
@@ -216,7 +216,7 @@ KEYS_OF_KINDS = {
     "amd-vek": {"kind": "vcek", "product": "Milan"},
     "amd-chain": {"kind": "vcek", "product": "Milan"},
     "amd-crl": {"kind": "vcek", "product": "Milan"},
-    "nvidia-ocsp": {"chain": encode_chain((Roots.vendor().of("nvidia")[0].der,) * 2)},
+    "nvidia-ocsp": {"chain": need_chain.encode((Roots.vendor().of("nvidia")[0].der,) * 2)},
 }
 EMPTY = {
     "wanted": Wanted.of("a-kind"),

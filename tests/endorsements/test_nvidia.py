@@ -19,11 +19,11 @@ from assay.endorsements.bundle import Bundle
 from assay.endorsements.fetching import Origin
 from assay.endorsements.gathering import gather
 from assay.endorsements.needs import Choices
-from assay.endorsements.nvidia import encode_chain
 from assay.endorsements.record import Wanted
 from assay.evidence.facts import FactCache
 from assay.evidence.roots import Roots
 from assay.evidence.verification import Unchecked
+from assay.evidence.x509 import need_chain
 from assay.simulator.nvidia.answers import CERTIFICATE_HOLD, KEY_COMPROMISE, UNKNOWN, answers, revoked
 from assay.simulator.nvidia.manifest import manifest, signer_profile
 from assay.verification.formats import format_of
@@ -79,7 +79,7 @@ def service(service):
 
 def status(chain=None, place=1):
     return Wanted.of(
-        "nvidia-ocsp", chain=encode_chain(tuple(each.der for each in (chain or device_chain())[place:]))
+        "nvidia-ocsp", chain=need_chain.encode(tuple(each.der for each in (chain or device_chain())[place:]))
     )
 
 
@@ -185,7 +185,7 @@ def test_a_chain_that_ends_in_no_root_of_trust_is_refused(service, cache):
 def test_a_chain_with_a_gap_is_refused(service, cache):
     chain = device_chain()
     with_a_gap = (chain[1], chain[-1])
-    wanted = Wanted.of("nvidia-ocsp", chain=encode_chain(tuple(each.der for each in with_a_gap)))
+    wanted = Wanted.of("nvidia-ocsp", chain=need_chain.encode(tuple(each.der for each in with_a_gap)))
     service.responder.spoil = lambda draft: setattr(draft, "issuer", chain[-1])
     found = ask(cache, service, wanted)
     refused(found, "answer.unverified")
@@ -206,7 +206,7 @@ def test_a_certificate_is_named_by_forty_characters_at_most(service, cache, oid,
         .public_bytes(Encoding.DER)
     )
     service.routes["/"] = Reply(200, b"<html>")
-    wanted = Wanted.of("nvidia-ocsp", chain=encode_chain((made, device_chain()[-1].der)))
+    wanted = Wanted.of("nvidia-ocsp", chain=need_chain.encode((made, device_chain()[-1].der)))
     found = ask(cache, service, wanted)
     refused(found, "answer.unverified")
     assert f"The {named} names" in found.error.message
@@ -214,7 +214,7 @@ def test_a_certificate_is_named_by_forty_characters_at_most(service, cache, oid,
 
 @pytest.mark.parametrize("count", [2, 6])
 def test_a_chain_has_two_to_six_certificates(service, cache, count):
-    wanted = Wanted.of("nvidia-ocsp", chain=encode_chain((device_chain()[1].der,) * count))
+    wanted = Wanted.of("nvidia-ocsp", chain=need_chain.encode((device_chain()[1].der,) * count))
     refused(ask(cache, service, wanted), "answer.unverified")
     assert len(service.requests) == 1
 
@@ -226,9 +226,9 @@ def test_a_chain_has_two_to_six_certificates(service, cache, count):
         "AA==",
         "!!",
         base64.b64encode(device_chain()[-1].der).decode(),
-        encode_chain((device_chain()[1].der,) * 7),
-        encode_chain((device_chain()[1].der,) * 8),
-        encode_chain(tuple(each.der for each in device_chain()[1:])) + "!",
+        need_chain.encode((device_chain()[1].der,) * 7),
+        need_chain.encode((device_chain()[1].der,) * 8),
+        need_chain.encode(tuple(each.der for each in device_chain()[1:])) + "!",
     ],
 )
 def test_what_names_no_certificate_is_not_asked(service, cache, chain):

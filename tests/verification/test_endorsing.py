@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from assay.endorsements.bundle import Bundle
-from assay.endorsements.nvidia import encode_chain
 from assay.endorsements.record import Basis, Endorsement, Wanted
 from assay.evidence.facts import FactCache, Window
 from assay.evidence.google_vm import GoogleVmEndorsements
@@ -20,6 +19,7 @@ from assay.evidence.snp import Product
 from assay.evidence.snp.endorsements import SnpEndorsements
 from assay.evidence.tpm.verify import TpmEndorsements
 from assay.evidence.verification import Binding, Expected, Unchecked
+from assay.evidence.x509 import need_chain
 from assay.simulator import google_vm
 from assay.simulator.amd.scene import SnpScene
 from assay.simulator.scene import Scene as QuoteScene
@@ -498,7 +498,7 @@ def answered(chain: list[Any], drafts: list[AnswerDraft]) -> dict[bytes, Endorse
         reply = draft.sign()
         assert isinstance(reply.nonce, Expected)
         found[chain[place].der] = Endorsement(
-            Wanted.of("nvidia-ocsp", chain=encode_chain(tuple(each.der for each in chain[place:]))),
+            Wanted.of("nvidia-ocsp", chain=need_chain.encode(tuple(each.der for each in chain[place:]))),
             {"response.der": reply.response, "nonce.bin": reply.nonce.value},
             Window(DEVICE_TIME - DAY, DEVICE_TIME + DAY),
             DEVICE_TIME,
@@ -579,7 +579,9 @@ def test_only_so_many_answers_are_given():
     issuer = authority_of("a test's root", "a test's root")
     (one, *_) = device()[2].values()
     every = [
-        replace(one, wanted=Wanted.of("nvidia-ocsp", chain=encode_chain((authority_of(str(at)), issuer))))
+        replace(
+            one, wanted=Wanted.of("nvidia-ocsp", chain=need_chain.encode((authority_of(str(at)), issuer)))
+        )
         for at in range(513)
     ]
     bundle = Bundle.of(every, created=DEVICE_TIME)

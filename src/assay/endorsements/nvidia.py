@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from datetime import timedelta
@@ -23,13 +22,13 @@ from assay.endorsements.source import (
 )
 from assay.errors import AssayError, EndorsementError
 from assay.evidence.decoding import strictjson
-from assay.evidence.decoding.der import SEQUENCE, DerError, DerReader
+from assay.evidence.decoding.der import DerReader
 from assay.evidence.facts import FactCache
 from assay.evidence.ocsp import HoldPolicy, OcspDefect, OcspQuestion, OcspReply, verify_reply
 from assay.evidence.ocsp.response import MAX_RESPONSE_BYTES
 from assay.evidence.roots import NVIDIA, NVIDIA_RIM
 from assay.evidence.verification import Expected
-from assay.evidence.x509.general import GeneralCertificate
+from assay.evidence.x509 import need_chain
 from assay.evidence.x509.path import issue_defect
 from assay.reference.rim import checks as rim_checks
 from assay.reference.rim import verify_rim
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
     from assay.endorsements.source import Access
     from assay.evidence.roots import Root
+    from assay.evidence.x509.general import GeneralCertificate
 
 OCSP: Final = "nvidia-ocsp"
 RIM: Final = "nvidia-rim"
@@ -127,25 +127,12 @@ def chain_of(wanted: Wanted) -> tuple[GeneralCertificate, ...]:
     Raises:
         EndorsementError: ``endorsements.wanted.malformed``.
     """
-    try:
-        data = base64.b64decode(wanted.get("chain"), validate=True)
-        reader = DerReader(data)
-        ders: list[bytes] = []
-        while reader.more() and len(ders) <= _MAX_CHAIN:
-            ders.append(reader.whole(SEQUENCE))
-        found = tuple(map(GeneralCertificate.parse, ders))
-    except (DerError, binascii.Error):
-        found = ()
-    if not 2 <= len(found) <= _MAX_CHAIN:
+    found = need_chain.decode(wanted.get("chain"), most=_MAX_CHAIN)
+    if len(found) < 2:
         raise EndorsementError(
             "endorsements.wanted.malformed", "The evidence does not name a certificate and those above it."
         )
     return found
-
-
-def encode_chain(ders: tuple[bytes, ...]) -> str:
-    """Return the value of ``chain`` for certificates in DER: the one in question first, the root last."""
-    return base64.b64encode(b"".join(ders)).decode("ascii")
 
 
 def _root(last: GeneralCertificate, access: Access) -> Root:
@@ -215,7 +202,9 @@ class RimSource(SignedSource):
             chain = read_manifest(part(parts, RIM_PART)).certificates
         except RimError as error:
             raise malformed(f"The answer is no manifest: {error.message}") from None
-        return tuple(Wanted.of(OCSP, chain=encode_chain(chain[place:])) for place in range(len(chain) - 1))
+        return tuple(
+            Wanted.of(OCSP, chain=need_chain.encode(chain[place:])) for place in range(len(chain) - 1)
+        )
 
 
 def _of_family(name: str, product: str) -> bool:

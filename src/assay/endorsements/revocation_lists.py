@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.endorsements.record import Basis
 from assay.endorsements.source import Fetched, Judged, SignedSource, malformed, part, swapped, unverified
 from assay.errors import EndorsementError
-from assay.evidence.decoding.der import SEQUENCE, DerError, DerReader
+from assay.evidence.decoding.der import DerError
 from assay.evidence.roots import AZURE_VTPM, GOOGLE_CONFIDENTIAL_SPACE, GOOGLE_VTPM
+from assay.evidence.x509 import need_chain
 from assay.evidence.x509.crl import MAX_CRL_BYTES
-from assay.evidence.x509.general import GeneralCertificate
 from assay.evidence.x509.path import MAX_PATH, issue_defect
 from assay.evidence.x509.revocation import GeneralRevocationList
 from assay.evidence.x509.revoked import LIST_NEED, is_list_of
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from assay.endorsements.services import Place
     from assay.endorsements.source import Access
     from assay.evidence.roots import Root
+    from assay.evidence.x509.general import GeneralCertificate
 
 LIST: Final = LIST_NEED
 LIST_PART: Final = "list.der"
@@ -129,18 +130,12 @@ def _stranger(why: str) -> EndorsementError:
 
 
 def _chain(wanted: Wanted) -> tuple[GeneralCertificate, ...]:
-    found: list[GeneralCertificate] = []
-    try:
-        reader = DerReader(base64.b64decode(wanted.get("chain"), validate=True))
-        while reader.more() and len(found) <= MAX_PATH:
-            found.append(GeneralCertificate.parse(reader.whole(SEQUENCE)))
-    except (DerError, binascii.Error):
-        found = []
-    if not 0 < len(found) <= MAX_PATH or wanted.get("vendor") not in _PUBLISHERS:
+    found = need_chain.decode(wanted.get("chain"), most=MAX_PATH)
+    if not found or wanted.get("vendor") not in _PUBLISHERS:
         raise EndorsementError(
             "endorsements.wanted.malformed", "The evidence does not name the authority of a revocation list."
         )
-    return tuple(found)
+    return found
 
 
 def _der(answer: bytes) -> bytes:

@@ -8,7 +8,6 @@ signed bytes and are remembered: a second report of the same device costs one si
 from __future__ import annotations
 
 import hashlib
-from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import EvidenceError
@@ -27,6 +26,7 @@ from assay.evidence.nvidia.endorsements import NvidiaEndorsements
 from assay.evidence.nvidia.revocation import Answers
 from assay.evidence.nvidia.topology import judge_set
 from assay.evidence.verification import EvidenceResult, Expected, Need, Unchecked, UnsignedRegion
+from assay.evidence.x509 import need_chain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -220,8 +220,10 @@ def _status_needs(chain: Sequence[GeneralCertificate]) -> Iterator[Need]:
     the issuer by digests, and the answer is judged under the issuer's key.
     """
     for place in range(1, len(chain) - 1):
-        above = b64encode(b"".join(each.der for each in chain[place:])).decode("ascii")
-        key = {"serial": chain[place].serial.hex(), "chain": above}
+        key = {
+            "serial": chain[place].serial.hex(),
+            "chain": need_chain.encode(each.der for each in chain[place:]),
+        }
         yield Need("ocsp", key, "The status of a certificate is not known.")
 
 

@@ -6,7 +6,6 @@ is passed over; one that names an issuer of the chain must be that issuer's, and
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +13,7 @@ from assay.evidence.decoding.der import DerError
 from assay.evidence.facts import ALWAYS, Window
 from assay.evidence.ledger import Check, Outcome
 from assay.evidence.verification import Need
+from assay.evidence.x509 import need_chain
 from assay.evidence.x509.certificate import OID_KEY_USAGE
 from assay.evidence.x509.distribution import names_list, places_of_list
 from assay.evidence.x509.general import usage_bits
@@ -115,7 +115,7 @@ def _needs(chain: Sequence[GeneralCertificate], given: Collection[int], vendor: 
             LIST_NEED,
             {
                 "at": ",".join(_places(chain[place - 1])),
-                "chain": base64.b64encode(b"".join(one.der for one in chain[place:])).decode("ascii"),
+                "chain": need_chain.encode(each.der for each in chain[place:]),
                 "issuer": _label(chain[place]),
                 "vendor": vendor,
             },
