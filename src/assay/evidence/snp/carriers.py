@@ -16,7 +16,7 @@ from typing import Any, Final
 from assay.errors import EvidenceError
 from assay.evidence.decoding.strictjson import member, mistyped, parse_object
 from assay.evidence.snp.fields import report_of
-from assay.evidence.snp.report import REPORT_BYTES
+from assay.evidence.snp.report import REPORT_BYTES, stated_key
 from assay.evidence.snp.table import ARK, ASK, MAX_TABLE_BYTES, VCEK, VLEK, encode_table
 
 MAX_JSON_BYTES: Final = 2 * (REPORT_BYTES + MAX_TABLE_BYTES)
@@ -28,7 +28,6 @@ _PROVIDER: Final = "sev_guest"
 _REPORT: Final = "attestation_report"
 _CHAIN: Final = "cert_chain"
 _CHAIN_MEMBERS: Final = {"vcek", "ask", "ark"}
-_KEY_INFO: Final = 0x48
 
 
 class CarrierError(EvidenceError):
@@ -84,7 +83,7 @@ def _report_and_chain(members: dict[str, Any]) -> bytes:
     if type(chain) is not dict or not chain.keys() <= _CHAIN_MEMBERS:
         raise mistyped("The certificates of a report in JSON have other members than they should.")
     # The member is called so for either kind of key; the report says which of them signed it.
-    signer = VLEK if report[_KEY_INFO] >> 2 & 7 == 1 else VCEK
+    signer = VLEK if stated_key(report) == "vlek" else VCEK
     given = {signer: chain.get("vcek"), ASK: chain.get("ask"), ARK: chain.get("ark")}
     contents = {guid: _blob(text) for guid, text in given.items() if text is not None}
     return report + (encode_table(contents) if contents else b"")
