@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.evidence.azure import checks
 from assay.evidence.azure.hcl import AzureError
 from assay.evidence.decoding.canonical import canonical_base64
-from assay.evidence.decoding.pem import PemError, certificates
+from assay.evidence.decoding.pem import PemError, certificates_of
 from assay.evidence.decoding.strictjson import JsonError, member, mistyped
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _VERSION: Final = 2
 _RSASSA_SHA256: Final = bytes.fromhex("0014000b")
-_BEGIN: Final = "-----BEGIN CERTIFICATE-----"
 _MOST_CERTIFICATES: Final = 3
 _INDICES: Final = [str(index) for index in range(24)]
 
@@ -45,7 +44,8 @@ def container_of(found: dict[str, Any]) -> bytes:
         if not values.keys() <= set(_INDICES):
             raise mistyped("There is a PCR value of no PCR.")
         pcrs = [_base64(values, index).hex() for index in _INDICES if index in values]
-        hcl, vcek = _base64(evidence, "hclReport"), _vcek(member(found, "platformCertificates", str))
+        hcl = _base64(evidence, "hclReport")
+        chain = certificates_of(member(found, "platformCertificates", str), most=_MOST_CERTIFICATES)
     except (JsonError, PemError) as error:
         raise AzureError(
             checks.CONTAINER,
@@ -57,7 +57,7 @@ def container_of(found: dict[str, Any]) -> bytes:
             "version": _VERSION,
             "tpm_quote": {"signature": signature.hex(), "message": message.hex(), "pcrs": pcrs},
             "hcl_report": urlsafe_b64encode(hcl).decode(),
-            "vcek": urlsafe_b64encode(vcek).decode(),
+            "vcek": urlsafe_b64encode(chain[0]).decode(),
         }
     ).encode()
 
@@ -69,13 +69,6 @@ def _quote(data: bytes) -> tuple[bytes, bytes]:
     if head != _RSASSA_SHA256 or len(signature) != int.from_bytes(data[end + 4 : end + 6], "big"):
         raise mistyped("The quote is no TPM2B_ATTEST and an RSASSA signature with SHA-256.")
     return message, signature
-
-
-def _vcek(text: str) -> bytes:
-    count = text.count(_BEGIN)
-    if not 0 < count <= _MOST_CERTIFICATES:
-        raise mistyped(f"The platform's certificates are not 1 to {_MOST_CERTIFICATES}.")
-    return certificates(text.encode("utf-8", "replace"), count=count)[0]
 
 
 def _base64(found: Mapping[str, Any], name: str) -> bytes:

@@ -59,6 +59,23 @@ def certificates(text: bytes, *, count: int) -> tuple[bytes, ...]:
     return tuple(found)
 
 
+def certificates_of(text: str, *, most: int) -> tuple[bytes, ...]:
+    """Return the DER of 1 to ``most`` certificates, of a text that came in JSON.
+
+    Args:
+        text: At most 16,384 bytes.
+        most: How many certificates there may be.
+
+    Raises:
+        PemError: It is anything else.
+    """
+    data = text.encode("utf-8", "replace")
+    count = data.count(_BEGIN)
+    if not 0 < count <= most:
+        raise PemError("pem.count", f"A text has {count} certificates where 1 to {most} were expected.")
+    return certificates(data, count=count)
+
+
 def _decode(body: bytes) -> bytes:
     text = body.translate(None, b"\r\n")
     try:

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from assay.evidence.decoding.pem import certificates
+from assay.evidence.decoding.canonical import canonical_hex
+from assay.evidence.decoding.pem import certificates_of
 from assay.evidence.decoding.strictjson import member, mistyped
 from assay.evidence.google_vm.protobuf import encode_bytes, encode_varint
 
@@ -31,7 +32,6 @@ _SCALAR: Final = 32
 _MOST_ATTEST: Final = 1024
 _MOST_SIGNATURE: Final = 80
 _MOST_CERTIFICATES: Final = 5
-_BEGIN: Final = "-----BEGIN CERTIFICATE-----"
 _INDICES: Final = {str(index): index for index in range(24)}
 
 
@@ -43,15 +43,12 @@ def container_of(found: dict[str, Any]) -> bytes:
 
     Raises:
         JsonError: ``json.type`` or ``json.missing_member``.
-        PemError: The chain is no strict PEM.
+        PemError: The chain is no strict PEM, or has too many certificates.
     """
     attestation = member(found, "attestation", dict)
     quote = member(member(attestation, "tpm", dict), _KIND, dict)
     chain = member(member(attestation, "gcp", dict), "ak_cert_chain", str)
-    count = chain.count(_BEGIN)
-    if not 0 < count <= _MOST_CERTIFICATES:
-        raise mistyped(f"The chain of the attestation key is not 1 to {_MOST_CERTIFICATES} certificates.")
-    leaf, *issuers = certificates(chain.encode("utf-8", "replace"), count=count)
+    leaf, *issuers = certificates_of(chain, most=_MOST_CERTIFICATES)
     quoted = b"".join(
         (
             encode_bytes(1, _hex(quote, "attest_data", _MOST_ATTEST)),
@@ -103,10 +100,7 @@ def _pcrs(values: Mapping[str, Any]) -> bytes:
 
 def _hex(found: Mapping[str, Any], name: str, most: int) -> bytes:
     text = member(dict(found), name, str)
-    try:
-        value = bytes.fromhex(text) if len(text) <= 2 * most else b""
-    except ValueError:
-        value = b""
+    value = canonical_hex(text) if len(text) <= 2 * most else None
     if not value:
-        raise mistyped(f"Member {name} is not hexadecimal text of 1 to {most} bytes.")
+        raise mistyped(f"Member {name} is not lower-case hexadecimal text of 1 to {most} bytes.")
     return value
