@@ -122,6 +122,8 @@ def test_every_claim_stands_where_its_name_says():
         tcb_date="a date",
         service_accounts=("a@example", "b@example"),
         token=whole,
+        revocation_checked=False,
+        named_lists_checked=False,
     )
 
 
@@ -160,6 +162,8 @@ def test_what_a_token_leaves_out_is_empty_and_never_assumed():
         tcb_date="",
         service_accounts=(),
         token=found.token,
+        revocation_checked=False,
+        named_lists_checked=False,
     )
     assert found.expires_at > NOW
     assert "submods" in found.token

@@ -29,6 +29,7 @@ USED = ReferenceUse(
     window=Window(NOW, NOW),
     compared=60,
     fresh=True,
+    responder_unasked=False,
 )
 GPU = DeviceClaims(
     architecture=Architecture.HOPPER,
@@ -53,7 +54,9 @@ GPU = DeviceClaims(
     switch_locked=None,
     opaque={},
     references=(USED,),
-    revocation=Revocation(NOW - timedelta(hours=2), NOW + timedelta(hours=1), fresh=True),
+    revocation=Revocation(
+        NOW - timedelta(hours=2), NOW + timedelta(hours=1), fresh=True, responder_unasked=False
+    ),
 )
 SWITCH = replace(
     GPU,

@@ -52,6 +52,8 @@ SPACE = ConfidentialSpaceClaims(
     tcb_date="",
     service_accounts=("one@a-project",),
     token={},
+    revocation_checked=False,
+    named_lists_checked=False,
 )
 MAA = MaaClaims(
     **DATES,

@@ -46,16 +46,29 @@ RUNTIME = RuntimeClaims(
     },
     user_data=None,
 )
-AK = AkCertificate("x.ConfidentialVM.Azure.windows.net", "an authority", bytes(32), VENDOR)
+AK = AkCertificate(
+    "x.ConfidentialVM.Azure.windows.net",
+    "an authority",
+    bytes(32),
+    VENDOR,
+    revocation_checked=False,
+    named_lists_checked=False,
+)
 LOG: Any = SimpleNamespace()
 AZURE_SNP = AzureClaims(SNP, RUNTIME, QUOTE, AK, LOG, user_data_bound=True)
 AZURE_TDX = replace(AZURE_SNP, hardware=TDX)
 INSTANCE = Instance("us-central1-a", 12, "a-project", 34, "a-name", 1, production=True, flags={})
 KEY = CertifiedKey(INSTANCE, bytes(32), VENDOR, revocation_checked=True, named_lists_checked=True)
-GOOGLE = GoogleVmClaims(QUOTE, KEY, LOG, None, td_bound=False)
-GOOGLE_TDX = GoogleVmClaims(QUOTE, KEY, LOG, TDX, td_bound=True)
+GOOGLE = GoogleVmClaims(QUOTE, KEY, LOG, None, td_bound=False, snp=None, snp_bound=False)
+GOOGLE_TDX = GoogleVmClaims(QUOTE, KEY, LOG, TDX, td_bound=True, snp=None, snp_bound=False)
 TPM = TpmClaims(
-    QUOTE, LOG, measured(("/usr/bin/agent", b"the agent")), ak_certified=True, ak_common_name="ak"
+    QUOTE,
+    LOG,
+    measured(("/usr/bin/agent", b"the agent")),
+    ak_certified=True,
+    ak_common_name="ak",
+    ak_revocation_checked=False,
+    ak_named_lists_checked=False,
 )
 GOOGLE_SNP = GoogleVmClaims(QUOTE, KEY, LOG, None, td_bound=False, snp=SNP, snp_bound=True)
 GOOD: dict[str, Any] = {

@@ -35,8 +35,8 @@ class AkCertificate:
     issuer: str
     fingerprint: bytes
     anchor: Anchor
-    revocation_checked: bool = False
-    named_lists_checked: bool = False
+    revocation_checked: bool
+    named_lists_checked: bool
 
 
 @record

@@ -143,5 +143,5 @@ class ConfidentialSpaceClaims:
     tcb_date: str
     service_accounts: tuple[str, ...]
     token: Mapping[str, Any] = field(repr=False)
-    revocation_checked: bool = False
-    named_lists_checked: bool = False
+    revocation_checked: bool
+    named_lists_checked: bool

@@ -84,5 +84,5 @@ class GoogleVmClaims:
     log: BootLogClaims | None
     td: TdxClaims | None
     td_bound: bool
-    snp: SnpClaims | None = None
-    snp_bound: bool = False
+    snp: SnpClaims | None
+    snp_bound: bool

@@ -388,20 +388,18 @@ class _Work:
         quote, found = self._quote, self._tee.result if self._tee is not None else None
         if self._ak is None or quote is None or quote.claims is None:
             return None
-        if tee == "none":
-            return GoogleVmClaims(quote.claims, self._ak.claims, self._log, None, td_bound=False)
-        if found is None or not (found.authentic and found.anchor is not None):
+        proven = found is not None and found.authentic and found.anchor is not None
+        if tee != "none" and not proven:
             return None
-        inner: Any = found.claims
-        td, guest = (inner, None) if tee == "tdx" else (None, inner)
+        inner: Any = found.claims if found is not None else None
         bound = self._tee is not None and self._tee.bound
         return GoogleVmClaims(
             tpm=quote.claims,
             ak=self._ak.claims,
             log=self._log,
-            td=td,
+            td=inner if tee == "tdx" else None,
             td_bound=tee == "tdx" and bound,
-            snp=guest,
+            snp=inner if tee == "snp" else None,
             snp_bound=tee == "snp" and bound,
         )
 

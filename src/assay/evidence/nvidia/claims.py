@@ -68,8 +68,8 @@ class ReferenceUse:
     held: bool
     window: Window
     compared: int
-    responder_unasked: bool = False
-    fresh: bool = False
+    responder_unasked: bool
+    fresh: bool
 
 
 @record
@@ -87,7 +87,7 @@ class Revocation:
     this_update: datetime
     next_update: datetime
     fresh: bool
-    responder_unasked: bool = False
+    responder_unasked: bool
 
 
 @record

@@ -91,5 +91,5 @@ class TpmClaims:
     ima: ImaClaims | None
     ak_certified: bool
     ak_common_name: str
-    ak_revocation_checked: bool = False
-    ak_named_lists_checked: bool = False
+    ak_revocation_checked: bool
+    ak_named_lists_checked: bool
