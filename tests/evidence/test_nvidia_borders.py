@@ -519,6 +519,8 @@ def golden(**changes) -> GoldenMeasurements:
         "window": Window(NOW, NOW + DAY),
         "held": False,
         "digest": bytes(32),
+        "responder_unasked": False,
+        "fresh": False,
     }
     return GoldenMeasurements(**{**values, **changes})
 

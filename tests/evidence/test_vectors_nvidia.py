@@ -373,6 +373,8 @@ def golden_of(name: str, at) -> GoldenMeasurements:
         window=window,
         held=False,
         digest=bytes(32),
+        responder_unasked=False,
+        fresh=False,
     )
 
 

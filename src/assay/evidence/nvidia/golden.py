@@ -53,8 +53,8 @@ class GoldenMeasurements:
     window: Window
     held: bool
     digest: bytes
-    responder_unasked: bool = False
-    fresh: bool = False
+    responder_unasked: bool
+    fresh: bool
 
     def name(self) -> bytes:
         """Return what tells it from every other, 32 bytes: its digest, and what is known beside its bytes."""

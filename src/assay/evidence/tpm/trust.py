@@ -52,8 +52,8 @@ class TrustedKey:
     certified: bool
     common_name: str
     window: Window
-    revocation_checked: bool = False
-    named_lists_checked: bool = False
+    revocation_checked: bool
+    named_lists_checked: bool
 
 
 class Trust(NamedTuple):
@@ -132,7 +132,15 @@ def _given(ledger: LedgerBuilder, given: bytes) -> TrustedKey:
     for spec in checks.CHAIN_CHECKS:
         ledger.not_applicable(spec, "the caller gave the attestation key itself")
     anchor = Anchor(key.digest, GIVEN_NAME, simulated=True)
-    return TrustedKey(key, anchor, certified=False, common_name="", window=ALWAYS)
+    return TrustedKey(
+        key,
+        anchor,
+        certified=False,
+        common_name="",
+        window=ALWAYS,
+        revocation_checked=False,
+        named_lists_checked=False,
+    )
 
 
 def _chain(
