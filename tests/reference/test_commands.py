@@ -339,6 +339,8 @@ def test_values_of_two_platforms_are_not_the_same(here, capsys, more):
     shown = answered(capsys, "reference", "diff", "tdx.json", "azure-tdx.json", *more, code=1)
     assert shown.err == "They are values of different platforms: azure-tdx and tdx.\n"
     assert "mr_td" not in shown.out
+    if more:
+        assert json.loads(shown.out)["platforms"] == ["azure-tdx", "tdx"]
     export = ("reference", "export", "tdx.json", "--tag-id", "t", "--vendor", "v", "--model", "m")
     answered(capsys, *export, "--out", "tdx.corim")
     answered(capsys, "reference", "diff", "azure-tdx.json", "tdx.corim", *more)

@@ -143,6 +143,7 @@ def diff(before: Path, after: Path, *, as_json: bool) -> int:
     """Show what two files of values differ in; 1 when they differ, 2 when one cannot be read.
 
     Each is a signed manifest, a file of `assay measure --out`, or a CoRIM. Signatures are not checked.
+    Values of two platforms differ, whatever they are; a CoRIM is of any.
     """
     from assay.reference.difference import compare
 
@@ -157,7 +158,7 @@ def diff(before: Path, after: Path, *, as_json: bool) -> int:
         progress(f"They are values of different platforms: {' and '.join(platforms)}.", "warn")
     if as_json:
         changes = [{"register": name, "change": kind, "value": value.hex()} for name, kind, value in found]
-        emit_json("assay/reference-difference/v1", {"changes": changes})
+        emit_json("assay/reference-difference/v1", {"platforms": platforms, "changes": changes})
     elif found:
         emit(table(("register", "change", "value"), [(n, kind, value.hex()) for n, kind, value in found]))
     elif not other:
