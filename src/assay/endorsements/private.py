@@ -1,4 +1,8 @@
-"""The files of the cache: in a directory of ours alone, never through a link, replaced as a whole."""
+"""The files of the cache: in a directory of ours alone, never through a link, replaced as a whole.
+
+The state store does the same for its own files; it stands above this room, which a verifier has without a
+store.
+"""
 
 from __future__ import annotations
 
