@@ -26,7 +26,6 @@ MAX_LOG_BYTES: Final = 4 << 20
 MAX_DEPTH: Final = 3
 """How deep evidence may lie in wrappings."""
 _JSON_STARTS: Final = (b"{", b"[")
-_HCL_REPORT: Final = b"HCLA"
 _READ: Final[dict[str, frozenset[str]]] = {
     "app_cert": frozenset(
         {
@@ -71,11 +70,15 @@ def open_bundle(data: bytes) -> Bundle:
             report, or one of ``containers``.
 
     Raises:
-        EvidenceError: ``verification.evidence.oversized``, ``verification.evidence.unrecognised``,
-            ``verification.evidence.hcl_alone``, or the codes of the container's own parser.
+        EvidenceError: ``verification.evidence.oversized``, ``verification.evidence.unrecognised``, those of
+            ``no_evidence``, or the codes of the container's own parser.
     """
     most = MAX_TPM_EVIDENCE_BYTES if data.startswith(TPM_MAGIC) else MAX_EVIDENCE_BYTES
     if len(data) > most:
+        from assay.verification import no_evidence  # noqa: PLC0415 - where it is none
+
+        no_evidence.refuse_known(data)
+        no_evidence.refuse_log(data)
         raise EvidenceError(
             "verification.evidence.oversized",
             f"The file has {len(data)} bytes; evidence of its kind has at most {most}.",
@@ -88,7 +91,7 @@ def open_bundle(data: bytes) -> Bundle:
 
 
 def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
-    from assay.verification import carriers, containers  # noqa: PLC0415 - where evidence does not lie open
+    from assay.verification import carriers, containers, no_evidence  # noqa: PLC0415 - where none lies open
 
     def again(inner: bytes) -> tuple[Opened, ...]:
         if depth == 0:
@@ -102,6 +105,7 @@ def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
         platform = recognise(found)
         if platform is not None:
             return (Opened(found, platform, f"{len(found)} bytes{note}"),)
+        no_evidence.refuse_known(found)
         for inside in (
             carriers.open_dstack(found),
             carriers.open_certificate(found),
@@ -112,16 +116,24 @@ def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
         ):
             if inside is not None:
                 return inside
-        _demand_no_part(found)
+        no_evidence.refuse_log(found)
     if data.lstrip()[:1] in _JSON_STARTS:
-        from assay.evidence.decoding import strictjson  # noqa: PLC0415 - needed for these formats alone
-
-        document = strictjson.parse(data, max_bytes=MAX_EVIDENCE_BYTES)
-        inside = containers.open_json(document, data, again)
-        if inside is None and type(document) is not dict:
-            raise unrecognised("The file is a JSON list, and no record of a message wrapper.")
-        return _of_answer(document, data) if inside is None else inside
+        return _open_json(data, again)
     raise unrecognised()
+
+
+def _open_json(data: bytes, again: Callable[[bytes], tuple[Opened, ...]]) -> tuple[Opened, ...]:
+    from assay.evidence.decoding import strictjson  # noqa: PLC0415 - needed for these formats alone
+    from assay.verification import containers, no_evidence  # noqa: PLC0415 - the same
+
+    document = strictjson.parse(data, max_bytes=MAX_EVIDENCE_BYTES)
+    inside = containers.open_json(document, data, again)
+    if inside is not None:
+        return inside
+    no_evidence.refuse_known_json(document)
+    if type(document) is not dict:
+        raise unrecognised("The file is a JSON list, and no record of a message wrapper.")
+    return _of_answer(document, data)
 
 
 def _json_in_text(
@@ -131,18 +143,6 @@ def _json_in_text(
     if found.lstrip()[:1] not in _JSON_STARTS:
         return None
     return tuple([replace(each, form=f"{each.form}{note}") for each in again(found)])
-
-
-def _demand_no_part(found: bytes) -> None:
-    """Refuse what is known, and is only a part of evidence."""
-    if found.startswith(_HCL_REPORT):
-        raise EvidenceError(
-            "verification.evidence.hcl_alone",
-            "The file is the HCL report of an Azure VM alone; without a quote of the vTPM nothing shows whose"
-            " it is, or that it is new.",
-            action="Give report and quote together, as JSON: version, tpm_quote, hcl_report, and vcek or"
-            " td_quote.",
-        )
 
 
 def _of_answer(found: dict[str, Any], data: bytes) -> tuple[Opened, ...]:

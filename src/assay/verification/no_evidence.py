@@ -1,0 +1,177 @@
+"""What people take for evidence and is none by itself: logs, halves, and what evidence is compared with.
+
+Naming it tells a person how to go on. Nothing rests on the name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.endorsements.bundle import is_bundle
+from assay.errors import AssayError, EvidenceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SPEC_ID: Final = b"Spec ID Event"  # behind the head of a firmware log's first event
+_SPEC_ID_AT: Final = 32
+_IMA_LINE: Final = re.compile(rb"\s*\d{1,2} [0-9a-f]{40,128} ima[a-z0-9-]* ")
+_ATTEST: Final = b"\xffTCG\x80\x18"
+_TD_REPORT: Final = (bytes.fromhex("81000000"), bytes.fromhex("81000100"))
+_TD_REPORT_BYTES: Final = 1024
+_HCL_REPORT: Final = b"HCLA"
+_REVOCATION_LIST: Final = b"-----BEGIN X509 CRL-----"
+_DER: Final = b"\x30"
+_OCSP_RESPONSE: Final = re.compile(rb"\x30\x82..\x0a\x01\x00\xa0", re.DOTALL)
+_RIM: Final = b"SoftwareIdentity"
+_RIM_HEAD: Final = 512
+_ENCLAVE_IMAGE: Final = b".eif"
+_CORIM: Final = b"\xd9\x01\xf5"
+
+_LOG_EVENTS: Final = (frozenset({"imr", "digest"}), frozenset({"recnum", "digests"}))
+_DOCUMENTS: Final = (
+    frozenset({"tcbInfo", "signature"}),
+    frozenset({"enclaveIdentity", "signature"}),
+    frozenset({"tcb_info", "qe_identity"}),
+)
+_KEY_SET: Final = frozenset({"keys"})
+_ENVELOPE: Final = frozenset({"payload", "payloadType", "signatures"})
+
+
+def refuse_known(data: bytes) -> None:
+    """Say what bytes are that hold no evidence, where their beginning tells.
+
+    Raises:
+        EvidenceError: ``verification.evidence.hcl_alone``, ``.quote_alone``, ``.local_report``,
+            ``.endorsement`` or ``.values``.
+    """
+    for known, error in _KNOWN:
+        if known(data):
+            raise error()
+
+
+def refuse_log(data: bytes) -> None:
+    """Say of bytes that hold no evidence that they are a log; it takes reading them.
+
+    Raises:
+        EvidenceError: ``verification.evidence.log_alone``.
+    """
+    if _is_log(data):
+        raise _log_alone()
+
+
+def refuse_known_json(document: Any) -> None:
+    """Say the same of decoded JSON.
+
+    Raises:
+        EvidenceError: ``verification.evidence.log_alone``, ``.endorsement`` or ``.values``.
+    """
+    if type(document) is list and document and type(document[0]) is dict:
+        if any(members <= document[0].keys() for members in _LOG_EVENTS):
+            raise _log_alone()
+    elif type(document) is dict:
+        if document.keys() == _KEY_SET or any(members <= document.keys() for members in _DOCUMENTS):
+            raise _endorsement()
+        if document.keys() == _ENVELOPE:
+            raise _values()
+
+
+def _is_log(data: bytes) -> bool:
+    from assay.evidence.eventlog.cel import parse_cel  # noqa: PLC0415 - where nothing else fits
+    from assay.evidence.eventlog.legacy import parse_boot_log  # noqa: PLC0415 - the same
+    from assay.evidence.ima.entries import digest_algorithm, frames  # noqa: PLC0415 - the same
+
+    if data[_SPEC_ID_AT:].startswith(_SPEC_ID) or _IMA_LINE.match(data):
+        return True
+    measured = (parse_boot_log, parse_cel, lambda data: [*frames(data, digest_algorithm(data))])
+    return any(_reads(read, data) for read in measured)
+
+
+def _reads(read: Callable[[bytes], object], data: bytes) -> bool:
+    try:
+        return bool(read(data))
+    except AssayError:
+        return False
+
+
+def _vouches(data: bytes) -> bool:
+    from assay.evidence.x509.revocation import GeneralRevocationList  # noqa: PLC0415 - the same
+
+    text = data.lstrip()
+    if is_bundle(data) or text.startswith(_REVOCATION_LIST) or _OCSP_RESPONSE.match(data):
+        return True
+    if text.startswith(b"<"):
+        return _RIM in text[:_RIM_HEAD]
+    return data.startswith(_DER) and _reads(GeneralRevocationList.parse, data)
+
+
+def _is_quote(data: bytes) -> bool:
+    sized = int.from_bytes(data[:2], "big") == len(data) - 2
+    return data.startswith(_ATTEST) or (sized and data[2:].startswith(_ATTEST))
+
+
+def _is_local_report(data: bytes) -> bool:
+    return len(data) == _TD_REPORT_BYTES and data.startswith(_TD_REPORT)
+
+
+def _log_alone() -> EvidenceError:
+    return EvidenceError(
+        "verification.evidence.log_alone",
+        "The file is an event log alone: only a quote of the registers that it explains can prove it.",
+        action="Give the quote with the log: of a TD as `assay verify QUOTE --event-log FILE`; of a TPM both"
+        " in one piece of evidence.",
+    )
+
+
+def _hcl_alone() -> EvidenceError:
+    return EvidenceError(
+        "verification.evidence.hcl_alone",
+        "The file is the HCL report of an Azure VM alone; without a quote of the vTPM nothing shows whose"
+        " it is, or that it is new.",
+        action="Give report and quote together, as JSON: version, tpm_quote, hcl_report, and vcek or"
+        " td_quote.",
+    )
+
+
+def _quote_alone() -> EvidenceError:
+    return EvidenceError(
+        "verification.evidence.quote_alone",
+        "The file is what a TPM signed alone, without the signature and the values of the registers.",
+        action="Put quote, signature, PCR values and logs into one file: TpmEvidence of"
+        " assay.evidence.tpm.container writes it.",
+    )
+
+
+def _local_report() -> EvidenceError:
+    return EvidenceError(
+        "verification.evidence.local_report",
+        "The file is a TD report, whose MAC only the processor that made it can check.",
+        action="Have a quote made of it on that machine: configfs-tsm gives one.",
+    )
+
+
+def _endorsement() -> EvidenceError:
+    return EvidenceError(
+        "verification.evidence.endorsement",
+        "The file vouches for evidence and is none: a revocation list, keys or documents of a vendor.",
+        action="Name it with --endorsements beside the evidence that it is for.",
+    )
+
+
+def _values() -> EvidenceError:
+    return EvidenceError(
+        "verification.evidence.values",
+        "The file says what evidence should report and is none: an image or Reference Values.",
+        action="Measure an image with `assay measure`, read a CoRIM with `assay reference import`, and name"
+        " signed values with --reference-manifest.",
+    )
+
+
+_KNOWN: Final[tuple[tuple[Callable[[bytes], bool], Callable[[], EvidenceError]], ...]] = (
+    (lambda data: data.startswith(_HCL_REPORT), _hcl_alone),
+    (_is_quote, _quote_alone),
+    (_is_local_report, _local_report),
+    (_vouches, _endorsement),
+    (lambda data: data.startswith((_ENCLAVE_IMAGE, _CORIM)), _values),
+)
