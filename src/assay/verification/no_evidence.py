@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SPEC_ID: Final = b"Spec ID Event"  # behind the head of a firmware log's first event
 _SPEC_ID_AT: Final = 32
+_PCRS: Final = 24
 _IMA_LINE: Final = re.compile(rb"\s*\d{1,2} [0-9a-f]{40,128} ima[a-z0-9-]* ")
 _ATTEST: Final = b"\xffTCG\x80\x18"
 _TD_REPORT: Final = (bytes.fromhex("81000000"), bytes.fromhex("81000100"))
@@ -28,6 +29,7 @@ _RIM: Final = b"SoftwareIdentity"
 _RIM_HEAD: Final = 512
 _ENCLAVE_IMAGE: Final = b".eif"
 _CORIM: Final = b"\xd9\x01\xf5"
+_SIGNED: Final = b"\xd2"
 
 _LOG_EVENTS: Final = (frozenset({"imr", "digest"}), frozenset({"recnum", "digests"}))
 _DOCUMENTS: Final = (
@@ -79,13 +81,25 @@ def refuse_known_json(document: Any) -> None:
 
 def _is_log(data: bytes) -> bool:
     from assay.evidence.eventlog.cel import parse_cel  # noqa: PLC0415 - where nothing else fits
+    from assay.evidence.eventlog.cel_json import parse_cel_json  # noqa: PLC0415 - the same
     from assay.evidence.eventlog.legacy import parse_boot_log  # noqa: PLC0415 - the same
     from assay.evidence.ima.entries import digest_algorithm, frames  # noqa: PLC0415 - the same
 
     if data[_SPEC_ID_AT:].startswith(_SPEC_ID) or _IMA_LINE.match(data):
         return True
-    measured = (parse_boot_log, parse_cel, lambda data: [*frames(data, digest_algorithm(data))])
-    return any(_reads(read, data) for read in measured)
+
+    def firmware(data: bytes) -> bool:
+        # The old format has no beginning of its own: nearly any zeros are one event and padding.
+        registers = [event.register for event in parse_boot_log(data).events if event.extended]
+        return max(registers, default=_PCRS) < _PCRS
+
+    parsers = (
+        firmware,
+        parse_cel,
+        parse_cel_json,
+        lambda data: [*frames(data, digest_algorithm(data))],
+    )
+    return any(_reads(parse, data) for parse in parsers)
 
 
 def _reads(read: Callable[[bytes], object], data: bytes) -> bool:
@@ -104,6 +118,14 @@ def _vouches(data: bytes) -> bool:
     if text.startswith(b"<"):
         return _RIM in text[:_RIM_HEAD]
     return data.startswith(_DER) and _reads(GeneralRevocationList.parse, data)
+
+
+def _is_image_or_corim(data: bytes) -> bool:
+    from assay.reference import corim  # noqa: PLC0415 - the same
+
+    if data.startswith((_ENCLAVE_IMAGE, _CORIM)):
+        return True
+    return data.startswith(_SIGNED) and _reads(corim.decode, data)
 
 
 def _is_quote(data: bytes) -> bool:
@@ -173,5 +195,5 @@ _KNOWN: Final[tuple[tuple[Callable[[bytes], bool], Callable[[], EvidenceError]],
     (_is_quote, _quote_alone),
     (_is_local_report, _local_report),
     (_vouches, _endorsement),
-    (lambda data: data.startswith((_ENCLAVE_IMAGE, _CORIM)), _values),
+    (_is_image_or_corim, _values),
 )
