@@ -304,13 +304,38 @@ def test_a_truncated_quote_is_refused_not_an_error_of_ours(capsys, tmp_path, cut
 # --- what must be said
 
 
-def test_the_binding_has_to_be_said_and_the_error_says_how(capsys):
+def test_the_binding_has_to_be_said_and_the_error_says_of_what_and_how(capsys):
     code, out, err = said(capsys, "verify", PHALA)
     assert code == exit_codes.USAGE
     assert out == ""
     assert "cli.verify.binding_required" in err
-    for word in ("--report-data HEX", "--nonce HEX", "--report-data unchecked"):
+    assert f"{PHALA}: TDX quote, 5006 bytes. What must it carry?" in " ".join(err.split())
+    for word in ("--report-data HEX (all 64 bytes)", "--nonce HEX", "--report-data unchecked"):
         assert word in err
+
+
+def test_of_several_files_it_names_what_each_is(capsys, tmp_path):
+    """And counts those that are too many to name; one that is no evidence is not asked about."""
+    nitro = vectors.ROOT / "nitro/evervault/valid-attestation.cbor"
+    (tmp_path / "text").write_bytes(b"hello")
+    code, out, _ = said(capsys, "verify", PHALA, nitro, tmp_path / "text", "--json")
+    error = json.loads(out)["error"]
+    assert (code, error["code"]) == (exit_codes.USAGE, "cli.verify.binding_required")
+    assert error["message"].startswith(
+        f"{PHALA}: TDX quote, 5006 bytes. {nitro}: Nitro document, 4654 bytes. What"
+    )
+    assert "(all 64 bytes)" not in error["action"]
+    assert "And 2 more." in said(capsys, "verify", *[PHALA] * 6)[2]
+
+
+def test_what_is_no_evidence_is_refused_whatever_it_should_carry(capsys, tmp_path):
+    (tmp_path / "text").write_bytes(b"hello")
+    code, out, err = said(capsys, "verify", tmp_path / "text")
+    assert (code, err) == (exit_codes.REFUSED, "")
+    assert "verification.evidence.unrecognised" in out
+    code, _, err = said(capsys, "verify", tmp_path / "none")
+    assert code == exit_codes.USAGE
+    assert "cli.file." in err
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,6 @@ _TEXT: Final = "text:"
 MAX_POLICY_BYTES: Final = 1 << 20
 MAX_BUNDLE_BYTES: Final = 64 << 20
 MAX_COMPOSE_BYTES: Final = 1 << 20
-_WHAT_TO_TYPE: Final = (
-    "Type --report-data HEX (all 64 bytes), --nonce HEX, or, where nothing can be compared,"
-    " --report-data unchecked."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +77,10 @@ class Asked:
 
 
 def binding_of(report_data: str | None, nonce: str | None) -> Asked:
-    """Return what was asked for.
+    """Return what was asked for; one of them at least was.
 
     Raises:
-        UsageError: ``cli.verify.binding_required``, ``cli.verify.binding_twice``, ``cli.verify.report_data``,
-            ``cli.verify.nonce``.
+        UsageError: ``cli.verify.binding_twice``, ``cli.verify.report_data``, ``cli.verify.nonce``.
     """
     if nonce is not None and report_data == UNCHECKED:
         raise UsageError(
@@ -103,15 +98,9 @@ def binding_of(report_data: str | None, nonce: str | None) -> Asked:
                 f' or, for tokens, "{_TEXT}" and the text of the nonce.',
             )
         return Asked(value, nonce=True)
-    if report_data is None:
-        raise UsageError(
-            "cli.verify.binding_required",
-            "What must the evidence carry? Until its report data is compared it may be old, or another's.",
-            action=_WHAT_TO_TYPE,
-        )
     if report_data == UNCHECKED:
         return Asked(None, nonce=False)
-    value = _unhex(report_data)
+    value = _unhex(report_data or "")
     if not value or len(value) > LONGEST_CARRIED_BYTES:
         raise UsageError(
             "cli.verify.report_data",

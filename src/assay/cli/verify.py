@@ -12,7 +12,7 @@ import click
 from assay.cli import exit_codes
 from assay.cli.completing import policies
 from assay.cli.output import emit, emit_json, escape
-from assay.errors import AssayError, UsageError
+from assay.errors import AssayError, EvidenceError, UsageError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -138,6 +138,39 @@ def verify(files: tuple[Path, ...], *, as_json: bool, cached: bool, **typed: Any
 
     Exit codes: 0 accepted, 1 refused, 3 genuine but not bound, 2 usage. Of several files the worst counts.
     """
+    asked = typed["report_data"] is not None or typed["nonce"] is not None
+    found = _answers(files, cached=cached, **typed) if asked else _refused_unasked(files)
+    if as_json:
+        emit_json(SCHEMA, {"results": [_json(path, answer) for path, answer in found]})
+    else:
+        for index, (path, answer) in enumerate(found):
+            emit("\n".join([""] * bool(index) + _lines(path, answer)))
+    return _worst(found)
+
+
+def _refused_unasked(files: tuple[Path, ...]) -> list[tuple[Path, Found]]:
+    """Return why no file is evidence, where nobody said what it must carry.
+
+    Raises:
+        UsageError: ``cli.verify.binding_required`` when one of them is evidence.
+    """
+    from assay.cli.typed import evidence_of
+    from assay.cli.unbound import binding_required
+    from assay.verification.opening import open_bundle
+
+    opened: list[tuple[Path, Bundle]] = []
+    refused: list[tuple[Path, Found]] = []
+    for path in files:
+        try:
+            opened.append((path, open_bundle(evidence_of(path))))
+        except EvidenceError as error:
+            refused.append((path, error))
+    if opened:
+        raise binding_required(opened)
+    return refused
+
+
+def _answers(files: tuple[Path, ...], *, cached: bool, **typed: Any) -> list[tuple[Path, Found]]:
     from assay.cli.typed import evidence_of
 
     question = _question(**typed)
@@ -148,17 +181,15 @@ def verify(files: tuple[Path, ...], *, as_json: bool, cached: bool, **typed: Any
         question = with_own_cache(question, contents)
     with _told_when_long(contents):
         found = [_judge(question, path, data) for path, data in contents]
-    code = max((_code(answer) for _, answer in found), key=_SEVERITY.index)
-    if code != exit_codes.REFUSED:
+    if _worst(found) != exit_codes.REFUSED:
         _demand_use({**typed, "carrier": typed["carrier"] != "user_data"}, [answer for _, answer in found])
         _demand_comparison(question)
         _demand_company(question, [answer for _, answer in found])
-    if as_json:
-        emit_json(SCHEMA, {"results": [_json(path, answer) for path, answer in found]})
-    else:
-        for index, (path, answer) in enumerate(found):
-            emit("\n".join([""] * bool(index) + _lines(path, answer)))
-    return code
+    return found
+
+
+def _worst(found: list[tuple[Path, Found]]) -> int:
+    return max((_code(answer) for _, answer in found), key=_SEVERITY.index)
 
 
 def _question(
@@ -219,7 +250,7 @@ def _told_when_long(contents: list[tuple[Path, bytes]]) -> AbstractContextManage
 
 def _judge(question: Question, path: Path, data: bytes) -> tuple[Path, Found]:
     """Return what became of one file: what it holds and the answer, or why it is not read as evidence."""
-    from assay.errors import EvidenceError, ReferenceValueError
+    from assay.errors import ReferenceValueError
     from assay.verification.opening import open_bundle
 
     try:
