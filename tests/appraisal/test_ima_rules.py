@@ -136,6 +136,12 @@ def test_a_folder_that_is_known_excuses_no_listed_file():
     assert judged(by, measured(AGENT, ("/usr/bin/nc", b""))).accepted
 
 
+def test_an_unknown_file_is_unknown_beside_one_that_is_not_as_listed():
+    by = policy(f'{BOTH}\nknown = ["listed"]')
+    log = measured(("/bin/sh", b"another"), ("/bin/nc", b""))
+    assert codes(by, log) == ["policy.ima.files.mismatch", "policy.ima.known.unknown"]
+
+
 def test_digits_may_be_in_upper_case():
     digest, _, path = line(*AGENT).partition(" ")
     by = policy(f'files = ["sha256:{digest.removeprefix("sha256:").upper()} {path}"]\nknown = ["listed"]')

@@ -80,10 +80,17 @@ def test_requirements(body, changed, code):
     assert failures(judged(policy(body), **changed)) == [f"policy.nitro.{code}"]
 
 
+def test_what_is_not_listed_is_told_at_most_80_characters_of():
+    found = judged(policy('regions = ["eu-central-1"]'), region="x" * 90)
+    assert f"It is '{'x' * 79}; the policy names" in found.ledger["policy.nitro.regions"].reason
+
+
 def test_clocks_that_differ_by_a_minute_age_no_document():
     by = policy("max_age_seconds = 1")
     for ahead in (timedelta(milliseconds=1), timedelta(seconds=60)):
         assert judged(by, timestamp=NOW + ahead).accepted
+    early = judged(by, timestamp=NOW - timedelta(seconds=2))
+    assert "2 seconds before now" in early.ledger["policy.nitro.max_age_seconds"].reason
     late = judged(by, timestamp=NOW + timedelta(seconds=60, milliseconds=1))
     assert "60 seconds after now" in late.ledger["policy.nitro.max_age_seconds"].reason
     assert failures(late) == ["policy.nitro.max_age_seconds.too_old"]

@@ -136,9 +136,8 @@ def _not_proven(result: CompositeResult) -> Iterator[str]:
     told: set[str] = set()
     for name, sentences in said:
         for sentence in sentences:
-            everywhere = len(said) > 1 and all(sentence in others for _, others in said)
-            if not everywhere:
-                yield f"{name}: {sentence}" if len(said) > 1 else sentence
+            if not all(sentence in others for _, others in said):
+                yield f"{name}: {sentence}"
             elif sentence not in told:
                 told.add(sentence)
                 yield sentence
