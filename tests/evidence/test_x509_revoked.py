@@ -19,6 +19,7 @@ from assay.evidence.x509.crl import MAX_CRL_BYTES
 from assay.evidence.x509.general import GeneralCertificate
 from assay.evidence.x509.revocation import GeneralRevocationList
 from assay.evidence.x509.revoked import is_list_of, judge_lists
+from support.endorsement_lists import OID, points
 
 SPEC = CheckSpec("test.revoked", "no certificate is revoked", "a test")
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -32,11 +33,11 @@ def key(label: str) -> ec.EllipticCurvePrivateKey:
 
 
 def name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common, _validate=len(common) <= 64)])
 
 
-def certificate(subject, issuer, serial, *, owner="", lists=True, usage=True, identified=True):
-    """Return a certificate; ``lists`` says whether its usage allows it to sign lists."""
+def certificate(subject, issuer, serial, *, owner="", lists=True, usage=True, identified=True, at=""):
+    """Return a certificate; ``lists`` says whether its usage allows it to sign lists, ``at`` names one."""
     public = key(owner or subject).public_key()
     builder = (
         x509.CertificateBuilder()
@@ -53,6 +54,10 @@ def certificate(subject, issuer, serial, *, owner="", lists=True, usage=True, id
         builder = builder.add_extension(bits, critical=True)
     if identified:
         builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+    if at:
+        builder = builder.add_extension(
+            x509.UnrecognizedExtension(x509.ObjectIdentifier(OID), points(at)), critical=False
+        )
     return GeneralCertificate.parse(builder.sign(key(issuer), hashes.SHA256()).public_bytes(Encoding.DER))
 
 
@@ -91,13 +96,20 @@ def test_a_list_that_refuses_a_chain_completes_nothing():
     assert (found.needs, found.window) == ((), ALWAYS)
 
 
-def test_whose_a_list_is():
-    *_, root = chain()
-    assert is_list_of(GeneralRevocationList.parse(crl("root")), root) is True
-    for other in (crl("between"), crl("root", stated="stranger"), crl("root", signer="stranger")):
-        assert is_list_of(GeneralRevocationList.parse(other), root) is False
-    *_, silent = chain(lists=False)
-    assert is_list_of(GeneralRevocationList.parse(crl("root")), silent) is False
+@pytest.mark.parametrize(
+    ("der", "lists", "its"),
+    [
+        (crl("root"), True, True),
+        (crl("between", stated="root"), True, False),
+        (crl("root", stated="stranger", signer="root"), True, False),
+        (crl("root", signer="stranger"), True, False),
+        (crl("root"), False, False),
+    ],
+    ids=["its own", "another name", "another key named", "another key signed", "it may sign none"],
+)
+def test_a_list_is_an_issuers_by_name_key_signature_and_usage(der, lists, its):
+    *_, root = chain(lists=lists)
+    assert is_list_of(GeneralRevocationList.parse(der), root) is its
 
 
 def test_without_a_list_nothing_is_known():
@@ -140,7 +152,25 @@ def test_what_lists_say_holds_while_all_of_them_do():
     lists = (crl("root", start=NOW - 2 * DAY, days=3), crl("between", start=NOW - DAY, days=5))
     assert judged(*lists).window == Window(NOW - DAY, NOW + DAY)
     again = (crl("root", start=NOW - 3 * DAY, days=9), crl("root", start=NOW - DAY, days=1))
-    assert judged(*again).window == Window(NOW - DAY, NOW)
+    for several in (again, again[::-1]):
+        assert judged(*several).window == Window(NOW - DAY, NOW)
+
+
+@pytest.mark.parametrize(
+    ("issuer", "said"),
+    [("between", "between"), ('a b\n\u00e9,\x7f"~', 'a_b__,_"~'), ("x" * 64, "x" * 64), ("x" * 65, "x" * 64)],
+    ids=["a word", "several", "the longest", "longer"],
+)
+@pytest.mark.filterwarnings("ignore:Attribute's length must be:UserWarning")
+def test_a_need_calls_its_issuer_by_one_printable_word_of_at_most_64_characters(issuer, said):
+    *_, root = chain()
+    found = (
+        certificate("leaf", issuer, LEAF, at="http://a.example/a.crl"),
+        certificate(issuer, "root", BETWEEN),
+        root,
+    )
+    (need,) = judged(found=found).needs
+    assert need.key["issuer"] == said
 
 
 @pytest.mark.parametrize(
