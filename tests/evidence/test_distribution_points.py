@@ -36,14 +36,16 @@ def point(names=(URL,), *, relative=None, reasons=None, issuer=None):
         ([point()], (ROOT_AT,)),
         ([point([URL, x509.UniformResourceIdentifier(AUTHORITY_AT)])], (ROOT_AT, AUTHORITY_AT)),
         ([point(), point([x509.UniformResourceIdentifier(AUTHORITY_AT)])], (ROOT_AT, AUTHORITY_AT)),
-        ([point([x509.DirectoryName(NAME), x509.DNSName("a.example"), URL])], (ROOT_AT,)),
+        ([point([x509.DirectoryName(NAME), x509.DNSName("http://a.example"), URL])], (ROOT_AT,)),
         ([point(reasons=frozenset({x509.ReasonFlags.key_compromise}))], ()),
         ([point(issuer=[x509.DirectoryName(NAME)])], ()),
         ([point(None, issuer=[x509.DirectoryName(NAME)])], ()),
         ([point([x509.UniformResourceIdentifier("ldap://a.example/cn=a")])], ()),
         ([point([x509.UniformResourceIdentifier("http://a.example/a,http://b.example")])], ()),
         ([point([x509.UniformResourceIdentifier("http://a.example/ b")])], ()),
-        ([point([x509.UniformResourceIdentifier("http://a.example/" + "a" * 500)])], ()),
+        ([point([x509.UniformResourceIdentifier(f"http://{'a' * 500}")])], (f"http://{'a' * 500}",)),
+        ([point([x509.UniformResourceIdentifier(f"http://{'a' * 501}")])], ()),
+        ([point([x509.UniformResourceIdentifier("http://")])], ()),
     ],
 )
 def test_complete_lists_on_the_web_count(made, places):
