@@ -145,6 +145,13 @@ def test_what_is_malformed_is_refused(path, value, code):
     assert refused.value.code == code
 
 
+def test_a_chain_has_up_to_five_certificates():
+    longest = b"".join(pem(bytes([number])) for number in range(5)).decode()
+    parts = read_container(container_of(put(written(), "attestation.gcp.ak_cert_chain", longest)))
+    assert parts.ak_certificate == b"\0"
+    assert parts.ak_intermediates == (b"\1", b"\2", b"\3", b"\4")
+
+
 def test_a_nitrotpms_document_is_opened_and_its_quote_is_not_verified():
     signed = vectors.read("nitro/evervault/valid-attestation.cbor")
     document = {

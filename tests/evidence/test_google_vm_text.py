@@ -231,6 +231,7 @@ def test_banks_are_words(word, number):
         "quotes {",
         "quotes { quote: }",
         "quotes { pcrs { hash: 11x } }",
+        "quotes { pcrs { hash: 11 } }",
         "quotes { pcrs { hash: MD5 } }",
         'quotes { pcrs { hash: "SHA256" } }',
         'quotes { ak_pub: "x" }',
