@@ -11,8 +11,9 @@ from assay.errors import EvidenceError
 from assay.evidence.azure.clean_room import container_of
 from assay.evidence.decoding.pem import encode as pem
 from assay.evidence.ledger import Outcome
+from assay.simulator.tpm.device import sized
 from assay.verification.opening import open_evidence
-from support.azure_clean_room import made, sized, text, written
+from support.azure_clean_room import made, text, written
 from support.azure_scenes import judge
 from support.documents import put
 

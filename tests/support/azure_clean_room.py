@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from assay.evidence.decoding.pem import encode as pem
+from assay.simulator.tpm.device import sized
 from support.azure_scenes import scene
 
 
@@ -20,10 +21,6 @@ def made():
 
 def text(data: bytes) -> str:
     return b64encode(data).decode()
-
-
-def sized(data: bytes) -> bytes:
-    return len(data).to_bytes(2, "big") + data
 
 
 def written() -> dict[str, Any]:
