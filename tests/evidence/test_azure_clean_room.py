@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from typing import Any
 
 import pytest
@@ -10,12 +11,14 @@ import pytest
 from assay.errors import EvidenceError
 from assay.evidence.azure.clean_room import container_of
 from assay.evidence.decoding.pem import encode as pem
-from assay.evidence.ledger import Outcome
 from assay.simulator.tpm.device import sized
 from assay.verification.opening import open_evidence
 from support.azure_clean_room import made, text, written
 from support.azure_scenes import judge
 from support.documents import put
+
+QUOTED = b64decode(written()["evidence"]["tpmQuote"])
+QUOTE_OF_OTHERS = text(QUOTED[:-1] + bytes([QUOTED[-1] ^ 1]))
 
 
 def opened(document: Any):
@@ -39,12 +42,16 @@ def test_the_issuers_certificates_follow_the_chips():
     assert opened(put(written(), "platformCertificates", chain)).evidence == opened(written()).evidence
 
 
-def test_another_vms_quote_is_refused():
-    changed = put(written(), "evidence.pcrs.7", text(b"\x11" * 32))
-    result = judge(made(), evidence=opened(changed).evidence)
-    assert [check.outcome for check in result.ledger if check.id == "azure.quote.pcr_digest"] == [
-        Outcome.FAILED
-    ]
+@pytest.mark.parametrize(
+    ("path", "value", "code"),
+    [
+        ("evidence.pcrs.7", text(b"\x11" * 32), "azure.quote.pcr_digest"),
+        ("evidence.tpmQuote", QUOTE_OF_OTHERS, "azure.quote.signature"),
+    ],
+)
+def test_what_the_vms_key_did_not_sign_is_refused(path, value, code):
+    result = judge(made(), evidence=opened(put(written(), path, value)).evidence)
+    assert [check.code for check in result.ledger.failed()] == [code]
 
 
 @pytest.mark.parametrize(
