@@ -152,6 +152,14 @@ def test_a_chain_has_up_to_five_certificates():
     assert parts.ak_intermediates == (b"\1", b"\2", b"\3", b"\4")
 
 
+def test_a_quote_has_up_to_1024_bytes():
+    longest = bytes(range(256)) * 4
+    parts = read_container(
+        container_of(put(written(), "attestation.tpm.ecc_p256.attest_data", longest.hex()))
+    )
+    assert parts.quotes[0].message == longest
+
+
 def test_a_nitrotpms_document_is_opened_and_its_quote_is_not_verified():
     signed = vectors.read("nitro/evervault/valid-attestation.cbor")
     document = {
