@@ -17,7 +17,7 @@ from assay.simulator.amd.scene import SnpScene
 from assay.verification.materials import Materials
 from assay.verification.opening import open_bundle, open_evidence
 from support import azure_clean_room as clean_room
-from support import vectors
+from support import nitro_scenes
 from support.snp_scenes import AMD, NOW, REPORT_DATA, STRANGER, roots_of
 
 POLICY = Policy.load(b'version = 1\nplatforms = ["snp"]\n', name="t")
@@ -27,8 +27,6 @@ PAIRS = [
     ("attestation", "platformCertificates"),
     ("raw", "endorsements"),
 ]
-DOCUMENT = vectors.read("nitro/evervault/valid-attestation.cbor")
-TPM_DOCUMENT = b"\xd2\x84\x44\xa1\x01\x38\x22nitrotpm_pcrs"
 TDX = bytes.fromhex("0400020081000000") + bytes(range(256)) * 4
 
 
@@ -167,8 +165,9 @@ def test_half_a_pair_and_text_that_is_no_base64_are_refused(pair):
     "word", ["attestation", "attestation_doc", "attestation_document", "AttestationDocument"]
 )
 @pytest.mark.parametrize("write", [text, bytes.hex])
-@pytest.mark.parametrize(("document", "platform"), [(DOCUMENT, "nitro"), (TPM_DOCUMENT, "nitro-tpm")])
-def test_the_document_in_the_answer_of_an_enclaves_service(word, write, document, platform):
+@pytest.mark.parametrize("platform", nitro_scenes.PLATFORMS)
+def test_the_document_in_the_answer_of_an_enclaves_service(word, write, platform):
+    document = nitro_scenes.module(platform).attest(nitro_scenes.NOW)
     found = only({word: write(document), "public_key": "00"})
     assert (found.evidence, found.platform) == (document, platform)
     assert found.unverified == ("public_key",)
