@@ -294,6 +294,8 @@ def in_base64(chain=..., **changes) -> bytes:
 def test_report_and_certificates_in_base64():
     assert unwrap(in_base64()) == REPORT + encode_table({VCEK: b"vek", ASK: b"ask"})
     assert unwrap(in_base64(None)) == unwrap(in_base64({})) == REPORT
+    rooted = {"ark": b64encode(b"ark").decode()}
+    assert unwrap(in_base64(rooted)) == REPORT + encode_table({ARK: b"ark"})
     borrowed = REPORT[:0x48] + b"\x04" + REPORT[0x49:]  # signed by a key that a provider has
     found = unwrap(in_base64(attestation_report=b64encode(borrowed).decode()))
     assert found == borrowed + encode_table({VLEK: b"vek", ASK: b"ask"})
