@@ -83,8 +83,12 @@ def test_a_clock_that_may_have_gone_back(platform):
     by = policy(platform, "[vtpm]\nclock_safe = true")
     assert judged(platform, by).accepted
     unsafe = quoted(platform, safe=False)
-    assert failures(judged(platform, by, unsafe)) == ["policy.vtpm.clock_safe.mismatch"]
-    assert judged(platform, policy(platform, "[vtpm]\nclock_safe = false"), unsafe).accepted
+    refused = judged(platform, by, unsafe)
+    assert failures(refused) == ["policy.vtpm.clock_safe.mismatch"]
+    assert refused.ledger["policy.vtpm.clock_safe"].spec.title == "the TPM's clock cannot have gone back"
+    accepted = judged(platform, policy(platform, "[vtpm]\nclock_safe = false"), unsafe)
+    assert accepted.accepted
+    assert accepted.ledger["policy.vtpm.clock_safe"].spec.title == "the TPM's clock may have gone back"
 
 
 @pytest.mark.parametrize(
