@@ -254,6 +254,7 @@ def test_a_policy_for_other_platforms_affirms_nothing() -> None:
         ({"launch_mitigations": 0}, 'launch_mitigations = "0100000000000000"', {"hardware": 96}),
         ({"current_mitigations": 0}, 'current_mitigations = "0100000000000000"', {"hardware": 96}),
         ({}, "[snp.guest_policy]\nsmt = false", {"configuration": 96}),
+        ({}, 'min_abi = "255.255"', {"configuration": 96}),
         ({"vmpl": 2}, "", {"configuration": 96}),
     ],
 )
