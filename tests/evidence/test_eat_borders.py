@@ -55,6 +55,7 @@ def test_the_claim_that_is_wrong_is_named(name, label):
         {"a": ["JWT", "a.b.c"]},
         {"a": "a.b.c"},
         {"a": '["JWT"]'},
+        {"a": '["JWT","\u00e9.b.c"]'},
         {"a": '["JWT","a.b.c"'},
         {"a": '{"JWT":"a.b.c"}'},
         {"a": '["CBOR","no base64url"]'},

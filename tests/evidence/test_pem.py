@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.evidence.decoding.pem import MAX_CHAIN_BYTES, PemError, certificates, encode
+from assay.evidence.decoding.pem import MAX_CHAIN_BYTES, PemError, certificates, certificates_of, encode
 
 ONE, TWO = b"\x30\x03abc", bytes(range(200))
 BEGIN, END = b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n"
@@ -107,3 +107,27 @@ def test_counts_and_bounds():
     assert certificates(whole, count=1) == (bytes(12052),)
     assert refused(whole + b"\0", 1) == "pem.oversized"
     assert encode() == b""
+
+
+def test_a_text_of_json_has_as_many_certificates_as_it_says():
+    three = [b"1", b"2", b"3"]
+    for count in (1, 2, 3):
+        text = b"".join(map(encode, three[:count])).decode()
+        assert certificates_of(text, most=3) == tuple(three[:count])
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "pem.count"),
+        ("certificates", "pem.count"),
+        (encode(b"0").decode() * 4, "pem.count"),
+        (encode(b"0").decode().replace("MA==", "M\ud800A=="), "pem.malformed"),
+        (encode(b"0").decode().replace("MA==", "M\u00e9A=="), "pem.malformed"),
+    ],
+    ids=["empty", "none", "one too many", "half a character", "another character"],
+)
+def test_a_text_of_json_that_is_refused(text, code):
+    with pytest.raises(PemError) as refused:
+        certificates_of(text, most=3)
+    assert refused.value.code == code

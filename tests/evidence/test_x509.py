@@ -222,8 +222,9 @@ def test_nothing_follows_inside_validity_and_extensions():
         return content[:at] + encode(0xA3, content[at + 2 :] + b"\x05\x00")
 
     assert "bytes follow" in refused(resigned(der, STRANGER, wrap))
-    with pytest.raises(DerError, match="bit string of one byte"):
-        key_usage(encode(0x03, b"\x07\x80") + b"\0")
+    for extension in (encode(0x03, b"\x07\x80") + b"\0", encode(0x04, b"\x07\x80")):
+        with pytest.raises(DerError, match="bit string of one byte"):
+            key_usage(extension)
 
 
 def test_the_two_names_of_the_algorithm_must_agree():
