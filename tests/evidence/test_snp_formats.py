@@ -177,7 +177,7 @@ def test_tables_of_der_and_of_pem():
     both = encode_table({VLEK: vek, VCEK: vek})
     assert refused(EndorsementsError, SnpEndorsements.from_table, both) == "snp.endorsements.ambiguous"
     other, asvk, _ = ders("vlek")
-    both = encode_table({VLEK: other, VCEK: pem(vek), ASK: ask, ASVK: pem(asvk)})
+    both = encode_table({VLEK: other, VCEK: pem(vek), ASK: ask, bytes(16): pem(asvk)})
     assert SnpEndorsements.from_table(both, kind="vcek") == SnpEndorsements(vek, ask)
     assert SnpEndorsements.from_table(both, kind="vlek") == SnpEndorsements(other, asvk)
     for strange in (encode_table({VCEK: b"0", ASK: ask, ASVK: asvk}), encode_table({ASK: ask, ASVK: b"0"})):
@@ -299,6 +299,9 @@ def test_report_and_certificates_in_base64():
     borrowed = REPORT[:0x48] + b"\x04" + REPORT[0x49:]  # signed by a key that a provider has
     found = unwrap(in_base64(attestation_report=b64encode(borrowed).decode()))
     assert found == borrowed + encode_table({VLEK: b"vek", ASK: b"ask"})
+    unsigned = REPORT[:0x48] + b"\x1c" + REPORT[0x49:]  # by no key: the member's name says whose it is
+    found = unwrap(in_base64(attestation_report=b64encode(unsigned).decode()))
+    assert found == unsigned + encode_table({VCEK: b"vek", ASK: b"ask"})
     for size in (0, 1183, 1185):
         short = b64encode(bytes(size)).decode()
         assert refused(CarrierError, unwrap, in_base64(attestation_report=short)) == "snp.carrier.malformed"
