@@ -580,8 +580,11 @@ def test_other_certification_data_than_a_chain_is_named_and_what_to_do(kind, sai
 
 def test_the_outer_certification_data_is_named():
     stage = scene()
-    stage.quote.outer_type = 5
-    assert "outer" in judge(stage.finish()).ledger["dcap.quote.certification"].reason
+    for kind in (4, 5):
+        stage.quote.outer_type = kind
+        check = judge(stage.finish()).ledger["dcap.quote.certification"]
+        assert check.code == "dcap.quote.certification_type"
+        assert check.reason == f"The outer certification data has type {kind}, not 6."
 
 
 @pytest.mark.parametrize("size", [0, 1, 47, 48, 53, 54, 431, 436, 500, 631, 635, 700, 1000])
