@@ -369,6 +369,7 @@ def test_no_order_of_pieces_changes_the_verdict(order, wrong):
 
 
 def test_a_whole_needs_a_time():
-    with pytest.raises(PolicyError):
+    with pytest.raises(PolicyError) as refused:
         Whole([machine(now=NOW.replace(tzinfo=None))]).judge()
+    assert refused.value.code == "appraisal.time.naive"
     assert appraise_together([], policy(), tie=CARRIED, now=NOW).verdict is Verdict.REFUSED

@@ -226,6 +226,7 @@ def test_limits_are_what_the_reference_says() -> None:
             False,
             True,
         ], key
-    with pytest.raises(PolicyError):
+    with pytest.raises(PolicyError) as caught:
         DOCUMENT.decode({"version": 1, "platforms": ["tdx"], "tcb": {"grace": {"qe": 36501}}}, "")
+    assert (caught.value.code, caught.value.detail["path"]) == ("policy.value", "tcb.grace.qe")
     assert DOCUMENT.decode({"version": 1, "platforms": ["tdx"], "tcb": {"grace": {"qe": 36500}}}, "")

@@ -83,8 +83,8 @@ def code(document: Any) -> str:
     return refused.value.code
 
 
-def accepted(bundle) -> bool:
-    """Verify a machine and its GPUs, each with what vouches for it, as one."""
+def judged(bundle) -> tuple[Verdict, list[str]]:
+    """Verify a machine and its GPUs, each with what vouches for it, as one; name what failed of the GPUs."""
     vouching = {"tdx": machine().collateral, "nvidia-gpu": endorsements(gpus())}
     result = verify_together(
         [Part(part.name, part.evidence, part.platform, vouching[part.platform]) for part in bundle.parts],
@@ -94,7 +94,8 @@ def accepted(bundle) -> bool:
         now=NOW,
         context=OWN,
     )
-    return result.verdict is Verdict.ACCEPTED
+    (devices,) = (piece.result for piece in result.pieces if piece.result.platform == "nvidia-gpu")
+    return result.verdict, [check.code for check in devices.ledger.failed()]
 
 
 # --- Trustee
@@ -143,9 +144,10 @@ def test_a_machine_and_its_gpus_in_one_request_are_verified_together():
     ):
         bundle = opened(document)
         assert [part.name for part in bundle.parts] == names
-        assert accepted(bundle)
+        assert judged(bundle) == (Verdict.ACCEPTED, [])
     (other,) = json.loads(GpuScene(NVIDIA, NOW, bytes(32)).finish().evidence)
-    assert not accepted(opened(brokered(primary, json.dumps({"nvidia": {"device_evidence_list": [other]}}))))
+    stale = opened(brokered(primary, json.dumps({"nvidia": {"device_evidence_list": [other]}})))
+    assert judged(stale) == (Verdict.REFUSED, ["nvidia.binding.mismatch"])
 
 
 @pytest.mark.parametrize(
