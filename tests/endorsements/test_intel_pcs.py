@@ -343,6 +343,12 @@ def test_a_clock_that_went_back_does_not_let_an_older_answer_in(service, cache):
     assert list(cache.entries()) == [held]
 
 
+def test_what_was_fetched_while_the_clock_was_ahead_is_asked_for_again_once_it_is_right(service, cache):
+    """It would otherwise be used until the day on which it seems to have been fetched is over."""
+    assert fetcher(cache, service, world=TOMORROW).get(WANTED).origin is Origin.NETWORK
+    assert fetcher(cache, service).get(WANTED).origin is Origin.NETWORK
+
+
 def test_a_higher_number_issued_before_a_lower_one_is_the_newer_one(service, cache):
     assert fetcher(cache, service).get(WANTED).usable
     draft = INTEL.collateral_draft(NOW - timedelta(days=1), platform="tdx")
