@@ -225,6 +225,19 @@ def test_another_machines_quote_beside_an_attestation_is_named(variant):
     assert only(json.dumps(answer).encode()).unverified == ("quote",)
 
 
+def test_a_machines_quote_beside_an_attestation_too_short_to_be_known_is_named():
+    answer = {"attestation": scale(replace(TD, evidence=QUOTE[:40])).hex(), "quote": QUOTE.hex()}
+    found = only(json.dumps(answer).encode())
+    assert (found.evidence, found.unverified) == (QUOTE[:40], ("quote",))
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_beside_an_empty_attestation_the_quote_is_what_is_read(empty):
+    answer = {"attestation": empty, "quote": QUOTE.hex(), "event_log": "[]", "vm_config": "{}"}
+    found = only(json.dumps(answer | {"more": "x"}).encode())
+    assert (found.evidence, found.unverified) == (QUOTE, ("more",))
+
+
 def test_what_is_not_read_of_a_guests_answer_is_named():
     answer = {"quote": QUOTE.hex(), "event_log": "[]", "report_data": "", "vm_config": "{}"}
     assert only(json.dumps(answer).encode()).unverified == ()

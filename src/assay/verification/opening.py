@@ -36,7 +36,7 @@ _READ: Final[dict[str, frozenset[str]]] = {
     "attestation": frozenset({"attestation"}),
     "quote": frozenset({"quote", "event_log", "report_data", "vm_config"}),
 }
-"""A member by which a dstack guest's answer is known, to what is read of such an answer; the first counts."""
+"""A member by which a dstack guest's answer is known, to what is read of it; the first not empty counts."""
 _UTF_8: Final = b"\xef\xbb\xbf"
 """What some editors and shells put before text; no evidence begins with it."""
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
@@ -149,7 +149,7 @@ def _of_answer(found: dict[str, Any], data: bytes) -> tuple[Opened, ...]:
     presented = _answer(data)
     quote = presented.quote
     form = f"{len(quote)} bytes, from a dstack guest's answer"
-    read = next((read for sign, read in _READ.items() if sign in found), _READ["quote"])
+    read = next((read for sign, read in _READ.items() if found.get(sign)), _READ["quote"])
     left = [name for name, value in found.items() if name not in read and value not in (None, "")]
     return noted((Opened(quote, recognise(quote) or "tdx", form, presented),), left)
 
