@@ -351,6 +351,14 @@ def test_a_word_that_is_wrong_is_told_from_what_is_missing(capsys, files, monkey
     assert (answered, f"[{code}]" in err) == (2, True)
 
 
+def test_a_cache_that_cannot_be_used_is_no_word_that_is_wrong(capsys, files, tmp_path):
+    quote, options = files
+    (tmp_path / "state").mkdir(mode=0o700)
+    (tmp_path / "state" / "endorsements").touch()
+    answered, _, err = said(capsys, "endorsements", "fetch", quote, *options)
+    assert (answered, "[endorsements.cache.exposed]" in err) == (1, True)
+
+
 def kept(tmp_path, *, days, name="one", basis=Basis.SIGNATURE, anchor="ab" * 32):
     one = Endorsement(
         wanted=Wanted.of("a-kind", name=name),
