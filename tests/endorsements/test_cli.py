@@ -359,11 +359,11 @@ def test_a_cache_that_cannot_be_used_is_no_word_that_is_wrong(capsys, files, tmp
     assert (answered, "[endorsements.cache.exposed]" in err) == (1, True)
 
 
-def kept(tmp_path, *, days, name="one", basis=Basis.SIGNATURE, anchor="ab" * 32):
+def kept(tmp_path, *, days, name="one", since=-10, basis=Basis.SIGNATURE, anchor="ab" * 32):
     one = Endorsement(
         wanted=Wanted.of("a-kind", name=name),
         parts={"part": b"1"},
-        window=Window(TODAY - timedelta(days=10), TODAY + timedelta(days=days, hours=1)),
+        window=Window(TODAY + timedelta(days=since), TODAY + timedelta(days=days, hours=1)),
         fetched=TODAY,
         sources=("https://a.example/x",),
         basis=basis,
@@ -377,6 +377,14 @@ def kept(tmp_path, *, days, name="one", basis=Basis.SIGNATURE, anchor="ab" * 32)
 def state(tmp_path):
     (tmp_path / "state").mkdir(mode=0o700)
     return tmp_path
+
+
+def test_what_does_not_hold_yet_is_no_better_than_what_has_expired(capsys, state):
+    """As after the clock went back."""
+    kept(state, days=30, since=1)
+    code, out, _ = said(capsys, "endorsements", "check", "--json")
+    (ending,) = json.loads(out)["ending"]
+    assert (code, ending["stale"]) == (1, True)
 
 
 def test_show_of_nothing_says_so_and_check_of_nothing_fails(capsys):
