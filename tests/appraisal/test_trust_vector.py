@@ -265,9 +265,40 @@ def test_a_refused_state_of_snp_is_contraindicated(
 
     stated = {"tcb": ""} if "[snp.min_tcb" in body else {}
     found = snp.judged(snp.snp(**changed), snp.policy("" if stated else body, **(stated and {"tcb": body})))
-    claims = found.trust_vector
-    assert {**claims, "executables": 0} == {**GOOD, **different}
-    assert tier(claims["executables"]) != "affirming"
+    assert found.trust_vector == {**GOOD, **different}
+
+
+@pytest.mark.parametrize(
+    ("platform", "body", "value"),
+    [
+        ("nitro", '[nitro]\nregions = ["elsewhere"]', 0),
+        ("nitro", f'[nitro]\npcr0 = ["{"09" * 48}"]', 33),
+        ("nitro", f'[nitro]\nregions = ["elsewhere"]\npcr0 = ["{"09" * 48}"]', 33),
+        ("gcp-vtpm", '[google]\nrevocation = "every-issuer"\nzones = ["elsewhere"]', 0),
+        ("gcp-vtpm", "[vtpm]\nmin_firmware_version = 18446744073709551615", 0),
+        ("gcp-vtpm", f'[vtpm]\npcr4 = ["{"09" * 32}"]', 33),
+        ("tpm", f'[tpm]\nak_digests = ["{"09" * 32}"]', 0),
+        ("tpm", '[ima]\nrequired = ["/nowhere"]', 33),
+        ("azure-snp", '[azure]\nvm_ids = ["another"]', 0),
+        ("confidential-space", '[confidential_space]\naudiences = ["another"]', 0),
+        ("confidential-space", f'[confidential_space]\nimage_digests = ["sha256:{"09" * 32}"]', 33),
+        ("maa", '[maa]\ntees = ["another"]', 0),
+    ],
+)
+def test_executables_are_unrecognised_only_where_a_line_about_them_failed(
+    platform: str, body: str, value: int
+) -> None:
+    from support.appraisal_nitro import CLAIMS as NITRO
+    from support.appraisal_tokens import MAA, SPACE
+    from support.appraisal_vtpm import GOOD as MACHINES
+
+    known = {**MACHINES, "nitro": NITRO, "maa": MAA, "confidential-space": SPACE}
+    made = replace(evidence(), platform=platform, _claims=known[platform])
+    words = {"gcp-vtpm": "host-tpm", "tpm": "host-tpm", "azure-snp": "unjudged-tcb"}
+    accept = f'["{words[platform]}"]' if platform in words else "[]"
+    found = judged(made, policy(body, platforms=f'["{platform}"]', accept=accept))
+    assert not found.accepted
+    assert found.trust_vector["executables"] == value
 
 
 @pytest.mark.parametrize("platform", ["gcp-vtpm", "tpm", "nitro-tpm"])

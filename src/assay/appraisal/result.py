@@ -129,21 +129,19 @@ class AttestationResult:
         """Return whether a policy check was made and passed."""
         return Outcome.PASSED in self.outcomes(key)
 
-    def any_failed(self, *starts: str) -> bool:
-        """Return whether a policy check failed whose key begins with one of ``starts``."""
-        return self._any(Outcome.FAILED, starts)
+    def any_failed(self, *starts: str, but: tuple[str, ...] = ()) -> bool:
+        """Return whether a policy check failed whose key begins with one of ``starts``, none of ``but``."""
+        return self._any(Outcome.FAILED, starts, but)
 
     def any_left_open(self, *starts: str) -> bool:
         """Return whether a policy check was not made whose key begins with one of ``starts``."""
-        return self._any(Outcome.NOT_CHECKED, starts)
+        return self._any(Outcome.NOT_CHECKED, starts, ())
 
-    def _any(self, outcome: Outcome, starts: tuple[str, ...]) -> bool:
-        return any(
-            check.code.startswith(f"policy.{start}")
-            for check in self.policy_checks
-            if check.outcome is outcome
-            for start in starts
-        )
+    def _any(self, outcome: Outcome, starts: tuple[str, ...], but: tuple[str, ...]) -> bool:
+        keys = [
+            check.code.removeprefix("policy.") for check in self.policy_checks if check.outcome is outcome
+        ]
+        return any(key.startswith(starts) and not key.startswith(but) for key in keys)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON-ready values, in the schema that ``schema`` names."""

@@ -78,6 +78,37 @@ _MACHINE_KEYS: Final = (
 _HOST_KEYS: Final = ("nitro.host_tpm.", "google.host_tpm.", "tpm.host_tpm.")
 """Keys whose failed checks weigh on a claim."""
 
+_CIRCUMSTANCES: Final = (
+    *("azure.ak_certificate.", "azure.revocation.", "azure.user_data.", "azure.vm_ids."),
+    *("confidential_space.audiences.", "confidential_space.gpu_modes.", "confidential_space.hardware."),
+    *("confidential_space.monitoring.", "confidential_space.project_ids.", "confidential_space.revocation."),
+    *(
+        "confidential_space.service_accounts.",
+        "confidential_space.zones.",
+        "dstack.key_providers.",
+        "google.",
+    ),
+    *("maa.attestation_types.", "maa.compliance.", "maa.issuers.", "maa.policy_hashes.", "maa.tees."),
+    *("nitro.instance_ids.", "nitro.max_age_seconds.", "nitro.regions.", "nvidia.fresh_revocation."),
+    *("nvidia.gpus.", "nvidia.modes.", "nvidia.switches.", "snp.min_report_version."),
+    *("tpm.ak_certified.", "tpm.ak_digests.", "tpm.revocation.", "trust_authority.attesters."),
+    *(
+        "trust_authority.issuers.",
+        "trust_authority.policies.",
+        "vtpm.clock_safe.",
+        "vtpm.min_firmware_version.",
+    ),
+)
+"""Keys about whose the machine is, when it answered and who vouches for it: no claim of the vector."""
+
+_NOT_OF_CODE: Final = (
+    *_CONFIGURATION_KEYS,
+    *_PATCH_KEYS,
+    *_MACHINE_KEYS,
+    *_HOST_KEYS,
+    *_CIRCUMSTANCES,
+)
+
 _NOT_ENCRYPTED: Final = ("nitro", "nvidia-gpu")
 """TEEs whose evidence shows isolation alone: a hypervisor's, or that of a device's own memory."""
 
@@ -186,8 +217,10 @@ def _configuration(subject: Appraised) -> TrustClaim:
 def _executables(subject: Appraised) -> TrustClaim:
     known = platform_of(subject.platform)
     tables = [f"{table}." for table in known.tables]
-    if subject.any_failed(*tables):
+    if subject.any_failed(*tables, but=_NOT_OF_CODE):
         return TrustClaim(EXECUTABLES_UNRECOGNIZED, "A measurement is not one that the Relying Party named.")
+    if subject.any_failed(*tables):
+        return TrustClaim(NO_CLAIM, "The policy refuses the machine for something else than what it runs.")
     if subject.any_left_open(*tables):
         return TrustClaim(NO_CLAIM, "What the policy demands of what runs could not be checked.")
     if "development-image" in subject.admitted:
