@@ -372,8 +372,9 @@ def test_an_authority_that_was_not_given_is_refused(service):
 
 def test_nobody_there_is_an_error_after_some_tries():
     world = World()
-    where = Place(f"https://localhost:{closed_port()}/x", "localhost", 0.0)
-    fails("endorsements.http.unreachable", client(world).get, where, max_bytes=LIMIT)
+    with closed_port() as port:
+        where = Place(f"https://localhost:{port}/x", "localhost", 0.0)
+        fails("endorsements.http.unreachable", client(world).get, where, max_bytes=LIMIT)
     assert len(world.waits) == 3
 
 
@@ -479,10 +480,10 @@ def test_a_proxy_is_used_when_it_is_named(service, answer):
 
 
 def test_this_machines_metadata_is_not_asked_through_a_proxy():
-    with running(tls=False) as service:
+    with running(tls=False) as service, closed_port() as port:
         service.routes["/x"] = Reply(200, b"body")
         one = client()
-        one.proxy = f"http://127.0.0.1:{closed_port()}"
+        one.proxy = f"http://127.0.0.1:{port}"
         assert one.get(place(service), max_bytes=LIMIT).body == b"body"
 
 

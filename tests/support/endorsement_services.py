@@ -199,11 +199,12 @@ def running(**options):
         service.stop()
 
 
+@contextmanager
 def closed_port():
-    """A port of this machine that nobody listens on."""
+    """A port of this machine that nobody listens on, held so that nobody else takes it meanwhile."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+        yield found.getsockname()[1]
 
 
 class World:
