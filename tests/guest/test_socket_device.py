@@ -15,10 +15,11 @@ GOOD = {"outblob": "cXVvdGU=", "auxblob": "", "generation": 3, "provider": "assa
 
 
 class Other:
-    """The other end: gives one answer to one request."""
+    """The other end: gives one answer to one request; one that gives none is not waited for as long."""
 
     def __init__(self, answer: bytes | None) -> None:
         self.near, self.far = socket.socketpair()
+        self.timeout = 30.0 if answer is not None else 0.5
         self.requests = []
         self.thread = threading.Thread(target=self._serve, args=(answer,))
         self.thread.start()
@@ -34,7 +35,7 @@ class Other:
                 self.far.sendall(answer)
 
     def __enter__(self):
-        self.device = SocketDevice(self.near, timeout=0.5)
+        self.device = SocketDevice(self.near, timeout=self.timeout)
         return self
 
     def __exit__(self, *_):
