@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,14 +142,20 @@ class Loop:
             try:
                 line = (entry / "cmdline").read_bytes()
                 # The guest names no file of ours, but it holds the lock of its machine's directory.
-                opened = [str(link.readlink()) for link in (entry / "fd").iterdir()]
-            except OSError:
+                ours = os.fsencode(self.state) in line or self.opened(entry / "fd")
+            except OSError:  # it has ended
                 continue
-            if os.fsencode(self.state) in line or any(
-                name.startswith(f"{self.state}/local") for name in opened
-            ):
+            if ours:
                 found.append(line.replace(b"\0", b" ").decode("utf-8", "replace"))
         return found
+
+    def opened(self, descriptors: Path) -> bool:
+        """Tell whether a file below ``local`` is open; one that is closed meanwhile hides no other."""
+        for link in descriptors.iterdir():
+            with suppress(FileNotFoundError):
+                if str(link.readlink()).startswith(f"{self.state}/local"):
+                    return True
+        return False
 
     def verify_log(self) -> int:
         """Export the log, verify it offline, and return how many entries it has."""
