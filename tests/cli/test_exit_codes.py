@@ -97,6 +97,17 @@ def test_a_defect_is_one_sentence_and_a_traceback_on_request(ends_with, capsys, 
     assert "Traceback" in capsys.readouterr().err
 
 
+def unread(argv):
+    """Return exit code and stderr of a process whose standard output nobody reads, from the beginning on."""
+    near, far = os.pipe()
+    os.close(near)
+    try:
+        done = subprocess.run(argv, stdout=far, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(far)
+    return done.returncode, done.stderr
+
+
 def test_a_reader_that_goes_away_is_no_defect():
     program = (
         "import sys, click; from assay.cli import main, output\n"
@@ -105,14 +116,9 @@ def test_a_reader_that_goes_away_is_no_defect():
         "main.VerbGroup.get_command = lambda self, ctx, name: probe\n"
         "sys.exit(main.main(['probe']))"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    process.stdout.close()
-    with process.stderr as stream:
-        said = stream.read()
-    assert process.wait() == exit_codes.BROKEN_PIPE == 128 + signal.SIGPIPE
-    assert said == b""
+    code, said = unread([sys.executable, "-c", program])
+    assert code == exit_codes.BROKEN_PIPE == 128 + signal.SIGPIPE
+    assert said == ""
 
 
 def test_an_unknown_verb_is_wrong_usage():
@@ -202,16 +208,8 @@ def test_an_error_that_nobody_can_read_keeps_its_exit_code(tmp_path):
 
 
 def test_an_error_in_json_whose_reader_went_away_is_no_traceback():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "assay", "frobnicate", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    process.stdout.close()
-    with process.stderr as stream:
-        said = stream.read()
-    assert process.wait() == exit_codes.BROKEN_PIPE
+    code, said = unread([sys.executable, "-m", "assay", "frobnicate", "--json"])
+    assert code == exit_codes.BROKEN_PIPE
     assert said.splitlines()[1:] == [
         "error: No such command 'frobnicate'. [cli.usage]",
         "do: Type assay --help.",
