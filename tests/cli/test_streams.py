@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
+import time
 from contextlib import suppress
 
 import pytest
@@ -11,6 +13,7 @@ from assay.channel.client import Signal
 from assay.cli import streams
 from assay.leases.signals import Relay
 from support.lease_shell import Shell
+from support.marked_processes import gone, marked
 
 
 @pytest.fixture
@@ -77,26 +80,29 @@ def test_a_reader_that_goes_on_gets_everything(full):
 
 def test_an_interrupted_run_ends_though_nobody_reads(tmp_path):
     shell = Shell(tmp_path)
+    marker = marked()
+    read, write = os.pipe()
+    room = select.poll()
+    room.register(write, select.POLLOUT)
     run = subprocess.Popen(
-        shell.argv("run", "--on", "local", "--", "yes"),
+        shell.argv("run", "--on", "local", "--", "yes", marker),
         env=shell.environ,
         cwd=tmp_path,
-        stdout=subprocess.PIPE,
+        stdout=write,
         stderr=subprocess.PIPE,
     )
     try:
-        seen = b""
-        while b"the workload started" not in seen:
-            seen += run.stderr.readline()
-        assert run.stdout.read(1) == b"y"
-        for _ in range(60):  # two that come at once are one
-            run.send_signal(signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                run.wait(timeout=2)
-                break
-        err = run.stderr.read()
+        while room.poll(0):
+            assert run.poll() is None
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        assert gone("yes", marker)  # two that come at once are one: the first has come by now
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate(timeout=90)
     finally:
         run.kill()
         run.communicate()
-    assert run.returncode in (128 + signal.SIGINT, 128 + signal.SIGKILL)
+        os.close(read)
+        os.close(write)
+    assert run.returncode == 128 + signal.SIGINT
     assert b"the machine is gone" in err

@@ -21,8 +21,7 @@ from assay.receipts import Receipt
 from assay.workload.bundle import BundleLimits
 from assay.workload.snapshot import Snapshot
 from support.guest_process import Collected, GuestProcess
-
-PATIENCE = 40
+from support.marked_processes import PATIENCE, gone, marked, running
 
 
 @pytest.fixture
@@ -31,28 +30,6 @@ def files(tmp_path):
     root.mkdir()
     (root / "a").write_bytes(os.urandom(300_000))
     return root
-
-
-def sleepers(marker):
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if (path / "cmdline").read_bytes().split(b"\0")[:2] == [b"sleep", marker.encode()]:
-                found.append(int(path.name))
-    return found
-
-
-def gone(marker):
-    deadline = time.monotonic() + PATIENCE
-    while sleepers(marker):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def marked():
-    return f"9{secrets.randbelow(10**8):08}"
 
 
 def wait_for(condition):
@@ -70,9 +47,9 @@ def test_the_deadline_ends_a_detached_workload_and_the_guest(files, isolation):
         session.launch({}, stdin=False)
         session.detach()
         session.close()
-        wait_for(lambda: sleepers(marker))
+        wait_for(lambda: running("sleep", marker))
         assert guest.wait_ended(PATIENCE) == 0
-        assert gone(marker)
+        assert gone("sleep", marker)
         assert not guest.storage.exists()
 
 
@@ -132,10 +109,10 @@ def test_a_signal_ends_it_clean(files, number):
     with GuestProcess() as guest:
         session, _ = guest.started(["sleep", marker], files)
         session.launch({}, stdin=False)
-        wait_for(lambda: sleepers(marker))
+        wait_for(lambda: running("sleep", marker))
         guest.process.send_signal(number)
         assert guest.wait_ended(PATIENCE) == 0
-        assert gone(marker)
+        assert gone("sleep", marker)
         assert not guest.storage.exists()
 
 
@@ -150,11 +127,11 @@ def test_released_while_running(files):
     with GuestProcess(isolation="bubblewrap") as guest:
         session, manifest = guest.started(["sleep", marker], files)
         session.launch({}, stdin=False)
-        wait_for(lambda: sleepers(marker))
+        wait_for(lambda: running("sleep", marker))
         with guest.open(manifest) as other:
             other.release()
         assert guest.wait_ended(PATIENCE) == 0
-        assert gone(marker)
+        assert gone("sleep", marker)
         assert not guest.storage.exists()
 
 
@@ -166,14 +143,14 @@ def test_a_lost_client_ends_a_workload_that_was_not_detached(files):
     with GuestProcess() as guest:
         session, manifest = guest.started(["sleep", marker], files)
         session.launch({}, stdin=False)
-        wait_for(lambda: sleepers(marker))
+        wait_for(lambda: running("sleep", marker))
         session.close()
         with guest.open(manifest) as again:
             ended = again.wait(PATIENCE)
             assert ended.reason == "client_gone"
             receipt = Receipt.verify(again.receipt(), key=session.start[1].receipt_key)
             assert receipt.outcome.reason == "client_gone"
-        assert gone(marker)
+        assert gone("sleep", marker)
 
 
 def test_a_lost_client_that_comes_back_in_time_finds_it_running(files):
@@ -250,7 +227,7 @@ def test_a_killed_guest_leaves_no_process_of_a_workload(files, phase, isolation)
             reach(guest, files, phase, marker)
         guest.process.send_signal(signal.SIGKILL)
         assert guest.wait_ended() == -signal.SIGKILL
-        assert gone(marker)
+        assert gone("sleep", marker)
 
 
 def reach(guest, files, phase, marker):
@@ -268,7 +245,7 @@ def reach(guest, files, phase, marker):
             return
         session.launch({}, stdin=False)
         if phase == "running":
-            wait_for(lambda: sleepers(marker))
+            wait_for(lambda: running("sleep", marker))
         else:
             session.follow(on_output=lambda *_: None, stdin=None, control=None)
 

@@ -8,7 +8,6 @@ import secrets
 import signal
 import socket
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -20,6 +19,7 @@ from assay.workload.bundle import BundleLimits
 from assay.workload.snapshot import Snapshot
 from support.guest_device import appraiser
 from support.guest_process import LIMITS, Collected, GuestProcess
+from support.marked_processes import marked, running
 
 RUNGS = ["none", "bubblewrap"]
 
@@ -484,18 +484,10 @@ def test_a_download_is_bounded_by_its_receiver(bare, files, tmp_path):
 
 
 def test_orphans_of_a_workload_do_not_outlive_it(guest, files):
-    marker = f"9{secrets.randbelow(10**8):08}"
+    marker = marked()
     ended, _, _ = run(guest, files, shell(f"setsid sleep {marker} >/dev/null 2>&1 & exit 0"))
     assert ended.code == 0
-    lines = [_cmdline(path) for path in Path("/proc").glob("[0-9]*")]
-    assert [line for line in lines if line.split(b"\0")[:2] == [b"sleep", marker.encode()]] == []
-
-
-def _cmdline(path):
-    try:
-        return (path / "cmdline").read_bytes()
-    except OSError:
-        return b""
+    assert running("sleep", marker) == []
 
 
 def test_a_client_that_refuses_the_evidence_sends_nothing(bare):
