@@ -23,6 +23,9 @@ from assay.workload.snapshot import Snapshot
 from support.guest_process import Collected, GuestProcess
 from support.marked_processes import PATIENCE, gone, marked, running
 
+# Within it a workload starts also on a machine that is twelve times slower than a busy one.
+LIFE = 6
+
 
 @pytest.fixture
 def files(tmp_path):
@@ -42,7 +45,7 @@ def wait_for(condition):
 @pytest.mark.parametrize("isolation", ["none", "bubblewrap"])
 def test_the_deadline_ends_a_detached_workload_and_the_guest(files, isolation):
     marker = marked()
-    with GuestProcess(ttl=3, isolation=isolation) as guest:
+    with GuestProcess(ttl=LIFE, isolation=isolation) as guest:
         session, _ = guest.started(["sleep", marker], files)
         session.launch({}, stdin=False)
         session.detach()
@@ -54,7 +57,7 @@ def test_the_deadline_ends_a_detached_workload_and_the_guest(files, isolation):
 
 
 def test_the_deadline_is_told_to_who_is_there(files):
-    with GuestProcess(ttl=3) as guest:
+    with GuestProcess(ttl=LIFE) as guest:
         session, _ = guest.started(["sleep", "60"], files)
         ended = session.run({}, on_output=lambda *_: None, stdin=None, control=None)
         assert ended.reason == "deadline"
@@ -93,12 +96,13 @@ def test_the_deadline_comes_while_the_quoting_device_is_silent(files):
 
 def test_an_idle_guest_ends_and_a_used_one_does_not(files):
     with GuestProcess(idle=2) as guest:
-        session, _ = guest.started(["sleep", "4"], files)
+        session, _ = guest.started(["sh", "-c", "while [ ! -e go ]; do sleep 0.05; done"], files)
         session.launch({}, stdin=False)
         session.detach()
         session.close()
         time.sleep(3)
         assert guest.process.poll() is None
+        (next(guest.storage.glob("run-*")) / "work/go").touch()
         assert guest.wait_ended(PATIENCE) == 0
         assert not guest.storage.exists()
 
