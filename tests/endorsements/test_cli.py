@@ -363,7 +363,7 @@ def kept(tmp_path, *, days, name="one", since=-10, basis=Basis.SIGNATURE, anchor
     one = Endorsement(
         wanted=Wanted.of("a-kind", name=name),
         parts={"part": b"1"},
-        window=Window(TODAY + timedelta(days=since), TODAY + timedelta(days=days, hours=1)),
+        window=Window(TODAY + timedelta(days=since), TODAY + timedelta(days=days, hours=12)),
         fetched=TODAY,
         sources=("https://a.example/x",),
         basis=basis,
