@@ -56,6 +56,7 @@ def killed_for_good(loop):
         return client.stderr.read()
 
 
+@pytest.mark.timeout(600)
 def test_a_client_killed_for_good_leaves_a_guest_that_ends_itself(tmp_path, monkeypatch):
     for seconds in (4, 16, 64):  # on a busy machine a short life is over before the workload begins
         monkeypatch.setenv("DRIVER_TTL", f"{seconds}s")
