@@ -369,21 +369,25 @@ def test_leftovers_of_killed_processes_are_swept(provider, state, machine):
     ours.rmdir()
 
 
-def test_a_pid_that_another_process_has_now_is_left_alone(provider, state, machine):
-    """The record names a pid whose process has ended; its number now belongs to a stranger."""
+@pytest.mark.parametrize("exactly", [False, True])
+def test_a_pid_that_another_process_has_now_is_left_alone(provider, state, machine, exactly):
+    """The record names a pid whose process has ended; its number now belongs to a stranger.
+
+    Where it names exactly this stranger, that is waited for, in vain, and never killed.
+    """
     running = record(state, machine)
     os.kill(running.machine.pid, signal.SIGKILL)
     wait_gone(running.identities())
     stranger = subprocess.Popen(["sleep", "600"])
     try:
-        for start_time in (running.machine.start_time, ProcessIdentity.of(stranger.pid).start_time):
-            identity = ProcessIdentity(running.machine.boot_id, stranger.pid, start_time)
-            content = files.Record(identity, identity, identity)
-            (home(state, machine) / files.RECORD).write_bytes(content.encode())
-        with pytest.raises(AmbiguousError):
-            # Exactly this stranger is named: it is waited for, in vain, and never killed.
-            provider.destroy(machine.id, timeout=0.2)
+        begun = ProcessIdentity.of(stranger.pid) if exactly else running.machine
+        identity = ProcessIdentity(running.machine.boot_id, stranger.pid, begun.start_time)
+        content = files.Record(identity, identity, identity)
+        (home(state, machine) / files.RECORD).write_bytes(content.encode())
+        with pytest.raises(AmbiguousError) if exactly else contextlib.nullcontext():
+            provider.destroy(machine.id, timeout=0.2 if exactly else TIMEOUT)
         assert stranger.poll() is None
+        assert home(state, machine).exists() is exactly
     finally:
         stranger.kill()
         stranger.wait()
