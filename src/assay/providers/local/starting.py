@@ -16,7 +16,6 @@ from assay.providers.local.ending import MODULE, PAUSE_SECONDS, ambiguous
 
 READY = b"ready"
 SAID_BYTES = 300
-_DETACH_SECONDS = 5.0
 
 
 def start(path: Path, deadline: float) -> str:
@@ -47,13 +46,12 @@ def start(path: Path, deadline: float) -> str:
             )
         finally:
             os.close(ready_far)
+        # Leaving the block waits for it, and so leaves no zombie: it has detached by then, or failed.
         with starter:
             said = _read(ready, deadline)
             if said is None:
                 starter.kill()
                 raise ambiguous("start")
-            # It has detached by now, or failed; waiting for it leaves no zombie.
-            starter.wait(_DETACH_SECONDS)
     finally:
         os.close(ready)
     if said == READY:
