@@ -129,10 +129,11 @@ def test_what_cannot_be_checked_is_tried_again_and_then_refused_as_such(desk):
     desk.sleep = waited.append
     desk.monotonic = lambda: sum(waited)
     Bent(desk, trust=lambda known: replace(known, collateral=None))
-    outcome, told = run(desk, "true", flags={"gate.budget": "1s"}, keep=Keep.ALWAYS)
+    # The budget is also how long the guest may take for its answers, and that is no played time.
+    outcome, told = run(desk, "true", flags={"gate.budget": "10s"}, keep=Keep.ALWAYS)
     assert outcome.error.code == "gate.unverifiable"
     assert len(told.of(moments.Judged)) > 3
-    assert sum(waited) < 1
+    assert sum(waited) < 10
     assert told.of(moments.Bound) == []
     assert [entry.kind for entry in log(desk, outcome.lease.id)][-3:] == [
         "machine.created", "evidence.unverifiable", "lease.released",
