@@ -106,6 +106,14 @@ def test_no_bit_of_any_signed_file_can_change(tmp_path_factory, kind, data):
     assert code.split(".")[1] in classes
 
 
+@pytest.mark.parametrize("bit", range(8))
+def test_no_bit_behind_the_key_can_change(tmp_path, bit):
+    """A line may end otherwise in other texts; here it ends as it was written."""
+    key = bytearray(FILES["log.vkey"])
+    key[-1] ^= 1 << bit
+    assert refusal({**FILES, "log.vkey": bytes(key)}, tmp_path) == "audit.signature.key"
+
+
 @pytest.mark.parametrize(
     ("name", "code"),
     [(name, "audit.format.missing") for name in FILES if name not in ("README.txt", "consistency/300-701")],

@@ -170,7 +170,7 @@ class _Verification:
         checkpoint = Checkpoint.decode(text)
         if checkpoint.origin != self._vkey.name:
             raise AuditError("audit.signature.origin", "The checkpoint is of another log than its key.")
-        if self._source.read(layout.KEY, 1024).strip() != str(self._vkey).encode():
+        if self._source.read(layout.KEY, 1024).removesuffix(b"\n") != str(self._vkey).encode():
             raise AuditError(
                 "audit.signature.key",
                 "The file log.vkey names another key than the one that this log is checked with.",
