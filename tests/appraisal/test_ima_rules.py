@@ -149,6 +149,20 @@ def test_digits_may_be_in_upper_case():
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        f'required = ["{"/" * 1024}"]',
+        *(
+            f'files = ["{name}:{"00" * size} /a"]'
+            for name, size in (("sha256", 32), ("sha384", 48), ("sha512", 64))
+        ),
+    ],
+)
+def test_what_a_line_may_say_at_most(body):
+    assert codes(policy(body), measured(AGENT)) in ([], ["policy.ima.required.missing"])
+
+
+@pytest.mark.parametrize(
     ("body", "code", "path"),
     [
         ("", "policy.contradiction", "ima"),
@@ -167,6 +181,8 @@ def test_digits_may_be_in_upper_case():
         (f'files = ["sha256:{"00" * 32} /a b"]', "policy.value", "ima.files[0]"),
         ('required = ["/a b"]', "policy.value", "ima.required[0]"),
         ('required = [""]', "policy.value", "ima.required[0]"),
+        (f'required = ["{"/" * 1025}"]', "policy.value", "ima.required[0]"),
+        (f'files = ["sha384:{"00" * 47} /a"]', "policy.value", "ima.files[0]"),
         ('violations = "admitted"', "policy.value", "ima.violations"),
         ("violations = false", "policy.type", "ima.violations"),
         ('ignored = ["/tmp/"]', "policy.unknown_key", "ima.ignored"),

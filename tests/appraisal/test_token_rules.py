@@ -239,6 +239,11 @@ def test_requirements_of_trust_authority(body, how, code):
     assert failures(refused) == [f"policy.trust_authority.{code}"]
 
 
+def test_the_policies_that_matched_may_be_those_that_were_named_and_no_more():
+    by = policy("trust-authority", '[trust_authority]\npolicies = ["two", "one"]')
+    assert judged("trust-authority", by).accepted
+
+
 def test_a_switch_is_no_gpu_and_has_no_driver():
     switch = changed(DEVICE, ueid="s", driver="", token={"x-nvidia-switch-bios-version": "1"})
     by = policy("nras", '[nvidia]\ngpus = 2\ndrivers = ["550.90"]')

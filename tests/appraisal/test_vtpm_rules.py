@@ -76,6 +76,11 @@ def test_the_firmware_of_the_tpm(platform):
     assert judged(platform, by).accepted
     old = quoted(platform, firmware_version=6)
     assert failures(judged(platform, by, old)) == ["policy.vtpm.min_firmware_version.too_small"]
+    assert policy(platform, "[vtpm]\nmin_firmware_version = 0")
+    for number in (-1, 2**64):
+        with pytest.raises(PolicyError) as caught:
+            policy(platform, f"[vtpm]\nmin_firmware_version = {number}")
+        assert caught.value.code == "policy.value"
 
 
 @pytest.mark.parametrize("platform", GOOD)
@@ -106,6 +111,9 @@ def test_event_logs(platform, without):
     by = policy(platform, "[vtpm]\nevent_log = true")
     assert judged(platform, by).accepted
     assert failures(judged(platform, by, without)) == ["policy.vtpm.event_log.mismatch"]
+    assert (
+        judged(platform, by).ledger["policy.vtpm.event_log"].spec.title == "event logs explain the registers"
+    )
     none = policy(platform, "[vtpm]\nevent_log = false")
     assert judged(platform, none, without).accepted
     assert failures(judged(platform, none)) == ["policy.vtpm.event_log.mismatch"]
