@@ -43,6 +43,7 @@ _DNS_NAME: Final = 0x82
 _DER: Final = b"\x30\x82"  # as every certificate begins that is within the limit and holds evidence
 _OCTET_STRINGS: Final = (b"\x04\x82", b"\x04\x83")  # a quote of version 4 goes on with a zero
 _PEM: Final = b"-----BEGIN CERTIFICATE-----"
+_LINES: Final = re.compile(rb"[\s#A-Za-z][\t\r\n -~]*\n")
 _HEX: Final = re.compile(rb"(?:[0-9a-f]{2}){512,}")
 _PLATFORMS: Final = {"sev-snp": "snp", "nitro-enclave": "nitro", "aws-nitro-tpm": "nitro-tpm"}
 _KEY_APART: Final = "from a certificate, whose key is not compared with it"
@@ -80,14 +81,15 @@ def _of_attestation(data: bytes, found: Attestation) -> tuple[Opened, ...]:
 
 
 def open_certificate(data: bytes) -> tuple[Opened, ...] | None:
-    """Open a certificate, DER or PEM, of a chain the first.
+    """Open a certificate, DER or PEM, of a chain the first; lines of plain text may stand before its PEM.
 
     Raises:
         EvidenceError: ``verification.certificate.no_evidence``, ``verification.certificate.malformed``, or
             the codes of what is inside.
     """
-    if data.lstrip().startswith(_PEM):
-        der = _first_of(data)
+    at = data.find(_PEM)
+    if at >= 0 and _is_commentary(data[:at]):
+        der = _first_of(data[at:])
     elif data.startswith(_DER) and len(data) <= MAX_CERTIFICATE_BYTES:
         der = data
     else:
@@ -95,8 +97,13 @@ def open_certificate(data: bytes) -> tuple[Opened, ...] | None:
     return _of_certificate(der)
 
 
+def _is_commentary(before: bytes) -> bool:
+    """Return whether what stands before PEM is nothing, or lines that tools write there for people."""
+    return not before.strip() or (_LINES.fullmatch(before) is not None and b"-----" not in before)
+
+
 def _first_of(data: bytes) -> bytes:
-    block = data.lstrip().removeprefix(_PEM).partition(b"-----END CERTIFICATE-----")[0]
+    block = data.removeprefix(_PEM).partition(b"-----END CERTIFICATE-----")[0]
     try:
         return binascii.a2b_base64(b"".join(block.split()), strict_mode=True)
     except (binascii.Error, ValueError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.endorsements.bundle import is_bundle
 from assay.errors import AssayError, EvidenceError
+from assay.verification.not_verified import DEVICES, TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,21 +47,23 @@ def refuse_known(data: bytes) -> None:
 
     Raises:
         EvidenceError: ``verification.evidence.hcl_alone``, ``.quote_alone``, ``.local_report``,
-            ``.endorsement`` or ``.values``.
+            ``.endorsement``, ``.values``, ``.result`` or ``.token``.
     """
     for known, error in _KNOWN:
         if known(data):
             raise error()
 
 
-def refuse_log(data: bytes) -> None:
-    """Say of bytes that hold no evidence that they are a log; it takes reading them.
+def refuse_read(data: bytes) -> None:
+    """Say what bytes are that hold no evidence, where it takes reading them.
 
     Raises:
-        EvidenceError: ``verification.evidence.log_alone``.
+        EvidenceError: ``verification.evidence.endorsement``, ``.quote_alone``, ``.unsupported`` or
+            ``.log_alone``.
     """
-    if _is_log(data):
-        raise _log_alone()
+    for reads, error in _READ:
+        if reads(data):
+            raise error()
 
 
 def refuse_known_json(document: Any) -> None:
@@ -137,6 +140,19 @@ def _is_local_report(data: bytes) -> bool:
     return len(data) == _TD_REPORT_BYTES and data.startswith(_TD_REPORT)
 
 
+def _is_certificate_table(data: bytes) -> bool:
+    from assay.evidence.snp.table import ARK, ASK, CRL, VCEK, VLEK, parse_table  # noqa: PLC0415 - the same
+
+    known = (ARK, ASK, CRL, VCEK, VLEK)
+    return data.startswith(known) and _reads(parse_table, data)
+
+
+def _is_azure_quote(data: bytes) -> bool:
+    from assay.evidence.azure.forms import read_bincode_quote  # noqa: PLC0415 - where nothing else fits
+
+    return _reads(lambda found: _is_quote(read_bincode_quote(found).message), data)
+
+
 def _log_alone() -> EvidenceError:
     return EvidenceError(
         "verification.evidence.log_alone",
@@ -165,6 +181,15 @@ def _quote_alone() -> EvidenceError:
     )
 
 
+def _azure_quote_alone() -> EvidenceError:
+    return EvidenceError(
+        "verification.evidence.quote_alone",
+        "The file is a quote of an Azure VM's TPM alone, without the HCL report that holds its key.",
+        action="Give report and quote together, as JSON: version, tpm_quote, hcl_report, and vcek or"
+        " td_quote.",
+    )
+
+
 def _local_report() -> EvidenceError:
     return EvidenceError(
         "verification.evidence.local_report",
@@ -178,6 +203,14 @@ def _endorsement() -> EvidenceError:
         "verification.evidence.endorsement",
         "The file vouches for evidence and is none: a revocation list, keys or documents of a vendor.",
         action="Name it with --endorsements beside the evidence that it is for.",
+    )
+
+
+def _table_alone() -> EvidenceError:
+    return EvidenceError(
+        "verification.evidence.endorsement",
+        "The file is the certificate table of an SEV-SNP host alone, without the report that it is for.",
+        action="Put it behind its report in one file, as an extended report has it.",
     )
 
 
@@ -196,4 +229,11 @@ _KNOWN: Final[tuple[tuple[Callable[[bytes], bool], Callable[[], EvidenceError]],
     (_is_local_report, _local_report),
     (_vouches, _endorsement),
     (_is_image_or_corim, _values),
+    *TOKENS,
+)
+_READ: Final[tuple[tuple[Callable[[bytes], bool], Callable[[], EvidenceError]], ...]] = (
+    (_is_certificate_table, _table_alone),
+    (_is_azure_quote, _azure_quote_alone),
+    *DEVICES,
+    (_is_log, _log_alone),
 )

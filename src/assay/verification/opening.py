@@ -78,7 +78,7 @@ def open_bundle(data: bytes) -> Bundle:
         from assay.verification import no_evidence  # noqa: PLC0415 - where it is none
 
         no_evidence.refuse_known(data)
-        no_evidence.refuse_log(data)
+        no_evidence.refuse_read(data)
         raise EvidenceError(
             "verification.evidence.oversized",
             f"The file has {len(data)} bytes; evidence of its kind has at most {most}.",
@@ -116,7 +116,7 @@ def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
         ):
             if inside is not None:
                 return inside
-        no_evidence.refuse_log(found)
+        no_evidence.refuse_read(found)
     if data.lstrip()[:1] in _JSON_STARTS:
         return _open_json(data, again)
     raise unrecognised()

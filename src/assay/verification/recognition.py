@@ -27,6 +27,7 @@ _SPDM: Final = b"\x11\xe0"
 TPM_MAGIC: Final = b"ASSAYTPM"
 _TPMS_ATTEST: Final = b"\xffTCG\x80\x18"
 _FIRST_FIELD: Final = 0x0A
+_OF_TRUST_AUTHORITY: Final = ("attester_", "tdx_", "sgx_", "amber_")  # the last before it was published
 
 
 def recognise(data: bytes) -> str | None:
@@ -69,23 +70,30 @@ def _gpu(data: bytes) -> str | None:
     return "nvidia-gpu" if data.startswith(_SPDM) else None
 
 
-def _token(data: bytes) -> str | None:
-    """A compact token, by its unauthenticated issuer and claims."""
+def claims_of(data: bytes) -> dict[str, Any] | None:
+    """Return the unauthenticated claims of a compact token; None for what is no such token."""
     parts = data.strip().split(b".")
     if len(parts) != 3 or not data.startswith(b"eyJ") or len(parts[1]) > _MAX_PAYLOAD:
         return None
     try:
-        claims = strictjson.parse_object(
+        return strictjson.parse_object(
             urlsafe_b64decode(parts[1] + b"=" * (-len(parts[1]) % 4)), max_bytes=_MAX_PAYLOAD
         )
     except (EvidenceError, binascii.Error, ValueError):
+        return None
+
+
+def _token(data: bytes) -> str | None:
+    """A compact token, by its issuer and claims."""
+    claims = claims_of(data)
+    if claims is None:
         return None
     issuer = str(claims.get("iss", ""))
     if any(name.startswith("x-ms-") for name in claims):
         return "maa"
     if "confidentialcomputing.googleapis.com" in issuer or claims.get("swname") == "CONFIDENTIAL_SPACE":
         return "confidential-space"
-    if "trustauthority" in issuer or any(name.startswith(("attester_", "tdx_", "sgx_")) for name in claims):
+    if "trustauthority" in issuer or any(name.startswith(_OF_TRUST_AUTHORITY) for name in claims):
         return "trust-authority"
     return None
 
