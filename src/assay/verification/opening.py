@@ -67,7 +67,7 @@ def open_bundle(data: bytes) -> Bundle:
     Args:
         data: Evidence of any format, its hexadecimal text, base64 or array of numbers, a dstack guest's
             answer (GetQuote, Info, attestation), an SNP guest device's, the JSON or CBOR of a configfs-tsm
-            report, or one of ``containers``.
+            report, or one of ``containers`` or ``projects``.
 
     Raises:
         EvidenceError: ``verification.evidence.oversized``, ``verification.evidence.unrecognised``, those of
@@ -91,7 +91,7 @@ def open_bundle(data: bytes) -> Bundle:
 
 
 def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
-    from assay.verification import carriers, containers, no_evidence  # noqa: PLC0415 - where none lies open
+    from assay.verification import carriers, containers, no_evidence, projects  # noqa: PLC0415 - where none lies open
 
     def again(inner: bytes) -> tuple[Opened, ...]:
         if depth == 0:
@@ -112,6 +112,7 @@ def _open(data: bytes, depth: int) -> tuple[Opened, ...]:
             carriers.open_enclave(found),
             carriers.open_tsm(found, again),
             containers.open_wrapper(found, again),
+            projects.open_of_project(found),
             _json_in_text(found, note, again) if found is not data else None,
         ):
             if inside is not None:

@@ -1,0 +1,31 @@
+"""What single projects wrap evidence in. How a file begins says which of them are tried.
+
+    oak         Project Oak's evidence: a protobuf message around a report or a quote
+
+None when the bytes do not look like one of them. A project's form proves nothing about what it holds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from assay.verification.opened import Opened
+
+_MESSAGE: Final = b"\x0a"  # its first field has a length
+
+
+def open_of_project(data: bytes) -> tuple[Opened, ...] | None:
+    """Open what one of these projects wrote.
+
+    Raises:
+        EvidenceError: ``verification.evidence.unrecognised`` for what is malformed in it,
+            ``verification.evidence.unsupported``.
+    """
+    return _oak(data) if data.startswith(_MESSAGE) else None
+
+
+def _oak(data: bytes) -> tuple[Opened, ...] | None:
+    from assay.verification.oak import open_oak  # noqa: PLC0415 - this form alone
+
+    return open_oak(data)
