@@ -1,6 +1,7 @@
 """What single projects wrap evidence in. How a file begins says which of them are tried.
 
     oak         Project Oak's evidence: a protobuf message around a report or a quote
+    oasis       attestations of Oasis nodes: CBOR around an SGX quote and documents of Intel
 
 None when the bytes do not look like one of them. A project's form proves nothing about what it holds.
 """
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from assay.verification.opened import Opened
 
 _MESSAGE: Final = b"\x0a"  # its first field has a length
+_MAPS: Final = range(0xA2, 0xA8)
 
 
 def open_of_project(data: bytes) -> tuple[Opened, ...] | None:
@@ -22,10 +24,18 @@ def open_of_project(data: bytes) -> tuple[Opened, ...] | None:
         EvidenceError: ``verification.evidence.unrecognised`` for what is malformed in it,
             ``verification.evidence.unsupported``.
     """
-    return _oak(data) if data.startswith(_MESSAGE) else None
+    return (_oak(data) if data.startswith(_MESSAGE) else None) or (
+        _oasis(data) if data[:1] and data[0] in _MAPS and b"certs" in data else None
+    )
 
 
 def _oak(data: bytes) -> tuple[Opened, ...] | None:
     from assay.verification.oak import open_oak  # noqa: PLC0415 - this form alone
 
     return open_oak(data)
+
+
+def _oasis(data: bytes) -> tuple[Opened, ...] | None:
+    from assay.verification.oasis import open_oasis  # noqa: PLC0415 - this form alone
+
+    return open_oasis(data)
