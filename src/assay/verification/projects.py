@@ -2,6 +2,7 @@
 
     oak         Project Oak's evidence: a protobuf message around a report or a quote
     oasis       attestations of Oasis nodes: CBOR around an SGX quote and documents of Intel
+    quote_args  arguments of a verifier on a chain: a quote and its collateral in Borsh
 
 None when the bytes do not look like one of them. A project's form proves nothing about what it holds.
 """
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _MESSAGE: Final = b"\x0a"  # its first field has a length
 _MAPS: Final = range(0xA2, 0xA8)
+_SMALL_SIZE: Final = b"\0\0"  # the upper half of a length
 
 
 def open_of_project(data: bytes) -> tuple[Opened, ...] | None:
@@ -24,8 +26,10 @@ def open_of_project(data: bytes) -> tuple[Opened, ...] | None:
         EvidenceError: ``verification.evidence.unrecognised`` for what is malformed in it,
             ``verification.evidence.unsupported``.
     """
-    return (_oak(data) if data.startswith(_MESSAGE) else None) or (
-        _oasis(data) if data[:1] and data[0] in _MAPS and b"certs" in data else None
+    return (
+        (_oak(data) if data.startswith(_MESSAGE) else None)
+        or (_oasis(data) if data[:1] and data[0] in _MAPS and b"certs" in data else None)
+        or (_quote_args(data) if data[2:4] == _SMALL_SIZE else None)
     )
 
 
@@ -39,3 +43,9 @@ def _oasis(data: bytes) -> tuple[Opened, ...] | None:
     from assay.verification.oasis import open_oasis  # noqa: PLC0415 - this form alone
 
     return open_oasis(data)
+
+
+def _quote_args(data: bytes) -> tuple[Opened, ...] | None:
+    from assay.verification.quote_args import open_quote_args  # noqa: PLC0415 - this form alone
+
+    return open_quote_args(data)
