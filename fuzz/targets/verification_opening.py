@@ -7,8 +7,11 @@ from base64 import b64encode
 from gzip import compress
 
 from assay.errors import AssayError
+from assay.evidence.decoding import cbor
 from assay.evidence.dstack.certificate import Extension
 from assay.evidence.eat.cmw import Collection, Record, encode_cbor, encode_json
+from assay.evidence.google_vm.protobuf import encode_bytes
+from assay.evidence.snp.table import ASK, encode_table
 from assay.verification.opening import open_bundle, open_event_log
 from support.dstack_attested import MAKERS, packed, scale
 from support.dstack_encodings import certificate
@@ -38,6 +41,23 @@ VAPOR = {
     },
 }
 ENCLAVE = MAKERS["nitro-enclave"]().found
+OAK = encode_bytes(1, b"\x08\x02" + encode_bytes(2, QUOTE.ljust(1024, b"\0"))) + encode_bytes(4, b"log")
+PCS = {
+    "quote": QUOTE,
+    "tcb": {
+        "certs": b"PEM",
+        "tcb_info": {"tcb_info": b"{}", "signature": "00"},
+        "qe_id": {"enclave_identity": b"{}", "signature": "00"},
+    },
+}
+BORSH = b"".join(len(part).to_bytes(4, "little") + part for part in (QUOTE, *[b"a part"] * 9)) + b"\0"
+ATTEST = bytes.fromhex("ff54434780180000000000000000000000000000000000000000000000000000")
+REGISTERS = (
+    (b"\1\0\0\0\x0b\0\3\1\0\0\0\0").ljust(132, b"\0")
+    + b"\1\0\0\0"
+    + (b"\1\0\0\0\x20\0" + bytes(range(32))).ljust(532, b"\0")
+)
+KEYLIME = b"r" + b":".join(b64encode(part) for part in (ATTEST, b"\0\x14\0\x0b\0\1s", REGISTERS))
 SEEDS: list[bytes] = [
     QUOTE,
     scale(ENCLAVE),
@@ -92,6 +112,20 @@ SEEDS: list[bytes] = [
     json.dumps(list(QUOTE[:64])).encode(),
     b"\xef\xbb\xbf" + QUOTE[:64].hex().encode(),
     bytes.fromhex("0100000002000000") + len(QUOTE).to_bytes(8, "little") + QUOTE,
+    OAK,
+    cbor.encode(PCS),
+    cbor.encode({"v": 1, "quote": {"pcs": PCS}, "height": 1, "signature": bytes(64)}),
+    BORSH,
+    KEYLIME,
+    b"".join(
+        (len(part) // size).to_bytes(8, "little") + part
+        for part, size in ((bytes(8), 1), (ATTEST, 1), (bytes(64), 32))
+    ),
+    encode_table({ASK: b"PEM"}),
+    b"# VCEK\n" + VAPOR["attestation"]["gcp"]["ak_cert_chain"].encode(),
+    cbor.encode(cbor.Tag(399, {44234: b"", 44241: b""})),
+    cbor.encode(cbor.Tag(18, [b"", {}, cbor.encode({265: "http://arm.com/psa/2.0.0"}), b""])),
+    b"eyJ9.eyJlYXIudmVyaWZpZXItaWQiOjB9.AA",
     b"[]",
     b"0400020081000000",
 ]
