@@ -35,6 +35,11 @@ def bincode(message: bytes, signature: bytes = bytes(256), pcrs: bytes = bytes(2
     return counted(signature) + counted(message) + counted(pcrs, len(pcrs) // 32)
 
 
+@pytest.mark.parametrize("data", [b"\n", b"0x", b'""'])
+def test_text_that_stands_for_no_bytes_is_nothing(data):
+    assert refused(data).code == UNRECOGNISED
+
+
 # --- A vTPM's quote
 
 
@@ -126,6 +131,14 @@ def test_a_token_of_an_unknown_service_is_called_one():
     assert refused(token({})).code == "verification.evidence.token"
     for data in (token([]), token({}) + b".e30", b"eyJ.e30", b"eyJ.e3.AA"):
         assert refused(data).code == UNRECOGNISED
+
+
+def test_such_a_token_in_a_services_answer_is_called_the_same():
+    for claims, code in (({"ear.verifier-id": {}}, "result"), ({}, "token")):
+        answer = json.dumps({"token": token(claims).decode()}).encode()
+        assert refused(answer).code == f"verification.evidence.{code}"
+    for text in ("", "a.b.c", "00" * 8):
+        assert refused(json.dumps({"token": text}).encode()).code == "verification.answer.unrecognised"
 
 
 @pytest.mark.parametrize("name", ["ear_token.jwt", "tdx_ear_token.jwt"])

@@ -26,6 +26,17 @@ _PSA_PROFILES: Final = (
 )
 
 
+def refuse_token(data: bytes) -> None:
+    """Say of a compact token whose it is not.
+
+    Raises:
+        EvidenceError: ``verification.evidence.result`` or ``verification.evidence.token``.
+    """
+    for known, error in TOKENS:
+        if known(data):
+            raise error()
+
+
 def unsupported(what: str) -> EvidenceError:
     """Return the error that evidence is of something that nobody here can verify.
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.errors import EvidenceError
 from assay.evidence.decoding import strictjson
 from assay.verification.envelopes import demand_named
+from assay.verification.not_verified import refuse_token
 from assay.verification.opened import MAX_PARTS, Opened, noted
 from assay.verification.recognition import recognise
 
@@ -49,7 +50,7 @@ def open_service(found: dict[str, Any], again: Again) -> tuple[Opened, ...] | No
 
     Raises:
         EvidenceError: ``verification.envelope.platform``, ``verification.evidence.several``,
-            ``verification.service.member``; ``json.*``; or as ``again`` does.
+            ``verification.service.member``; ``json.*``; or as ``again`` and ``refuse_token`` do.
     """
     if type(found.get(_BROKERED)) in _TEXT_OR_JSON:
         inner = again(_written(found[_BROKERED]))
@@ -139,6 +140,7 @@ def _answer(found: dict[str, Any]) -> tuple[Opened, ...] | None:
     token = text.encode("utf-8", "surrogatepass") if type(text) is str else b""
     platform = recognise(token)
     if platform not in _TOKENS:
+        refuse_token(token)
         return None
     form = f"{len(token)} bytes, from a service's answer"
     return noted((Opened(token, platform, form),), found.keys() - {_TOKEN})
