@@ -75,6 +75,11 @@ def test_the_quote_holds_under_a_key_that_is_given():
     assert (missing.outcome, missing.code) == (Outcome.NOT_CHECKED, "tpm.ak.trust.missing")
 
 
+def test_the_longest_text_is_opened():
+    whole = text(registers(*filled()))
+    assert open_evidence(whole.ljust(16384)) == open_evidence(whole)
+
+
 def test_registers_under_the_wrong_index_are_not_those_that_were_signed():
     other = [*INDICES[:-1], INDICES[-1] + 1]
     blob = registers(*filled(), selected=selection(bank(SHA256, other)))

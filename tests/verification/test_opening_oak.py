@@ -87,7 +87,7 @@ def test_a_report_of_another_platform_than_is_named_is_refused(platform, report)
 
 def test_what_no_hardware_made_is_called_so():
     assert code(evidence(3)) == "verification.evidence.unsupported"
-    assert code(evidence(3, bytes(1184))) == "verification.evidence.unsupported"
+    assert code(evidence(3, bytes(1024))) == "verification.evidence.unsupported"
 
 
 OTHER_MESSAGES = {

@@ -125,6 +125,8 @@ OTHERS = {
     "an attestation of another version": attestation(bundle(), v=2),
     "an attestation of another service": attestation(bundle()) | {"quote": {"ias": {"certs": b""}}},
     "an attestation without a quote": attestation({"certs": b""}),
+    "a bundle in bytes": attestation(b"certs"),
+    "a quote without a kind": attestation(bundle()) | {"quote": b"certs"},
     "a bundle with more in it": bundle(more=1),
 }
 
