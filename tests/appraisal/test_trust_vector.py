@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from assay.evidence.dcap.tcb import TcbStatus
 from assay.evidence.ledger import Outcome
 from support.appraisal_evidence import (
     FOREIGN,
+    NOW,
     OWN_ROOT,
     SIMULATED,
     TDX_WORDS,
@@ -25,6 +27,8 @@ from support.appraisal_evidence import (
     sgx,
     tdx,
 )
+from support.appraisal_nvidia import CLAIMS as DEVICES
+from support.appraisal_vtpm import QUOTE
 
 EVERY = "[" + ", ".join(f'"{word}"' for word in TDX_WORDS if word != "simulated") + "]"
 LAX = policy(platforms='["tdx"]', accept=EVERY)
@@ -268,37 +272,102 @@ def test_a_refused_state_of_snp_is_contraindicated(
     assert found.trust_vector == {**GOOD, **different}
 
 
-@pytest.mark.parametrize(
-    ("platform", "body", "value"),
-    [
-        ("nitro", '[nitro]\nregions = ["elsewhere"]', 0),
-        ("nitro", f'[nitro]\npcr0 = ["{"09" * 48}"]', 33),
-        ("nitro", f'[nitro]\nregions = ["elsewhere"]\npcr0 = ["{"09" * 48}"]', 33),
-        ("gcp-vtpm", '[google]\nrevocation = "every-issuer"\nzones = ["elsewhere"]', 0),
-        ("gcp-vtpm", "[vtpm]\nmin_firmware_version = 18446744073709551615", 0),
-        ("gcp-vtpm", f'[vtpm]\npcr4 = ["{"09" * 32}"]', 33),
-        ("tpm", f'[tpm]\nak_digests = ["{"09" * 32}"]', 0),
-        ("tpm", '[ima]\nrequired = ["/nowhere"]', 33),
-        ("azure-snp", '[azure]\nvm_ids = ["another"]', 0),
-        ("confidential-space", '[confidential_space]\naudiences = ["another"]', 0),
-        ("confidential-space", f'[confidential_space]\nimage_digests = ["sha256:{"09" * 32}"]', 33),
-        ("maa", '[maa]\ntees = ["another"]', 0),
-    ],
-)
-def test_executables_are_unrecognised_only_where_a_line_about_them_failed(
-    platform: str, body: str, value: int
-) -> None:
+UNSAFE = replace(QUOTE, safe=False)
+STALE = tuple(replace(each, revocation=replace(each.revocation, fresh=False)) for each in DEVICES.devices)
+CIRCUMSTANCES = [
+    ("azure-snp", "[azure]\nak_certificate = true", {"ak_certificate": None}),
+    ("azure-snp", '[azure]\nvm_ids = ["another"]', {}),
+    ("azure-snp", '[azure]\nrevocation = "every-issuer"', {}),
+    ("azure-snp", "[azure]\nuser_data = true", {"user_data_bound": False}),
+    ("confidential-space", '[confidential_space]\naudiences = ["another"]', {}),
+    ("confidential-space", '[confidential_space]\ngpu_modes = ["OFF"]', {}),
+    ("confidential-space", '[confidential_space]\nhardware = ["another"]', {}),
+    ("confidential-space", "[confidential_space]\nmonitoring = false", {"monitoring": {"memory": True}}),
+    ("confidential-space", '[confidential_space]\nproject_ids = ["another"]', {}),
+    ("confidential-space", '[confidential_space]\nrevocation = "every-issuer"', {}),
+    ("confidential-space", '[confidential_space]\nservice_accounts = ["another"]', {}),
+    ("confidential-space", '[confidential_space]\nzones = ["another"]', {}),
+    ("gcp-vtpm", '[google]\nrevocation = "every-issuer"\nzones = ["another"]', {}),
+    ("gcp-vtpm", "[vtpm]\nmin_firmware_version = 18446744073709551615", {}),
+    ("gcp-vtpm", "[vtpm]\nclock_safe = true", {"tpm": UNSAFE}),
+    ("maa", '[maa]\nattestation_types = ["another"]', {}),
+    ("maa", '[maa]\ncompliance = ["another"]', {}),
+    ("maa", '[maa]\nissuers = ["https://another.attest.azure.net"]', {}),
+    ("maa", '[maa]\npolicy_hashes = ["another"]', {}),
+    ("maa", '[maa]\ntees = ["another"]', {}),
+    ("nitro", '[nitro]\ninstance_ids = ["i-0"]', {}),
+    ("nitro", "[nitro]\nmax_age_seconds = 1", {"timestamp": NOW - timedelta(days=1)}),
+    ("nitro", '[nitro]\nregions = ["another"]', {}),
+    ("nvidia-gpu", "[nvidia]\nfresh_revocation = true", {"devices": STALE}),
+    ("nvidia-gpu", "[nvidia]\ngpus = 9", {}),
+    ("nvidia-gpu", '[nvidia]\nmodes = ["ppcie"]', {}),
+    ("nvidia-gpu", "[nvidia]\nswitches = 9", {}),
+    ("snp", "[snp]\nmin_report_version = 5", {"version": 2}),
+    ("tpm", f'[tpm]\nak_digests = ["{"09" * 32}"]', {}),
+    ("tpm", "[tpm]\nak_certified = true", {"ak_certified": False}),
+    ("tpm", '[tpm]\nrevocation = "every-issuer"', {}),
+    ("trust-authority", '[trust_authority]\nattesters = ["SGX"]', {}),
+    ("trust-authority", '[trust_authority]\nissuers = ["https://another"]', {}),
+    ("trust-authority", '[trust_authority]\npolicies = ["another"]', {}),
+]
+
+
+def executables(platform: str, body: str, changed: dict[str, Any]) -> int:
+    """What is said of executables where a policy refuses for what its lines say, and for nothing else."""
     from support.appraisal_nitro import CLAIMS as NITRO
-    from support.appraisal_tokens import MAA, SPACE
+    from support.appraisal_snp import SNP
+    from support.appraisal_tokens import MAA, SPACE, TRUST
     from support.appraisal_vtpm import GOOD as MACHINES
 
-    known = {**MACHINES, "nitro": NITRO, "maa": MAA, "confidential-space": SPACE}
-    made = replace(evidence(), platform=platform, _claims=known[platform])
-    words = {"gcp-vtpm": "host-tpm", "tpm": "host-tpm", "azure-snp": "unjudged-tcb"}
+    known: dict[str, Any] = {**MACHINES, "nitro": NITRO, "nvidia-gpu": DEVICES, "snp": SNP}
+    known |= {"maa": MAA, "confidential-space": SPACE, "trust-authority": TRUST}
+    made = replace(evidence(), platform=platform, _claims=replace(known[platform], **changed))
+    words = {"gcp-vtpm": "host-tpm", "tpm": "host-tpm", "azure-snp": "unjudged-tcb", "snp": "unjudged-tcb"}
     accept = f'["{words[platform]}"]' if platform in words else "[]"
     found = judged(made, policy(body, platforms=f'["{platform}"]', accept=accept))
-    assert not found.accepted
-    assert found.trust_vector["executables"] == value
+    assert failures(found)
+    assert all(code.startswith(f"policy.{body[1 : body.index(']')]}.") for code in failures(found))
+    return found.trust_vector["executables"]
+
+
+@pytest.mark.parametrize(("platform", "body", "changed"), CIRCUMSTANCES)
+def test_executables_are_not_called_unrecognised_for_whose_machine_it_is(
+    platform: str, body: str, changed: dict[str, Any]
+) -> None:
+    assert executables(platform, body, changed) == 0
+
+
+@pytest.mark.parametrize(
+    ("platform", "body"),
+    [
+        ("nitro", f'[nitro]\npcr0 = ["{"09" * 48}"]'),
+        ("nitro", f'[nitro]\nregions = ["elsewhere"]\npcr0 = ["{"09" * 48}"]'),
+        ("gcp-vtpm", f'[vtpm]\npcr4 = ["{"09" * 32}"]'),
+        ("tpm", '[ima]\nrequired = ["/nowhere"]'),
+        ("confidential-space", f'[confidential_space]\nimage_digests = ["sha256:{"09" * 32}"]'),
+    ],
+)
+def test_executables_are_unrecognised_where_a_line_about_them_failed(platform: str, body: str) -> None:
+    assert executables(platform, body, {}) == 33
+
+
+def test_where_a_guests_keys_come_from_is_not_what_it_runs() -> None:
+    from support.appraisal_logs import log
+
+    by = policy('[dstack]\nkey_providers = ["kms:00"]', platforms='["tdx"]')
+    found = judged(tdx(), by, workload_log=log())
+    assert failures(found) == ["policy.dstack.key_providers.mismatch"]
+    assert found.trust_vector["executables"] == 0
+
+
+def test_overrides_of_a_container_are_its_configuration() -> None:
+    from support.appraisal_tokens import CONTAINER, SPACE
+
+    claims = replace(SPACE, container=replace(CONTAINER, command_override=("another",)))
+    made = replace(evidence(), platform="confidential-space", _claims=claims)
+    found = judged(made, policy(platforms='["confidential-space"]', accept="[]"))
+    assert failures(found) == ["policy.confidential_space.overrides.weak"]
+    assert (found.trust_vector["configuration"], found.trust_vector["executables"]) == (96, 0)
 
 
 @pytest.mark.parametrize("platform", ["gcp-vtpm", "tpm", "nitro-tpm"])
@@ -318,7 +387,6 @@ def test_a_tpm_of_the_host_keeps_nothing_from_it(platform: str, accept: str, har
 )
 def test_encrypted_memory_is_affirmed_only_where_evidence_shows_it(platform: str, value: int) -> None:
     from support.appraisal_nitro import CLAIMS as NITRO
-    from support.appraisal_nvidia import CLAIMS as DEVICES
     from support.appraisal_snp import SNP
     from support.appraisal_vtpm import GOOD as MACHINES
 
@@ -344,7 +412,6 @@ def test_encrypted_memory_is_affirmed_only_where_evidence_shows_it(platform: str
     ],
 )
 def test_a_refused_state_of_another_platform_is_contraindicated(platform: str, body: str, claim: str) -> None:
-    from support.appraisal_nvidia import CLAIMS as DEVICES
     from support.appraisal_tokens import GOOD as TOKENS
     from support.appraisal_vtpm import GOOD as MACHINES
 
@@ -364,7 +431,6 @@ def test_a_refused_state_of_another_platform_is_contraindicated(platform: str, b
 
 @pytest.mark.parametrize("changed", [{"held": True}, None], ids=["hold", "manifests"])
 def test_devices_without_good_manifests_are_contraindicated(changed: dict[str, Any] | None) -> None:
-    from support.appraisal_nvidia import CLAIMS as DEVICES
     from support.appraisal_nvidia import GPU, USED
 
     gpu = replace(GPU, references=() if changed is None else (replace(USED, **changed),))

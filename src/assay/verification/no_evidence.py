@@ -124,11 +124,11 @@ def _vouches(data: bytes) -> bool:
 
 
 def _is_image_or_corim(data: bytes) -> bool:
+    if not data.startswith(_SIGNED):
+        return data.startswith((_ENCLAVE_IMAGE, _CORIM))
     from assay.reference import corim  # noqa: PLC0415 - the same
 
-    if data.startswith((_ENCLAVE_IMAGE, _CORIM)):
-        return True
-    return data.startswith(_SIGNED) and _reads(corim.decode, data)
+    return _reads(corim.decode, data)
 
 
 def _is_quote(data: bytes) -> bool:
