@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.endorsements.bundle import is_bundle
 from assay.errors import AssayError, EvidenceError
-from assay.verification.not_verified import DEVICES, TOKENS
+from assay.verification.unsupported import DEVICES, TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,9 +16,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from assay.evidence.google_vm.protobuf import ProtobufError, one_bytes, one_int, read_message
-from assay.verification.not_verified import unsupported
 from assay.verification.opened import Opened, noted, unrecognised
 from assay.verification.recognition import recognise
+from assay.verification.unsupported import unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.errors import EvidenceError
 from assay.evidence.decoding import strictjson
 from assay.verification.envelopes import demand_named
-from assay.verification.not_verified import refuse_token
 from assay.verification.opened import MAX_PARTS, Opened, noted
 from assay.verification.recognition import recognise
+from assay.verification.unsupported import refuse_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
