@@ -313,6 +313,21 @@ def test_report_and_certificates_in_base64():
         assert refused(JsonError, unwrap, data) == "json.type"
 
 
+def test_a_report_with_its_signers_certificate_under_the_name_of_its_tee():
+    report, vek = (b64encode(data).decode() for data in (REPORT, b"vek"))
+
+    def named(**members) -> bytes:
+        return json.dumps({"sev_snp": {"attestation_report": report, **members}}).encode()
+
+    assert unwrap(named(vek_cert=vek)) == REPORT + encode_table({VCEK: b"vek"})
+    assert unwrap(named()) == REPORT
+    assert unwrap(named(vek_cert=None)) == REPORT
+    assert refused(CarrierError, unwrap, named(vek_cert=7)) == "snp.carrier.malformed"
+    assert refused(JsonError, unwrap, named(vek_cert=vek, cert_chain={})) == "json.type"
+    beside = json.dumps({"sev_snp": {"attestation_report": report}, "tpm": 1}).encode()
+    assert refused(JsonError, unwrap, beside) == "json.missing_member"
+
+
 # --- Reports and certificates ------------------------------------------------------------------------------
 
 

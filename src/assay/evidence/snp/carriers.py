@@ -2,7 +2,8 @@
 
     configfs-tsm   its files: {provider, outblob, auxblob}, base64
     fields         each field of the report by itself, which ``fields`` puts together
-    base64         {attestation_report, cert_chain: {vcek, ask, ark}}: a report, and certificates in DER
+    base64         {attestation_report, cert_chain: {vcek, ask, ark}}: a report, and certificates in DER; also
+                   {sev_snp: {attestation_report, vek_cert}}
 
 ``unwrap`` takes the report, and the certificate table where there is one, out of each. Nothing of the
 wrapping is trusted, and none of it is kept.
@@ -27,6 +28,8 @@ _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _PROVIDER: Final = "sev_guest"
 _REPORT: Final = "attestation_report"
 _CHAIN: Final = "cert_chain"
+_SIGNER: Final = "vek_cert"
+_NAMED: Final = "sev_snp"
 _CHAIN_MEMBERS: Final = {"vcek", "ask", "ark"}
 
 
@@ -60,6 +63,8 @@ def unwrap(data: bytes) -> bytes:
     if not data.startswith(b"{"):
         return data
     members = parse_object(data, max_bytes=MAX_JSON_BYTES)
+    if members.keys() == {_NAMED} and type(members[_NAMED]) is dict:
+        members = members[_NAMED]
     if type(members.get(_REPORT)) is str:
         return _report_and_chain(members)
     if _REPORT in members:
@@ -72,12 +77,12 @@ def unwrap(data: bytes) -> bytes:
 
 def _report_and_chain(members: dict[str, Any]) -> bytes:
     """Return a report, and its certificates as the table that an extended report has."""
-    if not members.keys() <= {_REPORT, _CHAIN}:
+    if not (members.keys() <= {_REPORT, _CHAIN} or members.keys() == {_REPORT, _SIGNER}):
         raise mistyped("A report in JSON has other members than it should.")
     report = _blob(members[_REPORT])
     if len(report) != REPORT_BYTES:
         raise CarrierError("snp.carrier.malformed", f"A report in JSON is not {REPORT_BYTES} bytes.")
-    chain = members.get(_CHAIN)
+    chain = {"vcek": members[_SIGNER]} if _SIGNER in members else members.get(_CHAIN)
     if chain is None:
         return report
     if type(chain) is not dict or not chain.keys() <= _CHAIN_MEMBERS:
