@@ -169,6 +169,7 @@ def test_what_a_sender_put_beside_evidence_and_is_of_no_use_is_passed_over(capsy
     out = capsys.readouterr().out
     assert code == exit_codes.REFUSED
     assert "dcap.root.pinned failed" in out
+    assert "nothing that was given or came with the evidence fits" in " ".join(out.split())
 
 
 # --- Several machines in one input

@@ -180,7 +180,7 @@ class Question:
         given = Given(self.roots, self.now, self.asked.of(form), self.facts, self.terms)
         found = form.endorse(self.materials, evidence, given)
         wanted = any(need.kind != "binding" for need in evidence.needs)
-        return found, _in_vain(len(self.materials.files)) if wanted and found is None else ""
+        return found, self._in_vain() if wanted and found is None else ""
 
     def _choose_collateral(self, needs: Iterable[Need]) -> tuple[Collateral | None, str]:
         from assay.verification.collateral import choose, read_bundle
@@ -194,11 +194,19 @@ class Question:
             return None, ""
         found = choose(files, need.key, self.now)
         if found is None:
-            return None, _in_vain(len(files))
+            return None, self._in_vain()
         window = found.tcb_info.window
         return found.collateral, (
             f"{escape(found.name, limit=80)} fits; it holds from {window.start:%Y-%m-%d} to"
             f" {window.end:%Y-%m-%d}"
+        )
+
+    def _in_vain(self) -> str:
+        files = len(self.materials.files)
+        if self.joined:
+            return "nothing that was given or came with the evidence fits"
+        return (
+            "the file that was given does not fit" if files == 1 else f"none of the {files} files given fits"
         )
 
     def _missing(
@@ -233,10 +241,6 @@ class _Watched(dict[str, frozenset[bytes]]):
         for names in self._looked_up:
             names.add(name)
         return super().get(name, default)
-
-
-def _in_vain(files: int) -> str:
-    return "the file that was given does not fit" if files == 1 else f"none of the {files} files given fits"
 
 
 @dataclass(frozen=True, slots=True)
