@@ -115,6 +115,15 @@ def test_a_bundle_is_enough_where_there_is_no_network(capsys, files, tmp_path):
     assert [name for name in unmet if name.startswith("dcap.")] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "typed"), [("a b.tar", "'{}/a b.tar'"), ("a'b", "'{}/a'\"'\"'b'"), ("a\x1bb", "BUNDLE")]
+)
+def test_the_command_that_uses_a_bundle_can_be_typed(capsys, files, tmp_path, name, typed):
+    quote, options = files
+    out = said(capsys, "endorsements", "bundle", tmp_path / name, quote, *options)[1]
+    assert f"assay verify EVIDENCE --endorsements {typed.format(tmp_path)} ..." in out.splitlines()
+
+
 def test_a_report_is_fetched_for_bundled_and_verified(capsys, service, tmp_path):
     chip = amd.publish(service, amd.Product.TURIN, at=TODAY)
     _, documents = amd.documents(amd.Product.TURIN, at=TODAY)

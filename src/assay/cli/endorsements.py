@@ -149,9 +149,11 @@ def bundle(out: Path, files: tuple[Path, ...], *, as_json: bool, **typed: Any) -
     if not errand.complete:
         emit("No bundle was written: it would lack what is missing above.")
         return exit_codes.REFUSED
+    from assay.cli.missing import typed_name
+
     shown = escape(str(out), limit=300)
     emit(f"{len(made.endorsements)} endorsements are in {shown}. Use them where there is no network:")
-    emit(f"assay verify EVIDENCE --endorsements {shown} ...")
+    emit(f"assay verify EVIDENCE --endorsements {typed_name(out, word='BUNDLE')} ...")
     return exit_codes.OK
 
 

@@ -95,14 +95,14 @@ def missing_lines(found: Sequence[Missing]) -> Iterator[str]:
 
 def fetching(file: Path) -> str:
     """Return the command that fetches what evidence needs."""
-    return f"assay endorsements fetch {_typed(file)}"
+    return f"assay endorsements fetch {typed_name(file, word='EVIDENCE')}"
 
 
-def _typed(file: Path) -> str:
-    """Return a file's name as it is typed in a shell; a word in its place where it cannot be."""
+def typed_name(file: Path, *, word: str) -> str:
+    """Return a file's name as it is typed in a shell; ``word`` in its place where it cannot be."""
     name = str(file)
     if not name.isprintable():
-        return "EVIDENCE"
+        return word
     return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
@@ -175,7 +175,7 @@ def missing_terms(result: AttestationResult, file: Path) -> Iterator[Missing]:
             f"a policy that accepts {result.platform}",
             f"{escape(result.policy.name)} does not. Once the evidence is authenticated, a draft can be had:",
             "Then verify with --policy NEW.toml.",
-            f"assay policy new --from {_typed(file)}{cached} --out NEW.toml",
+            f"assay policy new --from {typed_name(file, word='EVIDENCE')}{cached} --out NEW.toml",
         )
     asked_for = [check.id.rpartition(".")[2] for check in failed if check.code.endswith(".no_reference")]
     if asked_for:

@@ -92,7 +92,6 @@ class SimulatedAzure:
             authority=False,
             usages=(AIK_USAGE,),
             serial=3,
-            days=365 * 3,
         )
 
     def crl_draft(self, issuer: str, at: datetime) -> CrlDraft:
