@@ -98,8 +98,8 @@ def test_lines_for_people_before_a_certificate_are_passed_over(before):
         b"\x00\n",
         b"caf\xc3\xa9\n",
         b"<xml>\n",
-        b"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n",
-        b"a\n-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n",
+        b"-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n",
+        b"a\n-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n",
     ],
 )
 def test_a_certificate_in_another_file_is_not_looked_for(before):
