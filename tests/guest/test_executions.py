@@ -189,15 +189,15 @@ def test_signals_reach_the_workload(guest, files, number, wishes):
     name = number.name.removeprefix("SIG")
     out = Collected()
 
-    def on_output(*arguments):
-        out(*arguments)
-        if out.stdout == b"ready\n":
+    def on_output(stream, *where_and_what):
+        out(stream, *where_and_what)
+        if stream == "stdout" and out.stdout == b"ready\n":
             wishes.wish(Signal(number))
 
     ended, _, _ = run(
         guest,
         files,
-        shell(f"trap 'echo got {name}; exit 5' {name}; echo ready; while :; do sleep 0.05; done"),
+        shell(f"trap 'echo got {name}; exit 5' {name}; echo ready; while :; do :; done"),
         control=wishes,
         on_output=on_output,
     )
@@ -287,7 +287,7 @@ def test_a_terminal(guest, files, wishes):
     out = Collected()
     script = (
         "tty >/dev/null && echo tty; stty size; trap 'stty size; exit 3' WINCH; echo ready;"
-        " while :; do sleep 0.05; done"
+        " while :; do :; done"
     )
 
     def on_output(*arguments):
@@ -311,7 +311,7 @@ def test_an_interrupt_typed_at_a_terminal_reaches_the_workload_alone(guest, file
             os.write(write, b"\x03")
 
     session, _ = guest.started(
-        shell("trap 'echo caught; exit 4' INT; echo ready; while :; do sleep 0.05; done"), files, tty=True
+        shell("trap 'echo caught; exit 4' INT; echo ready; while :; do :; done"), files, tty=True
     )
     ended = session.run({}, on_output=on_output, stdin=read, control=None)
     os.close(read)

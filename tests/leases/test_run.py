@@ -333,7 +333,7 @@ def test_a_signal_during_the_workload_is_the_workloads(desk):
         desk,
         "sh",
         "-c",
-        "trap 'echo got it; exit 9' TERM; echo ready; while :; do sleep 0.05; done",
+        "trap 'echo got it; exit 9' TERM; echo ready; while :; do :; done",
         told=told,
     )
     assert outcome.exit.code == 9
@@ -354,7 +354,7 @@ def test_the_second_interrupt_kills_and_releases_whatever_was_to_be_kept(desk):
         desk,
         "sh",
         "-c",
-        "trap 'echo ignored' INT; echo ready; while :; do sleep 0.05; done",
+        "trap 'echo ignored' INT; echo ready; while :; do :; done",
         told=told,
         keep=Keep.ALWAYS,
     )
