@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
 from datetime import timedelta
 
 import pytest
@@ -68,6 +69,9 @@ LOGS = {
     "kernel's": BOOTED.kernel.encode(),
     "kernel's, SHA-256": BOOTED.kernel.encode(Algorithm.SHA256),
     "kernel's, text": ascii_log(BOOTED.kernel.entries[:1], ["sha256:" + "00" * 32 + " boot_aggregate"]),
+    "dstack's, the least": json.dumps([{"imr": 3, "digest": ""}]).encode(),
+    "canonical, the least": json.dumps([{"recnum": 0, "digests": []}]).encode(),
+    "old, of the last register": struct.pack("<II20sI", 23, 8, bytes(20), 0),
     "dstack's": json.dumps([{"imr": 3, "event_type": 1, "digest": "00" * 48}]).encode(),
     "canonical, JSON": json.dumps([{"recnum": 0, "pcr": 1, "digests": []}]).encode(),
 }
@@ -76,6 +80,7 @@ VOUCHING = {
     "list, PEM": revocation_list(Encoding.PEM),
     "status": answer(),
     "manifest": manifest(NVIDIA, "HOPPER", "driver", "550.90.07").sign(),
+    "manifest, late": b"<a>".ljust(512 - 16) + b"SoftwareIdentity",
     "bundle": Bundle(NOW, ()).encode(),
     "TCB info": b'{"tcbInfo": {}, "signature": "00"}',
     "QE identity": b'{"enclaveIdentity": {}, "signature": "00"}',
@@ -144,12 +149,14 @@ def test_its_size_hides_nothing(data, code):
         (b'[{"imr": 3}]', "verification.evidence.unrecognised"),
         (b"[7]", "verification.evidence.unrecognised"),
         (LOGS["firmware's, old"][:-1], "verification.evidence.unrecognised"),
+        (struct.pack("<II20sI", 24, 8, bytes(20), 0), "verification.evidence.unrecognised"),
         (LOGS["launcher's"][:-1], "verification.evidence.unrecognised"),
         (LOGS["kernel's"][:-1], "verification.evidence.unrecognised"),
         (sized(ATTEST) + b"\0", "verification.evidence.unrecognised"),
         (HALVES["local_report"] + b"\0", "verification.evidence.unrecognised"),
         (VOUCHING["list"][:-1], "verification.evidence.unrecognised"),
         (b"<a>" + b" " * 600 + VOUCHING["manifest"], "verification.evidence.unrecognised"),
+        (b"<a>".ljust(512 - 15) + b"SoftwareIdentity", "verification.evidence.unrecognised"),
         (b"<html></html>", "verification.evidence.unrecognised"),
         (b"\xd2\x84\x40\xa0\x40\x40", "verification.evidence.unrecognised"),
     ],

@@ -93,9 +93,26 @@ def test_an_empty_bank_beside_the_one_that_is_quoted_says_nothing():
     assert judge(found.evidence, given=PUBLIC).bound
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_a_selection_has_one_to_four_bytes(size):
+    blob = registers(values(value(FIRST)), selected=selection(bank(SHA256, [0], size)))
+    assert dict(TpmEvidence.parse(open_evidence(text(blob)).evidence).pcrs) == {0: FIRST}
+
+
+def test_all_places_of_a_selection_may_hold_a_bank():
+    places = [bank(SHA256, INDICES), *[bank(Algorithm.SHA1, [])] * 15]
+    assert open_evidence(text(registers(*filled(), selected=selection(*places)))).platform == "tpm"
+    with pytest.raises(EvidenceError, match="their selection cannot be read"):
+        open_evidence(text(registers(*filled(), selected=selection(*places, count=17))))
+
+
 FIRST = MADE.pcrs[INDICES[0]]
 MALFORMED = {
     "no registers": b"\0",
+    "no bank where one is counted": selection(count=1)[:4],
+    "garbage in a place that is not counted": registers(
+        values(value(FIRST), b"\1" * 66, count=1), selected=selection(bank(SHA256, [0]))
+    ),
     "a selection cut off": selection(bank(SHA256, INDICES))[:-1],
     "no count of lists": selection(bank(SHA256, INDICES)),
     "more banks than places": registers(*filled(), selected=selection(bank(SHA256, INDICES), count=17)),
