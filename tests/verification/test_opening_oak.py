@@ -63,8 +63,10 @@ def test_the_report_in_it_binds_the_key_that_its_layers_begin_with():
 
 def test_a_quote_in_it_may_have_zeros_behind_it():
     stage = dcap_scenes.scene().finish()
-    found = open_evidence(root(2, stage.quote.ljust(8000, b"\0")) + encode_bytes(5, b"log"))
-    assert (found.platform, found.unverified) == ("tdx", ("transparent_event_log",))
+    more = encode_bytes(5, b"log") + encode_bytes(7, b"a certificate")
+    found = open_evidence(root(2, stage.quote.ljust(8000, b"\0")) + more)
+    left = ("signed_user_data_certificate", "transparent_event_log")
+    assert (found.platform, found.unverified) == ("tdx", left)
     assert dcap_scenes.judge(stage).bound
     result = verify(
         found.evidence,
