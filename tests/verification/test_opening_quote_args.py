@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import cache
 
 import pytest
 
-from assay import Expected, Policy, verify
 from assay.errors import EvidenceError
 from assay.evidence.dcap.collateral import Collateral
 from assay.evidence.roots import Roots
 from assay.evidence.verification import Unchecked
-from assay.verification.materials import Materials
 from assay.verification.opening import open_bundle, open_evidence
 from support import vectors
-from support.dcap_scenes import INTEL, NOW, REPORT_DATA, scene
+from support.opened_quotes import judged, made
 
-POLICY = Policy.load(b'version = 1\nplatforms = ["sgx", "tdx"]\n', name="t")
 PARTS = (
     *("pck_crl_issuer_chain", "root_ca_crl", "pck_crl"),
     *("tcb_info_issuer_chain", "tcb_info", "tcb_info_signature"),
     *("qe_identity_issuer_chain", "qe_identity", "qe_identity_signature"),
 )
 TEXTS = {name for name in PARTS if name.endswith("chain")} | {"tcb_info", "qe_identity"}
-
-
-@cache
-def made(platform: str = "tdx"):
-    return scene(platform, {"sgx": 3, "tdx": 4}[platform]).finish()
 
 
 def sized(data: bytes) -> bytes:
@@ -46,18 +37,6 @@ def code(data: bytes) -> str:
     return refused.value.code
 
 
-def judged(found, binding, roots, now):
-    return verify(
-        found.evidence,
-        policy=POLICY,
-        binding=binding,
-        roots=roots,
-        now=now,
-        materials=Materials({}).with_evidence(found.beside),
-        platform=found.platform,
-    ).evidence
-
-
 @pytest.mark.parametrize("platform", ["sgx", "tdx"])
 def test_the_collateral_behind_a_quote_vouches_for_it(platform):
     found = open_evidence(written(platform))
@@ -65,15 +44,13 @@ def test_the_collateral_behind_a_quote_vouches_for_it(platform):
     assert found.form == f"{len(found.evidence)} bytes, from a verifier's arguments with collateral"
     (collateral,) = found.beside.values()
     assert Collateral.from_bundle_json(collateral) == made(platform).collateral
-    roots = Roots.vendor().with_anchor("simulated", INTEL.root_der)
-    evidence = judged(found, Expected(REPORT_DATA), roots, NOW)
+    evidence = judged(found)
     assert evidence.bound, evidence.ledger.unmet()
 
 
 def test_collateral_that_was_changed_vouches_for_nothing():
     found = open_evidence(written(tcb_info_signature=bytes(64)))
-    roots = Roots.vendor().with_anchor("simulated", INTEL.root_der)
-    evidence = judged(found, Expected(REPORT_DATA), roots, NOW)
+    evidence = judged(found)
     assert "dcap.tcb_info.signature" in {check.id for check in evidence.ledger.failed()}
 
 
@@ -104,24 +81,24 @@ def test_text_that_is_none_is_refused(name):
 
 
 def test_collateral_that_is_cut_off_is_refused_wherever_it_is():
-    whole, quote = written(), 4 + len(made().quote)
+    whole, quote = written(), 4 + len(made("tdx").quote)
     for end in {quote, quote + 3, *range(quote + 4, len(whole), 997), len(whole) - 1}:
         assert code(whole[:end]) == "verification.evidence.unrecognised"
 
 
 @pytest.mark.parametrize("first", [0x0A, 0x72, 0xA2])
 def test_a_length_may_begin_like_another_projects_file(first):
-    quote = made().quote
+    quote = made("tdx").quote
     longer = quote.ljust(len(quote) + (first - len(quote)) % 256, b"\0")
     whole = sized(longer) + written(pck_crl=b"certs")[4 + len(quote) :]
     assert (whole[0], open_evidence(whole).evidence) == (first, longer)
 
 
 def test_what_is_no_quote_behind_its_length_is_no_evidence():
-    rest = written()[4 + len(made().quote) :]
-    for quote in (b"", made().quote[:431], b"\7" + made().quote[1:]):
+    rest = written()[4 + len(made("tdx").quote) :]
+    for quote in (b"", made("tdx").quote[:431], b"\7" + made("tdx").quote[1:]):
         assert code(sized(quote) + rest) == "verification.evidence.unrecognised"
-    assert code(sized(made().quote)[:-1]) == "verification.evidence.unrecognised"
+    assert code(sized(made("tdx").quote)[:-1]) == "verification.evidence.unrecognised"
 
 
 def test_a_real_one():
@@ -130,7 +107,7 @@ def test_a_real_one():
     assert found.evidence == vectors.read("tdx/near-mpc/quote.bin")
     assert found.unverified == ("collateral.pck_certificate_chain",)
     at = datetime(2026, 8, 28, 5, 21, 24, tzinfo=UTC)
-    evidence = judged(found, Unchecked("a stored sample"), Roots.vendor(), at)
+    evidence = judged(found, binding=Unchecked("a stored sample"), roots=Roots.vendor(), now=at)
     assert evidence.authentic, evidence.ledger.unmet()
     (collateral,) = found.beside.values()
     other = Collateral.from_bundle_json(vectors.read("tdx/near-mpc/quote.collateral.json"))
