@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.endorsements.bundle import is_bundle
 from assay.errors import AssayError, EvidenceError
-from assay.verification.unsupported import DEVICES, TOKENS
+from assay.verification.unsupported import DEVICES, TOKENS, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from assay.verification.unsupported import Kinds
 
 _SPEC_ID: Final = b"Spec ID Event"  # behind the head of a firmware log's first event
 _SPEC_ID_AT: Final = 32
@@ -32,6 +34,9 @@ _ENCLAVE_IMAGE: Final = b".eif"
 _CORIM: Final = b"\xd9\x01\xf5"
 _SIGNED: Final = b"\xd2"
 
+_TOGETHER: Final = (
+    "Give report and quote together, as JSON: version, tpm_quote, hcl_report, and vcek or td_quote."
+)
 _LOG_EVENTS: Final = (frozenset({"imr", "digest"}), frozenset({"recnum", "digests"}))
 _DOCUMENTS: Final = (
     frozenset({"tcbInfo", "signature"}),
@@ -49,9 +54,7 @@ def refuse_known(data: bytes) -> None:
         EvidenceError: ``verification.evidence.hcl_alone``, ``.quote_alone``, ``.local_report``,
             ``.endorsement``, ``.values``, ``.result`` or ``.token``.
     """
-    for known, error in _KNOWN:
-        if known(data):
-            raise error()
+    refuse(_KNOWN, data)
 
 
 def refuse_read(data: bytes) -> None:
@@ -61,9 +64,7 @@ def refuse_read(data: bytes) -> None:
         EvidenceError: ``verification.evidence.endorsement``, ``.quote_alone``, ``.unsupported`` or
             ``.log_alone``.
     """
-    for reads, error in _READ:
-        if reads(data):
-            raise error()
+    refuse(_READ, data)
 
 
 def refuse_known_json(document: Any) -> None:
@@ -167,8 +168,7 @@ def _hcl_alone() -> EvidenceError:
         "verification.evidence.hcl_alone",
         "The file is the HCL report of an Azure VM alone; without a quote of the vTPM nothing shows whose"
         " it is, or that it is new.",
-        action="Give report and quote together, as JSON: version, tpm_quote, hcl_report, and vcek or"
-        " td_quote.",
+        action=_TOGETHER,
     )
 
 
@@ -185,8 +185,7 @@ def _azure_quote_alone() -> EvidenceError:
     return EvidenceError(
         "verification.evidence.quote_alone",
         "The file is a quote of an Azure VM's TPM alone, without the HCL report that holds its key.",
-        action="Give report and quote together, as JSON: version, tpm_quote, hcl_report, and vcek or"
-        " td_quote.",
+        action=_TOGETHER,
     )
 
 
@@ -223,7 +222,7 @@ def _values() -> EvidenceError:
     )
 
 
-_KNOWN: Final[tuple[tuple[Callable[[bytes], bool], Callable[[], EvidenceError]], ...]] = (
+_KNOWN: Final[Kinds] = (
     (lambda data: data.startswith(_HCL_REPORT), _hcl_alone),
     (_is_quote, _quote_alone),
     (_is_local_report, _local_report),
@@ -231,7 +230,7 @@ _KNOWN: Final[tuple[tuple[Callable[[bytes], bool], Callable[[], EvidenceError]],
     (_is_image_or_corim, _values),
     *TOKENS,
 )
-_READ: Final[tuple[tuple[Callable[[bytes], bool], Callable[[], EvidenceError]], ...]] = (
+_READ: Final[Kinds] = (
     (_is_certificate_table, _table_alone),
     (_is_azure_quote, _azure_quote_alone),
     *DEVICES,

@@ -26,15 +26,20 @@ _PSA_PROFILES: Final = (
 )
 
 
+def refuse(kinds: Kinds, data: bytes) -> None:
+    """Raise the error of the first kind that bytes are of; nothing where they are of none."""
+    for known, error in kinds:
+        if known(data):
+            raise error()
+
+
 def refuse_token(data: bytes) -> None:
     """Say of a compact token whose it is not.
 
     Raises:
         EvidenceError: ``verification.evidence.result`` or ``verification.evidence.token``.
     """
-    for known, error in TOKENS:
-        if known(data):
-            raise error()
+    refuse(TOKENS, data)
 
 
 def unsupported(what: str) -> EvidenceError:
