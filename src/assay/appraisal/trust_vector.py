@@ -79,24 +79,23 @@ _HOST_KEYS: Final = ("nitro.host_tpm.", "google.host_tpm.", "tpm.host_tpm.")
 """Keys whose failed checks weigh on a claim."""
 
 _CIRCUMSTANCES: Final = (
-    *("azure.ak_certificate.", "azure.revocation.", "azure.user_data.", "azure.vm_ids."),
-    *("confidential_space.audiences.", "confidential_space.gpu_modes.", "confidential_space.hardware."),
-    *("confidential_space.monitoring.", "confidential_space.project_ids.", "confidential_space.revocation."),
+    "google.",
     *(
-        "confidential_space.service_accounts.",
-        "confidential_space.zones.",
-        "dstack.key_providers.",
-        "google.",
-    ),
-    *("maa.attestation_types.", "maa.compliance.", "maa.issuers.", "maa.policy_hashes.", "maa.tees."),
-    *("nitro.instance_ids.", "nitro.max_age_seconds.", "nitro.regions.", "nvidia.fresh_revocation."),
-    *("nvidia.gpus.", "nvidia.modes.", "nvidia.switches.", "snp.min_report_version."),
-    *("tpm.ak_certified.", "tpm.ak_digests.", "tpm.revocation.", "trust_authority.attesters."),
-    *(
-        "trust_authority.issuers.",
-        "trust_authority.policies.",
-        "vtpm.clock_safe.",
-        "vtpm.min_firmware_version.",
+        f"{table}.{key}."
+        for table, keys in (
+            ("azure", ("ak_certificate", "revocation", "user_data", "vm_ids")),
+            ("confidential_space", ("audiences", "gpu_modes", "hardware", "monitoring", "project_ids")),
+            ("confidential_space", ("revocation", "service_accounts", "zones")),
+            ("dstack", ("key_providers",)),
+            ("maa", ("attestation_types", "compliance", "issuers", "policy_hashes", "tees")),
+            ("nitro", ("instance_ids", "max_age_seconds", "regions")),
+            ("nvidia", ("fresh_revocation", "gpus", "modes", "switches")),
+            ("snp", ("min_report_version",)),
+            ("tpm", ("ak_certified", "ak_digests", "revocation")),
+            ("trust_authority", ("attesters", "issuers", "policies")),
+            ("vtpm", ("clock_safe", "min_firmware_version")),
+        )
+        for key in keys
     ),
 )
 """Keys about whose the machine is, when it answered and who vouches for it: no claim of the vector."""
