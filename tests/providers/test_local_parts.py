@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -18,9 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.errors import ProviderError, StoreError
+from assay.errors import AmbiguousError, ProviderError, StoreError
 from assay.providers.local import directory as files
-from assay.providers.local import image, isolation
+from assay.providers.local import image, isolation, starting
 from assay.providers.local import provider as provider_module
 from assay.providers.local.device import MAX_MESSAGE, QuotingDevice, Wire
 from assay.providers.local.isolation import Rung
@@ -342,3 +343,21 @@ def test_a_full_disk_creates_nothing(tmp_path, monkeypatch, error):
         provider.create(request_for("lease-one"), timeout=5)
     assert caught.value.code == "provider.local.storage"
     assert list((tmp_path / "state" / "local").iterdir()) == []
+
+
+@pytest.mark.parametrize("word", [b"", b"ready"])
+def test_a_starter_that_does_not_end_is_ended_at_the_deadline(tmp_path, monkeypatch, word):
+    """Whatever it said: ``create`` has a deadline, and waits for no process beyond it."""
+    (tmp_path / "stays.py").write_text(
+        "import os, sys, time\n"
+        "open(sys.argv[1] + '/pid', 'w').write(str(os.getpid()))\n"
+        f"os.write(int(sys.argv[2]), {word!r})\n"
+        "time.sleep(60)\n"
+    )
+    monkeypatch.setattr(starting, "MODULE", "stays")
+    monkeypatch.setattr(starting, "import_path", lambda: [str(tmp_path)])
+    with pytest.raises(AmbiguousError) as caught:
+        starting.start(tmp_path, time.monotonic() + 3)
+    assert caught.value.code == "provider.local.ambiguous"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)

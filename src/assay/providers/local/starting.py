@@ -46,10 +46,9 @@ def start(path: Path, deadline: float) -> str:
             )
         finally:
             os.close(ready_far)
-        # Leaving the block waits for it, and so leaves no zombie: it has detached by then, or failed.
-        with starter:
+        with starter:  # leaving the block waits for it, and so leaves no zombie
             said = _read(ready, deadline)
-            if said is None:
+            if said is None or not _ended(starter, deadline):
                 starter.kill()
                 raise ambiguous("start")
     finally:
@@ -57,6 +56,15 @@ def start(path: Path, deadline: float) -> str:
     if said == READY:
         return ""
     return wait_started(path, deadline) and (said.decode("ascii", "replace") or "it said nothing")
+
+
+def _ended(starter: subprocess.Popen[bytes], deadline: float) -> bool:
+    """Return whether a starter ended in time: it detaches, or fails, once something was said."""
+    try:
+        starter.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def wait_started(path: Path, deadline: float) -> str:
